@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/base/mem.h"
+
+#include <string.h>
+
+void *
+mem_aligned(size_t bytes)
+{
+	void *p;
+
+	if (posix_memalign(&p, MEM_ALIGN, bytes ? bytes : 1) != 0)
+		return NULL;
+	return p;
+}
+
+void *
+mem_aligned_zero(size_t bytes)
+{
+	void *p = mem_aligned(bytes);
+
+	if (p)
+		memset(p, 0, bytes);
+	return p;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * image.h - an open image, composed of parts that belong to one module each
+ *
+ * Only the module named in a part's comment touches its fields.  Between two
+ * parks nothing else of the thread runs, so nothing here needs a lock; what
+ * must not change across a park says who holds it.
+ */
+#ifndef Q2_IMAGE_IMAGE_H
+#define Q2_IMAGE_IMAGE_H
+
+#include "engine/aio/aio.h"
+#include "engine/format/entry.h"
+#include "engine/format/header.h"
+
+struct image {
+	struct loop *loop;
+	char *path;
+	const char *driver;    /* "qcow2", "raw" or "null" */
+	struct aio_file *file; /* NULL for driver null */
+	struct points points;
+	uint64_t size; /* virtual bytes */
+	enum q2_cache cache_mode;
+	enum q2_zero zero; /* the policy in effect */
+	bool read_only;
+	bool sync_writes; /* writethrough, directsync */
+
+	/* qcow2: open.c; constant but for resize */
+	struct header header;
+	struct geom geom;
+};
+
+/* map.c: the extent at guest offset off; see q2_map(). */
+int Q2_CO image_map(struct image *img, uint64_t off, uint64_t len,
+		    struct q2_extent *ret_ext);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * manage.h - operations on whole images, written on top of image/
+ *
+ * Each is one file; q2.c wraps them for q2.h and runs them in a coroutine, so
+ * they may park.  Errors and results are those of the q2_ functions.
+ */
+#ifndef Q2_MANAGE_MANAGE_H
+#define Q2_MANAGE_MANAGE_H
+
+#include "engine/aio/aio.h"
+#include "engine/q2.h"
+
+struct image;
+
+/* create.c */
+int Q2_CO create_image(struct loop *loop, const char *path,
+		       const struct q2_create_opts *opts,
+		       struct q2_create_result *ret_result, struct q2_err *err);
+/* check.c */
+int Q2_CO check_image(struct image *img, struct q2_check *ret_check,
+		      q2_finding_fn finding, void *arg, struct q2_err *err);
+/* layout.c */
+int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
+		       struct q2_err *err);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * q2.h - the public interface of the qcow2 engine; this file is its manual
+ *
+ * A loop owns a thread's I/O.  An image is opened on a loop and stays there.
+ * Requests are structs of the caller's: q2_submit() starts one, and its done()
+ * is called from q2_loop_run().  Nothing here is thread-safe except
+ * q2_loop_post(): one loop, with all its images, belongs to one thread.
+ *
+ *	struct q2_loop *loop;
+ *	struct q2_image *img;
+ *	struct q2_err err;
+ *
+ *	if (q2_loop_new(NULL, &loop, &err) < 0 ||
+ *	    q2_open(loop, "disk.qcow2", NULL, &img, &err) < 0)
+ *		errx(1, "%s", err.text);
+ *	q2_pwrite(img, "hello", 5, 0);
+ *	q2_flush(img);
+ *	q2_close(img, &err);
+ *	q2_loop_free(loop);
+ *
+ * Errors.  Calls on the data path return 0 or a negative errno.  Calls on the
+ * control path do the same and, if err is not NULL, say why in err->text: one
+ * line, lower case, without a program or file name.  -EUCLEAN means that the
+ * image file is wrong, -EINVAL that the caller is, -EIO that the device is,
+ * -ENOTSUP that a known feature is not supported.
+ *
+ * Option structs begin with their own size, so that they can grow: initialise
+ * them as {.size = sizeof(opts)}.  In all of them zero means the default, and
+ * a NULL pointer in the place of a struct means all defaults.
+ */
+#ifndef Q2_H
+#define Q2_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of the library, such as "0.1.0"; a static string. */
+const char *q2_version(void);
+
+/* Why a control-path call failed; owned by the caller, nothing to free. */
+struct q2_err {
+	int code; /* negative errno */
+	int line; /* where in the engine, for bug reports */
+	const char *file;
+	char text[1024];
+};
+
+/* ---- loops ------------------------------------------------------------- */
+
+struct q2_loop;
+
+struct q2_loop_opts {
+	size_t size;
+	/*
+	 * "io_uring", "libaio", "threads" or "memory".  A name that cannot be
+	 * had is an error; NULL takes the best of the first three that works.
+	 */
+	const char *aio;
+	unsigned depth;   /* requests in the kernel at once; 0: 256 */
+	unsigned workers; /* threads for blocking calls; 0: 4 */
+};
+
+/* Make a loop.  The caller frees it, after closing its images. */
+int q2_loop_new(const struct q2_loop_opts *opts, struct q2_loop **ret_loop,
+		struct q2_err *err);
+void q2_loop_free(struct q2_loop *loop);
+
+/*
+ * Work until at least min requests have completed and their done() has been
+ * called, or until timeout_ns has passed (negative: no limit; 0: only what
+ * needs no waiting).  Returns the number completed, or a negative errno.
+ */
+int q2_loop_run(struct q2_loop *loop, unsigned min, int64_t timeout_ns);
+
+/* A descriptor that polls readable when q2_loop_run() has work to do. */
+int q2_loop_fd(struct q2_loop *loop);
+
+/* From any thread: have fn(arg) called by the loop's thread. */
+int q2_loop_post(struct q2_loop *loop, void (*fn)(void *arg), void *arg);
+
+/* The backend in use, such as "io_uring"; "-inline" marks one that runs
+ * requests at once, because the kernel would only hand them to a thread. */
+const char *q2_loop_aio(const struct q2_loop *loop);
+
+/* Why a better backend is not in use, or NULL; one line for a notice. */
+const char *q2_loop_notice(const struct q2_loop *loop);
+
+/* System calls, and ring entries handed to the kernel, since the start. */
+void q2_loop_syscalls(const struct q2_loop *loop, uint64_t *ret_syscalls,
+		      uint64_t *ret_sqes);
+
+/*
+ * Memory for requests, aligned for O_DIRECT and, where the backend can,
+ * registered with the kernel.  Any other memory works too, slower.
+ */
+void *q2_buf_alloc(struct q2_loop *loop, size_t bytes);
+void q2_buf_free(struct q2_loop *loop, void *buf);
+
+/* ---- images ------------------------------------------------------------ */
+
+struct q2_image;
+
+/* Cache modes, with QEMU's meaning. */
+enum q2_cache {
+	Q2_CACHE_DEFAULT = 0,  /* writeback */
+	Q2_CACHE_NONE,         /* O_DIRECT; flush is honoured */
+	Q2_CACHE_WRITEBACK,    /* page cache; flush is honoured */
+	Q2_CACHE_WRITETHROUGH, /* page cache; each write is flushed */
+	Q2_CACHE_DIRECTSYNC,   /* O_DIRECT; each write is flushed */
+	Q2_CACHE_UNSAFE,       /* page cache; never synced */
+};
+
+/* How the untouched part of a new cluster becomes zero (ordering.md, Z1). */
+enum q2_zero {
+	Q2_ZERO_DEFAULT = 0, /* hole, where that is safe, else range */
+	Q2_ZERO_HOLE,        /* virgin space is zero already: do nothing */
+	Q2_ZERO_RANGE,       /* zero the range of the host file */
+	Q2_ZERO_WRITE,       /* write zeros */
+};
+
+enum q2_prealloc {
+	Q2_PREALLOC_OFF = 0,
+	Q2_PREALLOC_METADATA,
+	Q2_PREALLOC_FALLOC,
+	Q2_PREALLOC_FULL,
+};
+
+enum q2_open_flags {
+	Q2_RDONLY = 1 << 0,
+	Q2_FORCE_SHARE = 1 << 1, /* take no lock and respect none (-U) */
+	Q2_NO_LOCK = 1 << 2,     /* take none: the caller holds one already */
+	Q2_CHECK = 1 << 3,       /* open what only q2_check() can still read */
+	Q2_UNMAP = 1 << 4,       /* discard=unmap; default is ignore */
+	Q2_NO_IO = 1 << 5,       /* for information only: open neither backing
+				    nor data file */
+};
+
+struct q2_open_opts {
+	size_t size;
+	const char *driver; /* "qcow2", "raw", "null"; NULL: probe */
+	enum q2_cache cache;
+	enum q2_zero zero;
+	unsigned flags; /* enum q2_open_flags */
+	/* The metadata caches; names, meaning and defaults are QEMU's. */
+	uint64_t l2_cache_size;
+	uint64_t l2_cache_entry_size;
+	uint64_t refcount_cache_size;
+	uint64_t cache_size;
+	uint64_t virtual_size; /* driver null: its size */
+};
+
+int q2_open(struct q2_loop *loop, const char *path,
+	    const struct q2_open_opts *opts, struct q2_image **ret_img,
+	    struct q2_err *err);
+
+/*
+ * Complete what is in flight, write everything out, sync (unless unsafe),
+ * give up the lock and free img, also on error.  An error means that data may
+ * be missing from the file.
+ */
+int q2_close(struct q2_image *img, struct q2_err *err);
+
+/* Virtual size in bytes. */
+uint64_t q2_size(const struct q2_image *img);
+
+struct q2_create_opts {
+	size_t size;
+	const char *driver;    /* "qcow2" (default) or "raw" */
+	uint64_t virtual_size; /* bytes; rounded up to 512 */
+	uint32_t cluster_size; /* 512 .. 2 MiB; 0: 64 KiB */
+	enum q2_prealloc preallocation;
+	enum q2_cache cache; /* how the file is written */
+	bool lazy_refcounts;
+	unsigned refcount_bits; /* 0: 16 */
+	unsigned compat;        /* 2 or 3; 0: 3 */
+	bool zeroed_raw_full;   /* reserved, must be false */
+};
+
+/* What a creation did; see q2_create(). */
+struct q2_create_result {
+	bool emulated_falloc; /* the file system cannot fallocate: zeros
+				   were written in its place */
+	uint64_t file_bytes;  /* length of the new file */
+	unsigned fdatasyncs;  /* of the image file */
+};
+
+/*
+ * Make an image; an existing file is replaced, as qemu-img does.  The magic is
+ * written last (ordering.md, N1), so an interrupted creation leaves no image.
+ * ret_result may be NULL.
+ */
+int q2_create(struct q2_loop *loop, const char *path,
+	      const struct q2_create_opts *opts,
+	      struct q2_create_result *ret_result, struct q2_err *err);
+
+/* The format of a file by its first bytes: "qcow2" or "raw"; static. */
+int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
+	     struct q2_err *err);
+
+/* ---- requests ---------------------------------------------------------- */
+
+enum q2_op {
+	Q2_READ,
+	Q2_WRITE,
+	Q2_ZERO,
+	Q2_DISCARD,
+	Q2_FLUSH
+};
+
+enum q2_req_flags {
+	Q2_FUA = 1 << 0,       /* done means durable */
+	Q2_MAY_UNMAP = 1 << 1, /* Q2_ZERO may free the clusters (-u) */
+};
+
+struct q2_req {
+	enum q2_op op;
+	unsigned flags;          /* enum q2_req_flags */
+	uint64_t off;            /* guest offset; any byte */
+	uint64_t len;            /* with iov: the sum of its lengths */
+	const struct iovec *iov; /* NULL unless read or write */
+	int iovcnt;
+	int result; /* set before done(): 0 or negative errno */
+	void (*done)(struct q2_req *rq);
+	void *user;
+	uint64_t priv[32]; /* the engine's, while in flight */
+};
+
+/*
+ * Start rq.  Never fails and never blocks: errors come through rq->result.
+ * rq, its iov and its buffers stay untouched by the caller until done().  A
+ * flush covers every request whose done() ran before it was submitted.
+ * done() is called by q2_loop_run(), never from here, and may submit.
+ */
+void q2_submit(struct q2_image *img, struct q2_req *rq);
+
+/* Blocking helpers for tools and tests: one request, driven to its end. */
+int q2_pread(struct q2_image *img, void *buf, size_t len, uint64_t off);
+int q2_pwrite(struct q2_image *img, const void *buf, size_t len, uint64_t off);
+int q2_pzero(struct q2_image *img, uint64_t len, uint64_t off, unsigned flags);
+int q2_flush(struct q2_image *img);
+
+/* ---- looking at images ------------------------------------------------- */
+
+/* One extent of guest space; all its bytes are in the same state. */
+struct q2_extent {
+	uint64_t off; /* guest */
+	uint64_t len;
+	bool present;   /* this image holds it (not its backing file) */
+	bool allocated; /* a host cluster belongs to it */
+	bool zero;      /* reads as zeros without reading the host */
+	bool data;      /* the host file must be read */
+	bool compressed;
+	bool has_host;  /* host is valid */
+	uint64_t host;  /* offset in the host file */
+	unsigned depth; /* 0: this image, 1: its backing file, ... */
+};
+
+/*
+ * The extent that holds guest offset off, clipped to [off, off + len) and
+ * grown as far as it goes.  Adjacent calls may return equal states: callers
+ * merge.
+ */
+int q2_map(struct q2_image *img, uint64_t off, uint64_t len,
+	   struct q2_extent *ret_ext, struct q2_err *err);
+
+/* What qemu-img info shows; strings live as long as the image. */
+struct q2_info {
+	const char *driver;
+	uint64_t virtual_bytes;
+	uint64_t file_bytes;  /* length of the file */
+	uint64_t alloc_bytes; /* allocated by the file system */
+	/* qcow2 only */
+	uint32_t cluster_size;
+	unsigned compat; /* 2 or 3 */
+	unsigned refcount_bits;
+	bool lazy_refcounts, corrupt, dirty, extended_l2;
+	const char *compression_type; /* "zlib" or "zstd" */
+	const char *backing_file;     /* as in the header, or NULL */
+	const char *backing_format;   /* or NULL */
+	const char *data_file;        /* as in the header, or NULL */
+	bool data_file_raw;
+	/* the options in effect */
+	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
+	enum q2_cache cache;
+	enum q2_zero zero;
+};
+int q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err);
+
+/* The preallocation that an image really has, not the one asked for. */
+enum q2_layout_kind {
+	Q2_LAYOUT_OFF,      /* less than 1 % of the disk has clusters */
+	Q2_LAYOUT_PARTLY,   /* partly filled */
+	Q2_LAYOUT_METADATA, /* clusters everywhere, the file has holes */
+	Q2_LAYOUT_FALLOC,   /* allocated, unwritten */
+	Q2_LAYOUT_FULL,     /* written (or filled by the guest) */
+	Q2_LAYOUT_METADATA_OR_BETTER, /* no FIEMAP here: cannot tell */
+};
+struct q2_layout {
+	enum q2_layout_kind kind;
+	bool has_fiemap;
+	uint64_t virtual_bytes, file_bytes, alloc_bytes, metadata_bytes;
+	uint64_t mapped_bytes; /* guest bytes with a host cluster */
+	/* of the host bytes of those clusters: */
+	uint64_t written_bytes, unwritten_bytes, hole_bytes;
+	uint64_t extents; /* of the file; 0 without FIEMAP */
+};
+int q2_layout(struct q2_image *img, struct q2_layout *ret_layout,
+	      struct q2_err *err);
+
+/* qemu-img check's counters. */
+struct q2_check {
+	uint64_t check_errors, corruptions, leaks;
+	uint64_t corruptions_fixed, leaks_fixed;
+	uint64_t allocated_clusters, total_clusters;
+	uint64_t fragmented_clusters, compressed_clusters;
+	uint64_t image_end_offset;
+	uint64_t copied_clear; /* COPIED clear at refcount 1: legal after a
+				   crash, corrected by repair */
+};
+/* One finding, as qemu-img words it; without a newline. */
+typedef void (*q2_finding_fn)(void *arg, const char *text);
+
+/* Compare refcounts with references.  Returns 0 if the check could be done,
+ * whatever it found. */
+int q2_check(struct q2_image *img, struct q2_check *ret_check,
+	     q2_finding_fn finding, void *arg, struct q2_err *err);
+
+/* Counters: each field is one line of base/points.def. */
+struct q2_stats {
+#define POINT(name, text) uint64_t name;
+#define BYTES(name, text) uint64_t name;
+#include "base/points.def"
+#undef POINT
+#undef BYTES
+};
+
+/* Copy the counters, which run from open; the difference of two copies is
+ * what happened between them. */
+void q2_stats(const struct q2_image *img, struct q2_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
