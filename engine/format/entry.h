@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "engine/format/geom.h"
+#include "engine/format/limits.h"
 
 #define ENTRY_COPIED         (UINT64_C(1) << 63)
 #define ENTRY_COMPRESSED     (UINT64_C(1) << 62)

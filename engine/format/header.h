@@ -95,8 +95,10 @@ struct header {
  * Take the first cluster apart: buf holds the first len bytes of the file
  * (callers read at least 2 MiB or the whole file, so that the first cluster is
  * there).  Everything that can be judged from these bytes is: magic, version,
- * limits, alignment, feature bits (for_check accepts the corrupt bit and an
- * empty refcount table), extensions.  -EUCLEAN or -ENOTSUP with the text that
+ * limits, alignment, feature bits, extensions.  for_check accepts an empty
+ * refcount table and leaves the snapshot table unjudged.  Whether the corrupt
+ * and the dirty bit matter is the opener's decision, and so is a data-file-raw
+ * bit without a data file.  -EUCLEAN or -ENOTSUP with the text that
  * qemu-img prints.
  */
 int header_decode(const void *buf, size_t len, bool for_check,

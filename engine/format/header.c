@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * header.c - the first cluster: validate and take apart, or build
+ *
+ * The texts are those that qemu-img prints, and the checks come in its order,
+ * so that an image with two faults is refused for the same one.
+ */
+#include "engine/format/header.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define EXT_HEAD_BYTES     8
+#define FEATURE_BYTES      48
+#define FEATURE_NAME_BYTES 46
+#define BITMAPS_EXT_BYTES  24
+#define CRYPTO_EXT_BYTES   16
+
+/* The largest bitmap directory QEMU reads: 1 KiB an entry. */
+#define MAX_BITMAP_DIRECTORY (UINT64_C(1024) * Q2_MAX_BITMAPS)
+
+enum feature_type {
+	FEATURE_INCOMPATIBLE = 0,
+	FEATURE_COMPATIBLE = 1,
+	FEATURE_AUTOCLEAR = 2,
+};
+
+/* Written into each new image, for the message of a program that does not
+ * know a bit. */
+static const struct {
+	uint8_t type, bit;
+	const char *name;
+} features[] = {
+	{FEATURE_INCOMPATIBLE, 0, "dirty bit"},
+	{FEATURE_INCOMPATIBLE, 1, "corrupt bit"},
+	{FEATURE_INCOMPATIBLE, 2, "external data file"},
+	{FEATURE_INCOMPATIBLE, 3, "compression type"},
+	{FEATURE_INCOMPATIBLE, 4, "extended L2 entries"},
+	{FEATURE_COMPATIBLE, 0, "lazy refcounts"},
+	{FEATURE_AUTOCLEAR, 0, "bitmaps"},
+	{FEATURE_AUTOCLEAR, 1, "raw external data"},
+};
+
+/* ---- decoding ---------------------------------------------------------- */
+
+/* What is there of the first cluster, and what of it is not in struct header. */
+struct span {
+	const uint8_t *p;
+	size_t len;
+	uint64_t backing_off;
+	uint32_t backing_len;
+	uint64_t ext_end; /* extensions lie below it */
+};
+
+/* Bytes [off, off + n) into dst; what is not there is zero, as beyond the end
+ * of a file. */
+static void
+span_read(const struct span *s, void *dst, uint64_t off, size_t n)
+{
+	size_t have = 0;
+
+	if (off < s->len)
+		have = (size_t)min_u64(n, s->len - off);
+	if (have)
+		memcpy(dst, s->p + off, have);
+	memset((uint8_t *)dst + have, 0, n - have);
+}
+
+static void
+decode_fixed(struct span *s, struct header *h)
+{
+	uint8_t b[HEADER_OUR_BYTES];
+
+	span_read(s, b, 0, sizeof(b));
+	h->version = load_be32(b + 4);
+	s->backing_off = load_be64(b + 8);
+	s->backing_len = load_be32(b + 16);
+	h->cluster_bits = load_be32(b + 20);
+	h->virtual_size = load_be64(b + 24);
+	h->crypt_method = load_be32(b + 32);
+	h->l1_entries = load_be32(b + 36);
+	h->l1_offset = load_be64(b + 40);
+	h->reftable_offset = load_be64(b + 48);
+	h->reftable_clusters = load_be32(b + 56);
+	h->snapshots = load_be32(b + 60);
+	h->snapshots_offset = load_be64(b + 64);
+	h->refcount_order = 4;
+	h->header_length = HEADER_V2_BYTES;
+	if (h->version < 3)
+		return;
+	h->incompatible = load_be64(b + 72);
+	h->compatible = load_be64(b + 80);
+	h->autoclear = load_be64(b + 88);
+	h->refcount_order = load_be32(b + 96);
+	h->header_length = load_be32(b + 100);
+	if (h->header_length > HEADER_V3_BYTES)
+		h->compression_type = b[104];
+}
+
+static int
+check_fixed(const struct span *s, const struct header *h, struct q2_err *err)
+{
+	uint8_t magic[4];
+
+	span_read(s, magic, 0, sizeof(magic));
+	if (load_be32(magic) != HEADER_MAGIC)
+		return q2_fail(err, -EINVAL, "Image is not in qcow2 format");
+	if (h->version < 2 || h->version > 3)
+		return q2_fail(err, -ENOTSUP, "Unsupported qcow2 version %u",
+			       h->version);
+	if (h->cluster_bits < Q2_MIN_CLUSTER_BITS ||
+	    h->cluster_bits > Q2_MAX_CLUSTER_BITS)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Unsupported cluster size: 2^%u",
+			       h->cluster_bits);
+	if (h->version == 3 && h->header_length < HEADER_V3_BYTES)
+		return q2_fail(err, -Q2_ECORRUPT, "qcow2 header too short");
+	if (h->header_length > UINT64_C(1) << h->cluster_bits)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "qcow2 header exceeds cluster size");
+	if (s->backing_off > UINT64_C(1) << h->cluster_bits)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Invalid backing file offset");
+	return 0;
+}
+
+static int
+check_compression(const struct header *h, struct q2_err *err)
+{
+	bool bit = h->incompatible & INCOMPAT_COMPRESSION;
+
+	if (h->compression_type > 1)
+		return q2_fail(err, -ENOTSUP,
+			       "qcow2: unknown compression type: %u",
+			       h->compression_type);
+	if (h->compression_type != 0 && !bit)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "qcow2: Compression type incompatible feature "
+			       "bit must be set");
+	if (h->compression_type == 0 && bit)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "qcow2: Compression type incompatible feature "
+			       "bit must not be set");
+	return 0;
+}
+
+static int
+check_table(const struct geom *g, uint64_t offset, uint64_t bytes, uint64_t max,
+	    const char *name, struct q2_err *err)
+{
+	if (bytes > max)
+		return q2_fail(err, -Q2_ECORRUPT, "%s too large", name);
+	if (offset > INT64_MAX - bytes || geom_in_cluster(g, offset))
+		return q2_fail(err, -Q2_ECORRUPT, "%s offset invalid", name);
+	return 0;
+}
+
+static int
+check_tables(const struct header *h, const struct geom *g, bool for_check,
+	     struct q2_err *err)
+{
+	int r;
+
+	if (!h->reftable_clusters && !for_check)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Image does not contain a reference count "
+			       "table");
+	r = check_table(g, h->reftable_offset,
+			(uint64_t)h->reftable_clusters << g->cluster_bits,
+			Q2_MAX_REFTABLE_BYTES, "Reference count table", err);
+	if (r < 0)
+		return r;
+	/* check reports a bad snapshot table itself */
+	if (!for_check) {
+		r = check_table(
+			g, h->snapshots_offset, UINT64_C(40) * h->snapshots,
+			UINT64_C(40) * Q2_MAX_SNAPSHOTS, "Snapshot table", err);
+		if (r < 0)
+			return r;
+	}
+	r = check_table(g, h->l1_offset, UINT64_C(8) * h->l1_entries,
+			Q2_MAX_L1_BYTES, "Active L1 table", err);
+	if (r < 0)
+		return r;
+	if (geom_l1_entries(g, h->virtual_size) > INT32_MAX)
+		return q2_fail(err, -Q2_ECORRUPT, "Image is too big");
+	if (h->l1_entries < geom_l1_entries(g, h->virtual_size))
+		return q2_fail(err, -Q2_ECORRUPT, "L1 table is too small");
+	return 0;
+}
+
+/* ---- extensions -------------------------------------------------------- */
+
+struct ext {
+	uint32_t type, len;
+	uint64_t off; /* of its data */
+};
+
+/*
+ * The extension at *off, which is moved behind it.  False at the end; a length
+ * beyond end is an error in *ret_r.
+ */
+static bool
+next_ext(const struct span *s, uint64_t *off, uint64_t end, struct ext *ret_ext,
+	 int *ret_r)
+{
+	uint8_t b[EXT_HEAD_BYTES];
+
+	*ret_r = 0;
+	if (*off >= end)
+		return false;
+	span_read(s, b, *off, sizeof(b));
+	ret_ext->type = load_be32(b);
+	ret_ext->len = load_be32(b + 4);
+	ret_ext->off = *off + sizeof(b);
+	if (ret_ext->off > end || ret_ext->len > end - ret_ext->off) {
+		*ret_r = -Q2_ECORRUPT;
+		return false;
+	}
+	*off = ret_ext->off + align_up(ret_ext->len, 8);
+	return ret_ext->type != EXT_END;
+}
+
+/* Name the unknown incompatible bits, as far as the image names them. */
+static int
+fail_features(const struct span *s, const struct header *h, struct q2_err *err)
+{
+	uint64_t off = h->header_length;
+	uint64_t unknown = h->incompatible & ~INCOMPAT_KNOWN;
+	char text[512] = "";
+	size_t n = 0;
+	struct ext ext;
+	int r;
+
+	while (next_ext(s, &off, s->ext_end, &ext, &r)) {
+		if (ext.type != EXT_FEATURE_NAMES)
+			continue;
+		for (uint32_t i = 0; i + FEATURE_BYTES <= ext.len;
+		     i += FEATURE_BYTES) {
+			char f[FEATURE_BYTES + 1] = "";
+
+			span_read(s, f, ext.off + i, FEATURE_BYTES);
+			if (!f[2])
+				break;
+			if (f[0] != FEATURE_INCOMPATIBLE || (f[1] & ~63) ||
+			    !(unknown >> f[1] & 1) || n >= sizeof(text) - 64)
+				continue;
+			unknown &= ~(UINT64_C(1) << f[1]);
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+					      "%s%.*s", n ? ", " : "",
+					      FEATURE_NAME_BYTES, f + 2);
+		}
+	}
+	if (unknown)
+		(void)snprintf(text + n, sizeof(text) - n,
+			       "%sUnknown incompatible feature: %" PRIx64,
+			       n ? ", " : "", unknown);
+	return q2_fail(err, -ENOTSUP, "Unsupported qcow2 feature(s): %s", text);
+}
+
+static int
+decode_bitmaps_ext(const struct span *s, const struct ext *ext,
+		   struct header *h, struct q2_err *err)
+{
+	uint8_t b[BITMAPS_EXT_BYTES];
+
+	if (ext->len != sizeof(b))
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "bitmaps_ext: Invalid extension length");
+	/* Not trustworthy: a program without bitmaps has written here. */
+	if (!(h->autoclear & AUTOCLEAR_BITMAPS))
+		return 0;
+	span_read(s, b, ext->off, sizeof(b));
+	h->bitmaps = load_be32(b);
+	h->bitmaps_bytes = load_be64(b + 8);
+	h->bitmaps_offset = load_be64(b + 16);
+	if (load_be32(b + 4) != 0)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "bitmaps_ext: Reserved field is not zero");
+	if (h->bitmaps > Q2_MAX_BITMAPS)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "bitmaps_ext: image has %u bitmaps, exceeding "
+			       "the supported maximum of %d",
+			       h->bitmaps, Q2_MAX_BITMAPS);
+	if (h->bitmaps == 0)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "found bitmaps extension with zero bitmaps");
+	if (h->bitmaps_offset & ((UINT64_C(1) << h->cluster_bits) - 1))
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "bitmaps_ext: invalid bitmap directory offset");
+	if (h->bitmaps_bytes > MAX_BITMAP_DIRECTORY)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "bitmaps_ext: bitmap directory size (%" PRIu64
+			       ") exceeds the maximum supported size (%" PRIu64
+			       ")",
+			       h->bitmaps_bytes, MAX_BITMAP_DIRECTORY);
+	h->has_bitmaps = true;
+	return 0;
+}
+
+static int
+decode_crypto_ext(const struct span *s, const struct ext *ext, struct header *h,
+		  struct q2_err *err)
+{
+	uint8_t b[CRYPTO_EXT_BYTES];
+
+	if (h->crypt_method != 2)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "CRYPTO header extension only expected with "
+			       "LUKS encryption method");
+	if (ext->len != sizeof(b))
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "CRYPTO header extension size %u, but expected "
+			       "size %zu",
+			       ext->len, sizeof(b));
+	span_read(s, b, ext->off, sizeof(b));
+	h->crypto_offset = load_be64(b);
+	h->crypto_bytes = load_be64(b + 8);
+	if (h->crypto_offset & ((UINT64_C(1) << h->cluster_bits) - 1))
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Encryption header offset '%" PRIu64
+			       "' is not a multiple of cluster size '%u'",
+			       h->crypto_offset, 1U << h->cluster_bits);
+	h->has_crypto = true;
+	return 0;
+}
+
+static int
+decode_ext(const struct span *s, const struct ext *ext, struct header *h,
+	   struct q2_err *err)
+{
+	switch (ext->type) {
+	case EXT_BACKING_FORMAT:
+		if (ext->len > Q2_MAX_BACKING_FORMAT)
+			return q2_fail(err, -Q2_ECORRUPT,
+				       "ERROR: ext_backing_format: len=%u too "
+				       "large (>=%d)",
+				       ext->len, Q2_MAX_BACKING_FORMAT + 1);
+		span_read(s, h->backing_format, ext->off, ext->len);
+		h->backing_format[ext->len] = 0;
+		return 0;
+	case EXT_FEATURE_NAMES:
+		h->has_feature_names = true;
+		return 0;
+	case EXT_BITMAPS:
+		return decode_bitmaps_ext(s, ext, h, err);
+	case EXT_CRYPTO:
+		return decode_crypto_ext(s, ext, h, err);
+	case EXT_DATA_FILE:
+		if (ext->len > Q2_MAX_BACKING_NAME)
+			return q2_fail(err, -Q2_ECORRUPT,
+				       "the data file name is too long: %u "
+				       "bytes",
+				       ext->len);
+		span_read(s, h->data_file, ext->off, ext->len);
+		h->data_file[ext->len] = 0;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int
+decode_exts(const struct span *s, struct header *h, struct q2_err *err)
+{
+	uint64_t off = h->header_length;
+	struct ext ext;
+	int r;
+
+	while (next_ext(s, &off, s->ext_end, &ext, &r)) {
+		r = decode_ext(s, &ext, h, err);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return q2_fail(err, r, "Header extension too large");
+	if (h->crypt_method == 2 && !h->has_crypto)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Missing CRYPTO header for crypt method %u",
+			       h->crypt_method);
+	return 0;
+}
+
+static int
+decode_backing_name(const struct span *s, struct header *h, struct q2_err *err)
+{
+	uint64_t room = (UINT64_C(1) << h->cluster_bits) - s->backing_off;
+
+	if (!s->backing_off)
+		return 0;
+	if (s->backing_len > min_u64(Q2_MAX_BACKING_NAME, room))
+		return q2_fail(err, -Q2_ECORRUPT, "Backing file name too long");
+	span_read(s, h->backing_file, s->backing_off, s->backing_len);
+	h->backing_file[s->backing_len] = 0;
+	return 0;
+}
+
+/* What needs the geometry, and the features that change it. */
+static int
+check_rest(const struct span *s, const struct header *h, bool for_check,
+	   struct q2_err *err)
+{
+	bool extended = h->incompatible & INCOMPAT_EXTENDED_L2;
+	struct geom g;
+	int r;
+
+	r = check_compression(h, err);
+	if (r < 0)
+		return r;
+	if (h->incompatible & ~INCOMPAT_KNOWN)
+		return fail_features(s, h, err);
+	if (extended && h->cluster_bits < Q2_MIN_CLUSTER_BITS + 5)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Unsupported subcluster size: %u",
+			       1U << (h->cluster_bits - 5));
+	if (h->refcount_order > 6)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Reference count entry width too large; may not "
+			       "exceed 64 bits");
+	if (h->crypt_method > 2)
+		return q2_fail(err, -Q2_ECORRUPT,
+			       "Unsupported encryption method %u",
+			       h->crypt_method);
+	g = geom_init(h->cluster_bits, h->refcount_order, extended,
+		      h->virtual_size);
+	return check_tables(h, &g, for_check, err);
+}
+
+int
+header_decode(const void *buf, size_t len, bool for_check,
+	      struct header *ret_header, struct q2_err *err)
+{
+	struct span s = {.p = buf, .len = len};
+	struct header h = {0};
+	int r;
+
+	decode_fixed(&s, &h);
+	r = check_fixed(&s, &h, err);
+	if (r < 0)
+		return r;
+	s.ext_end = s.backing_off ? s.backing_off
+				  : UINT64_C(1) << h.cluster_bits;
+	r = check_rest(&s, &h, for_check, err);
+	if (r < 0)
+		return r;
+	r = decode_exts(&s, &h, err);
+	if (r < 0)
+		return r;
+	r = decode_backing_name(&s, &h, err);
+	if (r < 0)
+		return r;
+	*ret_header = h;
+	return 0;
+}
+
+struct geom
+header_geom(const struct header *h)
+{
+	return geom_init(h->cluster_bits, h->refcount_order,
+			 h->incompatible & INCOMPAT_EXTENDED_L2,
+			 align_down(h->virtual_size, Q2_SECTOR));
+}
+
+/* ---- encoding ---------------------------------------------------------- */
+
+/* The cluster being built; full once something did not fit. */
+struct out {
+	uint8_t *p;
+	size_t size, n;
+	bool full;
+};
+
+static uint8_t *
+out_take(struct out *o, size_t n)
+{
+	uint8_t *p = o->p + o->n;
+
+	if (n > o->size - o->n) {
+		o->full = true;
+		return NULL;
+	}
+	o->n += n;
+	return p;
+}
+
+/* Space for the data of an extension, or NULL; the padding is zero already. */
+static uint8_t *
+out_ext(struct out *o, uint32_t type, size_t len)
+{
+	uint8_t *p = out_take(o, EXT_HEAD_BYTES + align_up(len, 8));
+
+	if (!p)
+		return NULL;
+	store_be32(p, type);
+	store_be32(p + 4, (uint32_t)len);
+	return p + EXT_HEAD_BYTES;
+}
+
+static void
+out_string(struct out *o, uint32_t type, const char *text)
+{
+	size_t len = strlen(text);
+	uint8_t *p;
+
+	if (!len)
+		return;
+	p = out_ext(o, type, len);
+	if (p)
+		memcpy(p, text, len);
+}
+
+static void
+out_feature_names(struct out *o)
+{
+	uint8_t *p = out_ext(o, EXT_FEATURE_NAMES,
+			     ARRAY_SIZE(features) * FEATURE_BYTES);
+
+	for (size_t i = 0; p && i < ARRAY_SIZE(features); i++) {
+		p[0] = features[i].type;
+		p[1] = features[i].bit;
+		memcpy(p + 2, features[i].name, strlen(features[i].name));
+		p += FEATURE_BYTES;
+	}
+}
+
+static void
+out_fixed(struct out *o, const struct header *h)
+{
+	uint8_t *b = out_take(o, h->version == 2 ? HEADER_V2_BYTES
+						 : HEADER_OUR_BYTES);
+
+	assert(b); /* every cluster holds it */
+	store_be32(b, HEADER_MAGIC);
+	store_be32(b + 4, h->version);
+	store_be32(b + 20, h->cluster_bits);
+	store_be64(b + 24, h->virtual_size);
+	store_be32(b + 32, h->crypt_method);
+	store_be32(b + 36, h->l1_entries);
+	store_be64(b + 40, h->l1_offset);
+	store_be64(b + 48, h->reftable_offset);
+	store_be32(b + 56, h->reftable_clusters);
+	store_be32(b + 60, h->snapshots);
+	store_be64(b + 64, h->snapshots_offset);
+	if (h->version == 2)
+		return;
+	store_be64(b + 72, h->incompatible);
+	store_be64(b + 80, h->compatible);
+	store_be64(b + 88, h->autoclear);
+	store_be32(b + 96, h->refcount_order);
+	store_be32(b + 100, HEADER_OUR_BYTES);
+	b[104] = h->compression_type;
+}
+
+int
+header_encode(const struct header *h, void *buf, size_t cluster_size,
+	      struct q2_err *err)
+{
+	struct out o = {.p = buf, .size = cluster_size};
+	size_t name = strlen(h->backing_file);
+	uint8_t *p;
+
+	assert(h->version == 2 || h->version == 3);
+	assert(h->version == 3 || h->refcount_order == 4);
+	memset(buf, 0, cluster_size);
+	out_fixed(&o, h);
+	out_string(&o, EXT_BACKING_FORMAT, h->backing_format);
+	out_string(&o, EXT_DATA_FILE, h->data_file);
+	if (h->has_crypto) {
+		p = out_ext(&o, EXT_CRYPTO, CRYPTO_EXT_BYTES);
+		if (p) {
+			store_be64(p, h->crypto_offset);
+			store_be64(p + 8, h->crypto_bytes);
+		}
+	}
+	if (h->version == 3 && cluster_size > 4096)
+		out_feature_names(&o);
+	if (h->has_bitmaps) {
+		p = out_ext(&o, EXT_BITMAPS, BITMAPS_EXT_BYTES);
+		if (p) {
+			store_be32(p, h->bitmaps);
+			store_be64(p + 8, h->bitmaps_bytes);
+			store_be64(p + 16, h->bitmaps_offset);
+		}
+	}
+	(void)out_ext(&o, EXT_END, 0);
+	if (name) {
+		p = out_take(&o, name);
+		if (p) {
+			store_be64(o.p + 8, (uint64_t)(p - o.p));
+			store_be32(o.p + 16, (uint32_t)name);
+			memcpy(p, h->backing_file, name);
+		}
+	}
+	if (o.full)
+		return q2_fail(err, -ENOSPC,
+			       "the header does not fit in a cluster of %zu "
+			       "bytes",
+			       cluster_size);
+	return 0;
+}
