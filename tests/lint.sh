@@ -1,0 +1,85 @@
+#!/bin/sh
+# Formatting and static checks: clang-format, clang-tidy, cppcheck, shellcheck,
+# with the settings of .clang-format and .clang-tidy.
+#
+#	sh tests/lint.sh [TOOL ...]	all four, or these only
+#
+# A tool that is not installed is named and skipped; with CI=true it is a
+# failure.  Prints one line for each tool, "ok - ", "not ok - " or "skip - ".
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# Without git (a plain copy of the tree) everything outside build/ counts.
+files() { # find's -name patterns, joined by -o
+	if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+		git ls-files -co --exclude-standard -- "$@"
+	else
+		for p; do find . -path ./build -prune -o -name "$p" -print; done
+	fi | sort -u
+}
+
+scripts() {
+	files '*.sh'
+	for f in quickstart .ci/run; do [ ! -e "$f" ] || echo "$f"; done
+}
+
+check_clang_format() {
+	files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+}
+
+# Headers are checked through the files that include them.
+check_clang_tidy() {
+	files '*.c' | xargs -P "$(nproc)" -I '{}' clang-tidy --quiet '{}' -- \
+		-std=gnu11 -D_GNU_SOURCE -DHAVE_URING '-DQ2_VERSION="lint"' -I. \
+		2>&1 | grep -v '^[0-9]* warnings* .*generated' >"$tmp"
+	cat "$tmp"
+	! grep -q -e ' error: ' -e ' warning: ' "$tmp"
+}
+
+check_cppcheck() {
+	dirs=
+	for d in engine workloads harness results plots; do
+		[ ! -d "$d" ] || dirs="$dirs $d"
+	done
+	# shellcheck disable=SC2086 # a list of words
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 \
+		--enable=warning,performance,portability -D__x86_64__ \
+		-D_GNU_SOURCE -D__BYTE_ORDER__=1 -D__ORDER_LITTLE_ENDIAN__=1 \
+		--suppress=missingIncludeSystem -j "$(nproc)" -I. $dirs
+}
+
+check_shellcheck() {
+	scripts | xargs shellcheck
+}
+
+check() {
+	case $1 in
+	clang-format) check_clang_format ;;
+	clang-tidy) check_clang_tidy ;;
+	cppcheck) check_cppcheck ;;
+	shellcheck) check_shellcheck ;;
+	*) echo "no such check: $1" && return 1 ;;
+	esac
+}
+
+tmp=$(mktemp)
+trap 'rm -f "$tmp"' EXIT
+[ $# -gt 0 ] || set -- clang-format clang-tidy cppcheck shellcheck
+bad=0
+for tool; do
+	if ! command -v "$tool" >/dev/null; then
+		if [ "${CI:-}" = true ]; then
+			echo "not ok - lint: $tool is not installed"
+			bad=1
+		else
+			echo "skip - lint: $tool # not installed"
+		fi
+	elif out=$(check "$tool" 2>&1); then
+		echo "ok - lint: $tool"
+	else
+		echo "$out"
+		echo "not ok - lint: $tool"
+		bad=1
+	fi
+done
+exit $bad

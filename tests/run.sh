@@ -1,0 +1,152 @@
+#!/bin/sh
+# Run tests and count them; `make test` calls this.
+#
+#	B=build/release sh tests/run.sh [PROGRAM|SCRIPT.sh ...]
+#
+# Arguments are cmocka programs.  Every script tests/*/*.sh is run too: in
+# MODE=release all of them, in other modes those with a line "# modes: all".
+# Scripts among the arguments are run instead of those.  Two run at a time,
+# except scripts with a line "# alone" (they measure), which come last, one by
+# one.  All run in the project's root.
+#
+# Each test of a program counts, and each line of a script that begins with
+# "ok - ", "not ok - " or "skip - " (NAME # reason).  A crash, a time-out, a
+# bad status without a failed test, and a program that tests nothing count as
+# one failure.  The last line is "N passed, N failed[, N skipped]"; the status
+# is 0 only if nothing failed.
+#
+# Environment: Q2_SEED replays a seed, Q2_TEST_SCALE=PERCENT makes random
+# tests shorter or longer, Q2_TEST_TIMEOUT seconds for each file (300),
+# Q2_TEST_JOBS files at a time (2).  docs/testing.md says more.
+set -u
+MODE=${MODE:-release}
+B=${B:-build/$MODE}
+export MODE B
+cd "$(dirname "$0")/.." || exit 1
+
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+
+# One file: its output, status and time in ms go to $2/NAME.{log,rc,ms}.
+run_one() {
+	name=$(echo "${1#"$B"/}" | tr / -)
+	start=$(now_ms)
+	case $1 in
+	*.sh) set -- "$2" sh "$1" ;;
+	*) set -- "$2" "$1" ;;
+	esac
+	dir=$1
+	shift
+	timeout -k 10 "${Q2_TEST_TIMEOUT:-300}" "$@" \
+		>"$dir/$name.log" 2>&1 </dev/null
+	echo $? >"$dir/$name.rc"
+	echo $(($(now_ms) - start)) >"$dir/$name.ms"
+}
+
+if [ "${1:-}" = --one ]; then
+	run_one "$3" "$2"
+	exit 0
+fi
+
+# Read a log, print "passed failed skipped", and on the lines after that the
+# reasons of what was skipped.
+count() {
+	awk -v rc="$2" '
+	function close_pending(how) { if (pending != "") { pending = ""; return 1 } return 0 }
+	/\[ RUN      \] / { if (pending != "") bad++; pending = $0; last = ""; next }
+	/\[       OK \] / { if (close_pending()) good++; next }
+	/\[  FAILED  \] / { if (close_pending()) bad++; next }
+	/\[  SKIPPED \] / {
+		name = $0; sub(/.*\] /, "", name)
+		if (close_pending()) { skip++; why[skip] = name ": " (last == "" ? "no reason given" : last) }
+		next
+	}
+	/^ok - / { good++; next }
+	/^not ok - / { bad++; next }
+	/^skip - / {
+		skip++
+		s = substr($0, 8); sub(/ *# */, ": ", s); why[skip] = s
+		next
+	}
+	{ last = $0 }
+	END {
+		if (pending != "") bad++
+		if (rc != 0 && !bad) bad++
+		if (!good && !bad && !skip) bad++
+		print good + 0, bad + 0, skip + 0
+		for (i = 1; i <= skip; i++) print why[i]
+	}' "$1"
+}
+
+outcome() {
+	case $1 in
+	0) echo "status 0" ;;
+	124 | 137) echo "timed out after ${Q2_TEST_TIMEOUT:-300} s" ;;
+	13[0-9] | 14[0-9]) echo "killed by signal $(($1 - 128))" ;;
+	*) echo "status $1" ;;
+	esac
+}
+
+# A leak, a race or undefined behaviour ends the program with a bad status.
+ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=0}
+UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-tests.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+together=$work/together.list alone=$work/alone.list
+: >"$together"
+: >"$alone"
+given=
+for t; do
+	case $t in *.sh) given=yes ;; esac
+	echo "$t" >>"$together"
+done
+[ -n "$given" ] || for t in tests/*/*.sh; do
+	[ -e "$t" ] || continue
+	[ "$MODE" = release ] || grep -q '^# modes: all' "$t" || continue
+	if grep -q '^# alone' "$t"; then
+		echo "$t" >>"$alone"
+	else
+		echo "$t" >>"$together"
+	fi
+done
+
+xargs -r -P "${Q2_TEST_JOBS:-2}" -n 1 sh tests/run.sh --one "$work" <"$together"
+xargs -r -n 1 sh tests/run.sh --one "$work" <"$alone"
+
+passed=0 failed=0 skipped=0
+for rc_file in "$work"/*.rc; do
+	[ -e "$rc_file" ] || continue
+	log=${rc_file%.rc}.log
+	name=$(basename "$log" .log)
+	rc=$(cat "$rc_file")
+	count "$log" "$rc" >"$work/count"
+	read -r good bad skip <"$work/count"
+	passed=$((passed + good))
+	failed=$((failed + bad))
+	skipped=$((skipped + skip))
+	if [ "$bad" -gt 0 ]; then
+		echo "--- FAILED: $name ($(outcome "$rc"), $bad of $((good + bad)) failed)"
+		# Passing tests are noise here; a long log keeps both ends.
+		grep -v -e '^\[ RUN  ' -e '^\[       OK' -e '^ok - ' "$log" |
+			awk '{ l[NR] = $0 } END { for (i = 1; i <= NR; i++) {
+				if (NR > 200 && i == 101) print "[...]"
+				if (NR <= 200 || i <= 100 || i > NR - 100) print l[i] } }'
+	fi
+	[ "$skip" -eq 0 ] || sed -n "2,\$s|^|skipped: $name: |p" "$work/count"
+	grep -h -i -o 'Q2_SEED=[0-9a-fx]*' "$log" | sort -u | sed "s|^|seed: $name: |"
+done
+
+echo "slowest:"
+for f in "$work"/*.ms; do
+	[ -e "$f" ] && echo "$(cat "$f") $(basename "$f" .ms)"
+done | sort -rn | head -5 | awk '{ printf "  %7.1f s  %s\n", $1 / 1000, $2 }'
+
+[ $((passed + failed)) -gt 0 ] || failed=1
+line="$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] || line="$line, $skipped skipped"
+echo "$line"
+[ "$failed" -eq 0 ]
