@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cells.h - from trials to cells: medians, intervals, paired ratios, verdicts
+ *
+ * A cell is one configuration in one pass; cells.csv has a row for each of its
+ * metrics.  Pairs are trials of one round: the trial is the unit of inference.
+ * Pure.  Used by verb_run (cells.csv, table, advice) and report.
+ */
+#ifndef HARNESS_CELLS_H
+#define HARNESS_CELLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "harness/stats/rank.h"
+#include "harness/stats/verdict.h"
+#include "results/record.h"
+
+struct cells_contrast {
+	const char *label; /* qcow2-off */
+	const char *raw;   /* raw-sparse */
+};
+
+/* Any label may be NULL: then there is no such comparison. */
+struct cells_opts {
+	const char *reference;
+	const char *baseline;
+	const struct cells_contrast *contrasts;
+	size_t ncontrasts;
+	double margin; /* 0.05; 0 means 0.05 */
+};
+
+/*
+ * Add rows of table_cells to *cells, in the order in which labels, passes and
+ * metrics first occur.  Trials with an error take part in n_flagged only.
+ * Where a round was redone, only its last attempt counts.
+ */
+void cells_compute(const struct rows *trials, const struct cells_opts *opts,
+		   struct rows *cells);
+
+/* The cell of that label, pass and metric (a column name such as "iops"), or
+ * NULL. */
+const struct record *cells_find(const struct rows *cells, const char *label,
+				const char *pass, const char *metric);
+
+/*
+ * Values of one metric (TRIAL_iops) of two labels in the rounds that have
+ * both, paired and in order of round.  Returns their number; base and other
+ * have room for max.
+ */
+size_t cells_pairs(const struct rows *trials, const char *base_label,
+		   const char *other_label, const char *pass, int col,
+		   double *base, double *other, size_t max);
+
+/* Whole rounds: rounds in which every label that occurs in trials has the
+ * pass, without an error. */
+size_t cells_whole_rounds(const struct rows *trials, const char *pass);
+
+/* Is a greater value of the metric better, worse, or neither? */
+enum cells_better {
+	CELLS_NONE,
+	CELLS_HIGHER,
+	CELLS_LOWER
+};
+enum cells_better cells_better(int trial_col);
+
+#endif
