@@ -1,7 +1,7 @@
 # qcowbench: the qcow2 engine, its image tool and the benchmark.
 #
 #   make                    both programs, optimised: build/qcowimg, build/qcowbench
-#   make bench              measure preallocation policies on this disk
+#   make bench              measure preallocation policies on this disk (ARGS=)
 #   make test               every test that needs no network, as in CI
 #   make MODE=asan test     the same under ASan and UBSan (also: debug, tsan)
 #   make test-fresh         both quickstart commands on a bare Debian 12
@@ -142,7 +142,7 @@ format:
 
 # --- measuring --------------------------------------------------------------
 bench: all
-	build/qcowbench run preallocation --quick
+	build/qcowbench run preallocation --quick $(ARGS)
 
 # --- install ----------------------------------------------------------------
 install: all
