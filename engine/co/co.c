@@ -110,7 +110,9 @@ __asm__(".text\n"
 enum {
 	SLOT_ARG = 3,
 	SLOT_PC = 6,
-	SLOTS = 8
+	/* Odd: seven words are popped, and co_entry must find the stack
+	 * pointer at a multiple of 16, as before any call. */
+	SLOTS = 9
 };
 #else
 __asm__(".text\n"
