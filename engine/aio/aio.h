@@ -75,9 +75,10 @@ struct aio_op {
 
 	/* The loop's and the backend's own. */
 	struct list link;
-	uint64_t moved;   /* bytes done by earlier attempts */
-	struct iovec seg; /* what a continued attempt moves */
-	int64_t raw;      /* bytes, or negative errno, of the last
+	struct list wlink; /* on file->writing, if it changes bytes */
+	uint64_t moved;    /* bytes done by earlier attempts */
+	struct iovec seg;  /* what a continued attempt moves */
+	int64_t raw;       /* bytes, or negative errno, of the last
 					   attempt */
 	unsigned retries;
 	uint64_t priv[8]; /* the backend's */
@@ -114,7 +115,10 @@ struct loop {
 	unsigned requests_done; /* guest requests finished; see loop_run() */
 	uint64_t syscalls, sqes;
 	char notice[256]; /* why a better backend is not in use, or "" */
-	void *priv;       /* loop.c's */
+	/* Tests: loop_offload() and the like run at once, in the loop's
+	 * thread, so that a run depends on its seed alone. */
+	bool inline_work;
+	void *priv; /* loop.c's */
 };
 
 int loop_new(const struct loop_opts *opts, struct loop **ret_loop,
@@ -125,8 +129,13 @@ int loop_new_backend(struct aio_backend *backend, const struct loop_opts *opts,
 		     struct loop **ret_loop, struct q2_err *err);
 void loop_free(struct loop *loop);
 
-/* Turns until requests_done has grown by min, or the timeout; as
- * q2_loop_run(). */
+/*
+ * Turns until requests_done has grown by min, or the timeout; as
+ * q2_loop_run().  What the last done() submitted goes to the kernel with the
+ * next call, in one batch with what the caller adds; call with (0, 0) to hand
+ * it over before doing something else for long.  Once loop_fd() has been
+ * asked for, each call hands it over before it returns.
+ */
 int loop_run(struct loop *loop, unsigned min, int64_t timeout_ns);
 /* Turns until *flag is true.  Not from a coroutine. */
 int loop_run_until(struct loop *loop, const bool *flag);
@@ -146,6 +155,10 @@ const char *loop_aio(const struct loop *loop);
  * processor time.
  */
 int Q2_CO loop_offload(struct loop *loop, int (*fn)(void *arg), void *arg);
+
+/* Aligned memory, registered with the kernel where the backend can. */
+void *loop_buf_alloc(struct loop *loop, size_t bytes);
+void loop_buf_free(struct loop *loop, void *buf);
 
 /* ---- files ------------------------------------------------------------- */
 
@@ -169,7 +182,8 @@ struct aio_file {
 	int sync_error;        /* a failed sync stays: see AIO_SYNC */
 	bool no_zero_range;    /* AIO_ZERO was refused once as unsupported */
 	bool no_discard;
-	struct list locked; /* align.c: ranges under read-modify-write */
+	struct list writing; /* ops in flight that change bytes */
+	struct list locked;  /* align.c: ranges under read-modify-write */
 	struct co_queue lock_wait;
 	void *priv; /* the backend's */
 };
@@ -211,8 +225,12 @@ int aio_extents(struct aio_file *file, struct aio_extent **ret_ext,
 /* QEMU's lock bytes: see lock.c.  -EAGAIN when another process holds it. */
 enum aio_lock_mode {
 	AIO_LOCK_NONE,
-	AIO_LOCK_READ,
-	AIO_LOCK_WRITE
+	AIO_LOCK_READ,  /* nobody else writes */
+	AIO_LOCK_WRITE, /* nobody else writes or reads */
+	/* Raw images: QEMU lets others read and write them meanwhile, but they
+	 * do not get a format driver's lock. */
+	AIO_LOCK_RAW_READ,
+	AIO_LOCK_RAW_WRITE
 };
 int aio_lock(struct aio_file *file, enum aio_lock_mode mode,
 	     struct q2_err *err);
@@ -244,11 +262,18 @@ int Q2_CO file_zero(struct aio_file *file, uint64_t len, uint64_t off,
 int Q2_CO file_discard(struct aio_file *file, uint64_t len, uint64_t off);
 /* The first failure latches: every later sync of the file fails too. */
 int Q2_CO file_sync(struct aio_file *file);
+/* Note: where align > 1 an unaligned write makes the file end at a block's
+ * end; who needs an exact length truncates last. */
 int Q2_CO file_truncate(struct aio_file *file, uint64_t size);
 int Q2_CO file_allocate(struct aio_file *file, uint64_t len, uint64_t off);
 
-/* May this transfer go to aio_submit() as it is?  Then no lock of align.c is
- * in its way either. */
+/*
+ * May this transfer go to aio_submit() as it is?  The fast path asks this,
+ * and submits without parking in between; on false it takes file_readv() or
+ * file_writev().  True means: offset, length and memory are what the file
+ * needs, and no read-modify-write holds a block of the range (which only
+ * matters to writes, and costs one compare while none is running).
+ */
 bool file_is_aligned(struct aio_file *file, const struct iov_iter *it,
 		     uint64_t len, uint64_t off);
 
