@@ -15,7 +15,6 @@
 # One Makefile, one dependency graph; modes are folders below build/.
 
 VERSION := 0.1.0
-SOVER   := 0
 
 PREFIX     ?= /usr/local
 DESTDIR    ?=
@@ -25,6 +24,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 DATADIR    ?= $(PREFIX)/share/qcowbench
 PKG_CONFIG ?= pkg-config
 INSTALL    ?= install
+OBJCOPY    ?= objcopy
 MODE       ?= release
 B          := build/$(MODE)
 
@@ -70,6 +70,8 @@ bench_src := $(wildcard workloads/*.c harness/*.c harness/targets/*.c \
                         harness/stats/*.c results/*.c plots/*.c)
 sim_src   := $(wildcard tests/sim/*.c)
 test_src  := $(wildcard tests/*/test_*.c)
+# Files that are read at run time, below share/qcowbench.
+data      := $(wildcard suites/*.ini plots/*.gp)
 # main() of a program is in the file of its name; tests link the rest.
 img_main   := engine/img/qcowimg.c
 bench_main := harness/qcowbench.c
@@ -145,12 +147,52 @@ bench: all
 	build/qcowbench run preallocation --quick $(ARGS)
 
 # --- install ----------------------------------------------------------------
-install: all
-	$(INSTALL) -d $(DESTDIR)$(BINDIR)
-	$(INSTALL) -m 755 $B/qcowimg $B/qcowbench $(DESTDIR)$(BINDIR)
+# One object in which only the public names are left, so that a program that
+# links the library may use any others.
+$B/install/libq2.a: $(lib)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LD) -r -o $(@D)/q2.o $(call obj,$(lib_src)) && \
+	$(OBJCOPY) -w --keep-global-symbol='q2_*' $(@D)/q2.o && \
+	rm -f $@ && $(AR) rcs $@ $(@D)/q2.o
 
+define pc
+prefix=$(PREFIX)
+includedir=$(INCLUDEDIR)/qcowbench
+libdir=$(LIBDIR)
+
+Name: q2
+Description: qcow2 engine of qcowbench
+Version: $(VERSION)
+Cflags: -I$${includedir}
+Libs: -L$${libdir} -lq2
+Libs.private: $(LDLIBS) -pthread
+endef
+export pc
+
+installed = $(BINDIR)/qcowimg $(BINDIR)/qcowbench $(LIBDIR)/libq2.a \
+            $(LIBDIR)/pkgconfig/q2.pc $(INCLUDEDIR)/qcowbench/q2.h \
+            $(INCLUDEDIR)/qcowbench/base/points.def \
+            $(data:%=$(DATADIR)/%)
+put = $(INSTALL) -D -m
+
+install: all $B/install/libq2.a
+	$(put) 755 $B/qcowimg $(DESTDIR)$(BINDIR)/qcowimg
+	$(put) 755 $B/qcowbench $(DESTDIR)$(BINDIR)/qcowbench
+	$(put) 644 $B/install/libq2.a $(DESTDIR)$(LIBDIR)/libq2.a
+	@printf '%s\n' "$$pc" >$B/install/q2.pc
+	$(put) 644 $B/install/q2.pc $(DESTDIR)$(LIBDIR)/pkgconfig/q2.pc
+	$(put) 644 engine/q2.h $(DESTDIR)$(INCLUDEDIR)/qcowbench/q2.h
+	$(put) 644 engine/base/points.def \
+	  $(DESTDIR)$(INCLUDEDIR)/qcowbench/base/points.def
+	set -e; for f in $(data); do \
+	  $(put) 644 $$f $(DESTDIR)$(DATADIR)/$$f; done
+
+# Folders that are ours alone go too.
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/qcowimg $(DESTDIR)$(BINDIR)/qcowbench
+	rm -f $(installed:%=$(DESTDIR)%)
+	-rmdir -p --ignore-fail-on-non-empty 2>/dev/null \
+	  $(sort $(dir $(data:%=$(DESTDIR)$(DATADIR)/%))) \
+	  $(DESTDIR)$(INCLUDEDIR)/qcowbench/base
 
 clean:
 	rm -rf build
