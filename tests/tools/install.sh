@@ -30,7 +30,8 @@ int cache_get(void) { return 0; }
 int main(void)
 {
 	struct q2_err err;
-	err.code = NULL == &err;
+	const char *none = NULL;
+	err.code = none ? 1 : 0;
 	return err.code + cache_get();
 }
 END
