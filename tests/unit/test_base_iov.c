@@ -20,6 +20,8 @@
 #define TOTAL  12
 #define PIECES 4
 
+static const char letters[] = "abcdefghijkl";
+
 struct scattered {
 	char mem[PIECES][TOTAL];
 	struct iovec iov[PIECES];
@@ -89,7 +91,7 @@ check_copy_out(struct scattered *s, int skip, int len)
 	char out[TOTAL + 1] = {0};
 
 	iov_copy_out(&it, out, (uint64_t)len);
-	assert_memory_equal(out, "abcdefghijkl" + skip, len);
+	assert_memory_equal(out, letters + skip, len);
 	assert_int_equal(out[len], 0);
 	assert_int_equal(it.left, TOTAL - skip - len);
 }
@@ -132,7 +134,7 @@ check_slice(struct scattered *s, int skip, int len)
 		}
 		assert_int_equal(at, got);
 		assert_true(got == (uint64_t)len || n == max);
-		assert_memory_equal(flat, "abcdefghijkl" + skip, got);
+		assert_memory_equal(flat, letters + skip, got);
 	}
 	assert_int_equal(got, len);
 	assert_int_equal(it.left, TOTAL - skip);
