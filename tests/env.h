@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * env.h - seeds and lengths of random tests, from the environment
+ *
+ *	Q2_SEED=N		replay: every random test starts from N
+ *	Q2_TEST_SCALE=PERCENT	more or fewer rounds; 100 is `make test`
+ */
+#ifndef TESTS_ENV_H
+#define TESTS_ENV_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The seed to use, printed so that a failure can be replayed. */
+static inline uint64_t
+test_seed(uint64_t usual)
+{
+	const char *text = getenv("Q2_SEED");
+	uint64_t seed = text ? strtoull(text, NULL, 0) : usual;
+
+	printf("Q2_SEED=%llu\n", (unsigned long long)seed);
+	return seed;
+}
+
+/* rounds, scaled; at least 1. */
+static inline unsigned
+test_rounds(unsigned rounds)
+{
+	const char *text = getenv("Q2_TEST_SCALE");
+	uint64_t percent = text ? strtoull(text, NULL, 10) : 100;
+	uint64_t scaled = rounds * percent / 100;
+
+	return scaled > 0 ? (unsigned)scaled : 1;
+}
+
+#endif
