@@ -12,6 +12,9 @@
 #include "engine/aio/aio.h"
 #include "engine/format/entry.h"
 #include "engine/format/header.h"
+#include "engine/image/cache.h"
+#include "engine/image/slice.h"
+#include "engine/image/table.h"
 
 struct image {
 	struct loop *loop;
@@ -28,6 +31,10 @@ struct image {
 	/* qcow2: open.c; constant but for resize */
 	struct header header;
 	struct geom geom;
+
+	struct table l1, reftable;
+	struct slice_cache l2, refs; /* slice.c */
+	struct commits commits;      /* cache.c */
 };
 
 /* map.c: the extent at guest offset off; see q2_map(). */
