@@ -12,6 +12,7 @@
 #include "engine/aio/aio.h"
 #include "engine/format/entry.h"
 #include "engine/format/header.h"
+#include "engine/image/alloc.h"
 #include "engine/image/cache.h"
 #include "engine/image/slice.h"
 #include "engine/image/table.h"
@@ -34,7 +35,8 @@ struct image {
 
 	struct table l1, reftable;
 	struct slice_cache l2, refs; /* slice.c */
-	struct commits commits;      /* cache.c */
+	struct alloc alloc;
+	struct commits commits; /* cache.c */
 };
 
 /* map.c: the extent at guest offset off; see q2_map(). */

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/alloc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/base/num.h"
+#include "engine/format/refcount.h"
+#include "engine/image/image.h"
+
+/* The file grows in steps of an eighth of itself, within these: seldom enough
+ * to cost nothing, not so far that a crash leaves an absurd length. */
+#define GROW_MIN (4 * MiB)
+#define GROW_MAX (256 * MiB)
+
+/* ---- refcounts --------------------------------------------------------- */
+
+/* The slice that holds the refcount of cluster, pinned; *ret_index counts its
+ * entries.  The block must exist. */
+static int Q2_CO
+refs_get(struct image *img, uint64_t cluster, struct slice **ret_slice,
+	 uint64_t *ret_index)
+{
+	const struct geom *g = &img->geom;
+	uint64_t block = cluster >> g->refblock_bits;
+	uint64_t in_block = cluster & (g->refblock_entries - 1);
+	uint64_t per_slice = img->refs.slice_bytes * 8 / g->refcount_bits;
+	uint64_t host = img->reftable.entries[block] & REFTABLE_OFFSET_MASK;
+
+	*ret_index = in_block & (per_slice - 1);
+	return slice_get(img, &img->refs,
+			 host + in_block / per_slice * img->refs.slice_bytes,
+			 (uint32_t)block, ret_slice);
+}
+
+static bool
+has_refblock(const struct image *img, uint64_t cluster)
+{
+	uint64_t block = cluster >> img->geom.refblock_bits;
+
+	return block < img->reftable.n &&
+	       (img->reftable.entries[block] & REFTABLE_OFFSET_MASK);
+}
+
+int Q2_CO
+alloc_refcount(struct image *img, uint64_t cluster, uint64_t *ret_count)
+{
+	struct slice *s;
+	uint64_t index;
+	int r;
+
+	if (!has_refblock(img, cluster)) {
+		*ret_count = 0;
+		return 0;
+	}
+	r = refs_get(img, cluster, &s, &index);
+	if (r < 0)
+		return r;
+	*ret_count = refcount_get(s->data, img->geom.refcount_order, index);
+	slice_put(&img->refs, s);
+	return 0;
+}
+
+/*
+ * Change refcounts of clusters [first, first + n) from `from` to `to`; one
+ * that is not `from` means that the image contradicts itself.  *ret_done is
+ * set on failure too.
+ */
+static int Q2_CO
+refs_change(struct image *img, uint64_t first, uint64_t n, uint64_t from,
+	    uint64_t to, uint64_t *ret_done)
+{
+	unsigned order = img->geom.refcount_order;
+	unsigned bits = img->geom.refcount_bits;
+	uint64_t per_slice = img->refs.slice_bytes * 8 / bits;
+
+	*ret_done = 0;
+	while (*ret_done < n) {
+		struct slice *s;
+		uint64_t index, count;
+		int r;
+
+		r = refs_get(img, first + *ret_done, &s, &index);
+		if (r < 0)
+			return r;
+		count = min_u64(n - *ret_done, per_slice - index);
+		for (uint64_t i = 0; i < count && r == 0; i++) {
+			if (refcount_get(s->data, order, index + i) != from) {
+				r = -Q2_ECORRUPT;
+				break;
+			}
+			refcount_set(s->data, order, index + i, to);
+			slice_dirty(&img->refs, s,
+				    (uint32_t)((index + i) * bits / 8),
+				    (bits + 7) / 8);
+			++*ret_done;
+		}
+		slice_put(&img->refs, s);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- the window -------------------------------------------------------- */
+
+/*
+ * The refcount block for cluster's region is missing: make it, in the first
+ * cluster of the region, which it describes itself.  Nothing else can be
+ * there: without a block every refcount of the region is 0.
+ */
+static int Q2_CO
+make_refblock(struct image *img, uint64_t cluster)
+{
+	const struct geom *g = &img->geom;
+	uint32_t block = (uint32_t)(cluster >> g->refblock_bits);
+	uint64_t first = (uint64_t)block << g->refblock_bits;
+	uint64_t done;
+	int r;
+
+	r = POINT_HIT(&img->points, refblock_alloc);
+	if (r < 0)
+		return r;
+	table_set_new(&img->reftable, block, first << g->cluster_bits);
+	img->alloc.handed_out = max_u64(img->alloc.handed_out,
+					(first + 1) << g->cluster_bits);
+	return refs_change(img, first, 1, 0, 1, &done);
+}
+
+/* Look at the slice that holds the cursor: take its first free run as the
+ * window, and move the cursor behind it, or behind the slice. */
+static int Q2_CO
+scan_slice(struct image *img)
+{
+	struct alloc *a = &img->alloc;
+	unsigned order = img->geom.refcount_order;
+	uint64_t per_slice = img->refs.slice_bytes * 8 /
+			     img->geom.refcount_bits;
+	uint64_t index, n = 0;
+	struct slice *s;
+	int r;
+
+	r = refs_get(img, a->cursor, &s, &index);
+	if (r < 0)
+		return r;
+	while (index < per_slice && refcount_get(s->data, order, index)) {
+		index++;
+		a->cursor++;
+	}
+	while (index + n < per_slice &&
+	       !refcount_get(s->data, order, index + n))
+		n++;
+	slice_put(&img->refs, s);
+	a->window = a->cursor;
+	a->window_n = n;
+	a->cursor += n;
+	return 0;
+}
+
+/* Fill the window; the mutex is held. */
+static int Q2_CO
+refill_locked(struct image *img)
+{
+	struct alloc *a = &img->alloc;
+	const struct geom *g = &img->geom;
+	int r = 0;
+
+	while (r == 0 && !a->window_n) {
+		uint64_t block = a->cursor >> g->refblock_bits;
+
+		if (block >= img->reftable.n)
+			return -ENOSPC;
+		if (a->block_full[block]) {
+			a->cursor = (block + 1) << g->refblock_bits;
+			continue;
+		}
+		if (!has_refblock(img, a->cursor))
+			r = make_refblock(img, a->cursor);
+		else
+			r = scan_slice(img);
+	}
+	return r;
+}
+
+static int Q2_CO
+refill(struct image *img)
+{
+	int r = 0;
+
+	co_mutex_lock(&img->alloc.mutex);
+	if (!img->alloc.window_n)
+		r = refill_locked(img);
+	co_mutex_unlock(&img->alloc.mutex);
+	return r;
+}
+
+/* Z2: the file reaches to end before a cluster below end is handed out. */
+static int Q2_CO
+grow_file(struct image *img, uint64_t end)
+{
+	struct alloc *a = &img->alloc;
+	uint64_t step, want;
+	int r = 0;
+
+	if (img->file->is_block)
+		return end <= a->file_bytes ? 0 : -ENOSPC;
+	co_mutex_lock(&a->mutex);
+	if (end > a->file_bytes) {
+		step = max_u64(GROW_MIN, min_u64(GROW_MAX, a->file_bytes / 8));
+		want = align_up(max_u64(end, a->handed_out) + step,
+				img->geom.cluster_size);
+		r = file_truncate(img->file, want);
+		if (r == 0)
+			a->file_bytes = want;
+	}
+	co_mutex_unlock(&a->mutex);
+	return r;
+}
+
+int Q2_CO
+alloc_run(struct image *img, uint64_t want, struct host_run *ret_run)
+{
+	struct alloc *a = &img->alloc;
+	unsigned bits = img->geom.cluster_bits;
+	struct host_run run;
+	uint64_t first, end, done;
+	int r;
+
+	assert(want > 0);
+	while (!a->window_n) {
+		r = refill(img);
+		if (r < 0)
+			return r;
+	}
+	/* Reserve before parking: nobody else gets these. */
+	first = a->window;
+	run.clusters = min_u64(want, a->window_n);
+	a->window += run.clusters;
+	a->window_n -= run.clusters;
+	run.host = first << bits;
+	end = run.host + (run.clusters << bits);
+	run.virgin = a->can_be_virgin &&
+		     run.host >= max_u64(a->handed_out,
+					 align_up(a->opened_bytes,
+						  img->geom.cluster_size));
+	a->handed_out = max_u64(a->handed_out, end);
+	if (end > a->file_bytes) {
+		r = grow_file(img, end);
+		if (r < 0)
+			return r;
+	}
+	r = refs_change(img, first, run.clusters, 0, 1, &done);
+	if (r < 0) {
+		uint64_t ignored;
+
+		(void)refs_change(img, first, done, 1, 0, &ignored);
+		return r;
+	}
+	POINT_ADD(&img->points, clusters_alloc, run.clusters);
+	*ret_run = run;
+	return 0;
+}
+
+int Q2_CO
+alloc_undo(struct image *img, uint64_t host, uint64_t clusters)
+{
+	struct alloc *a = &img->alloc;
+	uint64_t first = host >> img->geom.cluster_bits;
+	uint64_t done;
+	int r;
+
+	r = refs_change(img, first, clusters, 1, 0, &done);
+	POINT_ADD(&img->points, clusters_freed, done);
+	a->cursor = min_u64(a->cursor, first);
+	a->block_full[first >> img->geom.refblock_bits] = 0;
+	return r;
+}
+
+int
+alloc_init(struct image *img, uint64_t file_bytes)
+{
+	struct alloc *a = &img->alloc;
+
+	*a = (struct alloc){
+		.file_bytes = file_bytes,
+		.opened_bytes = file_bytes,
+		.can_be_virgin = !img->file->is_block,
+	};
+	co_mutex_init(&a->mutex);
+	a->block_full = calloc(img->reftable.n + 1, 1);
+	return a->block_full ? 0 : -ENOMEM;
+}
+
+void
+alloc_done(struct image *img)
+{
+	free(img->alloc.block_full);
+	img->alloc.block_full = NULL;
+}
+
+uint64_t
+alloc_close_bytes(const struct image *img)
+{
+	return max_u64(img->alloc.opened_bytes, img->alloc.handed_out);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * alloc.h - free space: handing out host clusters, taking them back
+ *
+ * Free clusters are found by walking the refcount blocks from a cursor, one
+ * summary a block saying where nothing is left.  What the walk finds is a
+ * *window*: a run of free clusters kept in memory, from which requests are
+ * served without looking at the disk.
+ *
+ * A cluster that is unlinked goes to limbo (F1, I1): it is neither free nor
+ * punched until the commit that makes its unlink durable has ended and every
+ * request that started before the unlink has finished.
+ */
+#ifndef Q2_IMAGE_ALLOC_H
+#define Q2_IMAGE_ALLOC_H
+
+#include "engine/aio/aio.h"
+
+struct image;
+
+struct alloc {
+	uint64_t cursor;           /* next cluster to look at */
+	uint64_t window, window_n; /* free clusters, reserved in memory */
+	uint8_t *block_full;       /* one byte a refcount-table entry */
+	struct co_mutex mutex;     /* for refilling the window */
+	uint64_t file_bytes;       /* length of the file now */
+	uint64_t opened_bytes;     /* at open */
+	uint64_t handed_out;       /* end of the highest cluster handed out */
+	bool can_be_virgin;        /* Z1: a regular file */
+};
+
+/* A run of host clusters; virgin: it reads as zeros already (Z1). */
+struct host_run {
+	uint64_t host;
+	uint64_t clusters;
+	bool virgin;
+};
+
+int alloc_init(struct image *img, uint64_t file_bytes);
+void alloc_done(struct image *img);
+
+/*
+ * Take up to want adjacent clusters, at least one, with refcount 1.  The file
+ * is long enough for them (Z2).  0 or a negative errno.
+ */
+int Q2_CO alloc_run(struct image *img, uint64_t want, struct host_run *ret_run);
+
+/* Give back clusters that were never linked. */
+int Q2_CO alloc_undo(struct image *img, uint64_t host, uint64_t clusters);
+
+/* The refcount of one cluster. */
+int Q2_CO alloc_refcount(struct image *img, uint64_t cluster,
+			 uint64_t *ret_count);
+
+/* The length that the file has after a clean close: as QEMU leaves it. */
+uint64_t alloc_close_bytes(const struct image *img);
+
+#endif
