@@ -14,6 +14,7 @@
 #include "engine/format/header.h"
 #include "engine/image/alloc.h"
 #include "engine/image/cache.h"
+#include "engine/image/inflight.h"
 #include "engine/image/slice.h"
 #include "engine/image/table.h"
 
@@ -36,7 +37,9 @@ struct image {
 	struct table l1, reftable;
 	struct slice_cache l2, refs; /* slice.c */
 	struct alloc alloc;
-	struct commits commits; /* cache.c */
+	struct inflight_table inflight; /* write.c */
+	struct co_mutex l2_mutex;       /* map.c: making an L2 table */
+	struct commits commits;         /* cache.c */
 };
 
 /* map.c: the extent at guest offset off; see q2_map(). */

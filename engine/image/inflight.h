@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inflight.h - requests that are changing mappings, by guest cluster
+ *
+ * A request that will change the mapping of guest clusters holds their range
+ * here from before it looks at the mapping until the change is made.  Others
+ * that touch the range wait, or, if the new clusters are known to be zero
+ * around the bytes being written, join (A3): they write their own part into
+ * the same host clusters, and the last one to finish links them, once.
+ *
+ * There are at most as many ranges as requests in flight, so a scan of a short
+ * list beats anything clever; the fast path only asks whether it is empty.
+ */
+#ifndef Q2_IMAGE_INFLIGHT_H
+#define Q2_IMAGE_INFLIGHT_H
+
+#include <stdint.h>
+
+#include "engine/co/sync.h"
+
+struct inflight {
+	struct list link;
+	uint64_t first, n; /* guest clusters */
+	uint64_t host;     /* of the first; valid while open */
+	bool open;         /* others may join */
+	bool linked;       /* ended, with result */
+	unsigned writers;  /* data writes under way */
+	unsigned written;  /* data writes that succeeded */
+	unsigned refs;     /* who still looks at this struct */
+	int result;
+	struct co_queue wait; /* for open or the end */
+};
+
+struct inflight_table {
+	struct list ranges;
+	struct list free; /* structs for reuse */
+};
+
+void inflight_init(struct inflight_table *t);
+void inflight_done(struct inflight_table *t);
+
+/* The range that covers guest cluster, or NULL. */
+struct inflight *inflight_find(struct inflight_table *t, uint64_t cluster);
+/* The first cluster in [first, first + n) that some range covers; first + n if
+ * there is none. */
+uint64_t inflight_next(const struct inflight_table *t, uint64_t first,
+		       uint64_t n);
+
+/* Hold [first, first + n), which nobody else does; NULL without memory. The
+ * caller has one reference. */
+struct inflight *inflight_add(struct inflight_table *t, uint64_t first,
+			      uint64_t n);
+/* Stop holding the range and wake everybody; the struct stays until the last
+ * reference is put. */
+void inflight_end(struct inflight *f, int result);
+void inflight_ref(struct inflight *f);
+void inflight_put(struct inflight_table *t, struct inflight *f);
+
+#endif

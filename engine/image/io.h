@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io.h - the guest's reads and writes; each may park, 0 or a negative errno
+ */
+#ifndef Q2_IMAGE_IO_H
+#define Q2_IMAGE_IO_H
+
+#include "engine/base/iov.h"
+#include "engine/co/co.h"
+
+struct image;
+
+/* read.c: the whole of it, from guest offset off. */
+int Q2_CO image_read(struct image *img, struct iov_iter it, uint64_t off);
+
+/* write.c: likewise. */
+int Q2_CO image_write(struct image *img, struct iov_iter it, uint64_t off);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map.h - L2 entries and extents
+ *
+ * Mapping and moving bytes are separate: these functions say where bytes are
+ * and change where they are; read.c and write.c move them.
+ */
+#ifndef Q2_IMAGE_MAP_H
+#define Q2_IMAGE_MAP_H
+
+#include "engine/co/co.h"
+#include "engine/format/entry.h"
+#include "engine/image/slice.h"
+
+struct image;
+
+/* Adjacent clusters in one state, adjacent in the file too if they have host
+ * clusters. */
+struct map_extent {
+	struct l2_entry entry; /* of the first cluster */
+	uint64_t host;         /* of the guest offset asked for */
+	uint64_t len;          /* bytes from there on */
+	uint64_t clusters;     /* touched by them; 0: no L2 table */
+};
+
+/*
+ * The slice with guest's entry, pinned, and the entry's index in it.  NULL
+ * where there is no L2 table.
+ */
+int Q2_CO map_get(struct image *img, uint64_t guest, struct slice **ret_slice,
+		  uint32_t *ret_index);
+/* The same, making the L2 table if there is none; never NULL. */
+int Q2_CO map_get_for_change(struct image *img, uint64_t guest,
+			     struct slice **ret_slice, uint32_t *ret_index);
+
+struct l2_entry map_entry(const struct image *img, const struct slice *s,
+			  uint32_t index);
+void map_set_entry(struct image *img, struct slice *s, uint32_t index,
+		   const struct l2_entry *e);
+
+/* The extent that begins at guest, whose entry is index of s: at most len
+ * bytes, and not beyond the slice.  Does not park. */
+void map_extent(const struct image *img, const struct slice *s, uint32_t index,
+		uint64_t guest, uint64_t len, struct map_extent *ret_ext);
+
+/* The extent at guest, at most len bytes; -EUCLEAN if it is damaged. */
+int Q2_CO map_lookup(struct image *img, uint64_t guest, uint64_t len,
+		     struct map_extent *ret_ext);
+
+/* First guest offset that guest's slice does not map. */
+uint64_t map_slice_end(const struct image *img, uint64_t guest);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open.h - opening and closing an image
+ */
+#ifndef Q2_IMAGE_OPEN_H
+#define Q2_IMAGE_OPEN_H
+
+#include "engine/q2.h"
+
+struct image;
+struct loop;
+
+/* Blocking, not from a coroutine; see q2_open(). */
+int image_open(struct loop *loop, const char *path,
+	       const struct q2_open_opts *opts, struct image **ret_img,
+	       struct q2_err *err);
+/* Nothing may be in flight.  See q2_close(). */
+int image_close(struct image *img, struct q2_err *err);
+
+#endif
