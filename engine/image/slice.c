@@ -306,8 +306,8 @@ slice_put(struct slice_cache *c, struct slice *s)
 		return;
 	if (s->host == UINT64_MAX)
 		forget(c, s);
-	if (evictable(s))
-		(void)co_queue_wake(&c->slot_wait);
+	/* Also when it is dirty: whoever waits must then start a commit. */
+	(void)co_queue_wake(&c->slot_wait);
 }
 
 /* ---- dirty pieces ------------------------------------------------------ */
