@@ -60,6 +60,7 @@ map_init(struct stream_map *map, const struct stream_spec *spec)
 	map->place = spec->place;
 	map->bs_bytes = spec->bs_bytes;
 	map->stride_bytes = spec_stride(spec);
+	assert(map->stride_bytes > 0); /* check_sizes() */
 	map->area_off = spec->area_off;
 	map->strides = spec->area_bytes / map->stride_bytes;
 	map->seed = rng_derive(spec->seed, SEED_PLACE);

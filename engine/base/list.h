@@ -74,7 +74,9 @@ list_splice(struct list *to, struct list *from)
 	list_init(from);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): pos is a name to declare */
 #define list_for_each(pos, head) \
 	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

@@ -506,8 +506,8 @@ out_string(struct out *o, uint32_t type, const char *text)
 	if (!len)
 		return;
 	p = out_ext(o, type, len);
-	if (p)
-		memcpy(p, text, len);
+	if (p) /* the format stores the length, not a terminator */
+		memcpy(p, text, len); /* NOLINT(bugprone-not-null-*) */
 }
 
 static void

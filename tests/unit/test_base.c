@@ -267,7 +267,7 @@ probe_done(struct probe *p)
 }
 
 static int
-leave_early(int *released)
+leave_early(int *released) /* NOLINT(readability-non-const-parameter) */
 {
 	Q2_AUTO(probe) p = {.released = released};
 

@@ -185,7 +185,7 @@ test_touch_with_another_size(void **state)
 	struct stream_spec scan = {
 		.order = STREAM_SEQ, .bs_bytes = MiB, .touch = &fill};
 	struct stream s;
-	uint64_t offs[8];
+	uint64_t offs[8] = {0};
 
 	(void)state;
 	offsets_of(&scan, offs, 8);
