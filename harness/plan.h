@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plan.h - from a suite, the user's wishes and a probe to exact work
+ *
+ * Pure: sizes and counts only.  The numbers of the quick form come from what
+ * the probe has measured, so that a run takes under three minutes on a fast
+ * drive and on a slow one:
+ *
+ *	S, the image: the largest of 1280, 640, 320, 160, 80 MiB that is
+ *	   written in 0.9 s (and for which there is space);
+ *	N, the requests of a random pass: the largest power of two up to 16384
+ *	   that takes 0.45 s, at least 128.
+ */
+#ifndef HARNESS_PLAN_H
+#define HARNESS_PLAN_H
+
+#include "harness/suite.h"
+#include "harness/turns.h"
+
+#define PLAN_TURN_S 0.1
+
+/* What the probe says about a disk. */
+struct probe {
+	double iops;        /* 4k random writes at depth 32, flush included */
+	double bytes_per_s; /* sequential writes, flush included */
+	double duration_s;  /* of the probe itself */
+};
+
+/* What the user asked for; 0 or NULL: not said. */
+struct wishes {
+	const struct suite *suite;
+	bool quick;
+	uint64_t rounds, seed;
+	uint64_t image_bytes, requests, disk_bytes;
+	const char *aio, *cache;
+};
+
+struct plan_pass {
+	const struct pass *pass;
+	int touch; /* index of the pass whose bytes are used again, or -1 */
+	/* All but the seed, and touch: see plan_streams(). */
+	struct stream_spec stream;
+	struct turns_cut cut;
+};
+
+struct plan {
+	const struct suite *suite;
+	bool quick;
+	const struct config *configs[SUITE_CONFIGS_MAX];
+	size_t nconfigs;
+	struct plan_pass passes[SUITE_PASSES_MAX];
+	size_t npasses;
+	uint64_t rounds, seed;
+	uint64_t image_bytes, requests;
+	uint64_t disk_bytes; /* that the user wants to make */
+	const char *aio;     /* NULL: the best there is */
+	enum q2_cache cache;
+	bool sliced;                   /* passes are cut into turns */
+	double ops_per_s, bytes_per_s; /* of the probe, for the turns */
+};
+
+/* "none" ... and back; NULL for no such mode. */
+extern const char *const plan_cache_names[];
+const char *plan_cache_name(enum q2_cache cache);
+const char *plan_prealloc_name(enum q2_prealloc prealloc);
+const char *plan_zero_name(enum q2_zero zero);
+
+/* S and N of the quick form.  space: free bytes that may be used. */
+uint64_t plan_quick_image(const struct probe *probe, const struct plan *plan,
+			  uint64_t space);
+uint64_t plan_quick_requests(const struct probe *probe);
+
+/* Configurations and passes of this form of the suite; no sizes yet. */
+void plan_init(struct plan *plan, const struct wishes *wishes);
+
+/* Settle the sizes: areas, streams, turns.  -EINVAL if they do not fit each
+ * other. */
+int plan_resolve(struct plan *plan, uint64_t image_bytes, uint64_t requests,
+		 struct q2_err *err);
+
+/* Bytes that the images of one round take, with a tenth to spare. */
+uint64_t plan_space(const struct plan *plan, uint64_t image_bytes,
+		    uint64_t requests);
+
+/*
+ * The streams of a round: seeds that follow from the run's seed, the round and
+ * the pass alone, so that all configurations get the same operations.
+ * specs[i].touch points into specs.
+ */
+void plan_streams(const struct plan *plan, uint64_t round,
+		  struct stream_spec specs[SUITE_PASSES_MAX]);
+
+/* Does this configuration do this pass? */
+bool plan_does(const struct plan *plan, size_t config, size_t pass);
+
+/*
+ * Halve image and requests until `rounds` rounds are predicted to fit into
+ * budget_s, where round_s is what one round of the plan takes and fixed_s of it
+ * does not depend on the sizes.  Returns how often (0: fits).
+ */
+unsigned plan_halvings(double round_s, double fixed_s, uint64_t rounds,
+		       double budget_s);
+
+#endif

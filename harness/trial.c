@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/trial.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/num.h"
+#include "harness/clock.h"
+
+int
+trial_init(struct trial *t, const struct trial_spec *spec, struct q2_err *err)
+{
+	struct q2_loop_opts opts = {.size = sizeof(opts), .aio = spec->aio};
+
+	*t = (struct trial){.spec = spec, .create_s = -1};
+	t->turns = calloc(TRIAL_TURNS_MAX, sizeof(*t->turns));
+	if (!t->turns)
+		return q2_fail(err, -ENOMEM, "no memory");
+	return q2_loop_new(&opts, &t->loop, err);
+}
+
+void
+trial_done(struct trial *t)
+{
+	struct q2_err err;
+
+	job_done(&t->job);
+	if (t->img)
+		(void)q2_close(t->img, &err);
+	if (t->loop)
+		q2_loop_free(t->loop);
+	free(t->turns);
+}
+
+static void
+count(struct trial *t, struct trial_counters *to)
+{
+	*to = (struct trial_counters){0};
+	if (t->img)
+		q2_stats(t->img, &to->stats);
+	q2_loop_syscalls(t->loop, &to->syscalls, &to->sqes);
+	(void)getrusage(RUSAGE_SELF, &to->usage);
+}
+
+static int
+open_image(struct trial *t, struct q2_err *err)
+{
+	struct q2_open_opts opts = t->spec->target->open_opts(&t->spec->image);
+	double start = clock_s();
+	int r;
+
+	r = q2_open(t->loop, t->spec->path, &opts, &t->img, err);
+	if (r < 0) {
+		t->img = NULL;
+		return err_prefix(err, r, "cannot open %s", t->spec->path);
+	}
+	t->open_s = clock_s() - start;
+	return 0;
+}
+
+int
+trial_begin(struct trial *t, size_t pass, struct q2_err *err)
+{
+	const struct trial_pass *p = &t->spec->passes[pass];
+	int r;
+
+	t->pass = pass;
+	t->work_s = t->flush_s = 0;
+	t->open_s = t->close_s = -1;
+	t->ops = t->bytes = 0;
+	t->nturns = 0;
+	t->fdatasyncs = 0;
+	t->flushed = t->emulated_falloc = false;
+	hist_init(&t->hist);
+	if (p->op == PASS_STREAM) {
+		if (!t->img) {
+			r = open_image(t, err);
+			if (r < 0)
+				return r;
+		}
+		r = job_init(&t->job, t->loop, t->img, &p->stream, p->iodepth,
+			     err);
+		if (r < 0)
+			return r;
+	}
+	t->started_at_s = clock_wall_s();
+	count(t, &t->before);
+	return 0;
+}
+
+/* ---- creation ---------------------------------------------------------- */
+
+/* Whatever the engine has synced or not: a creation ends when its file is
+ * durable. */
+static int
+sync_file(const char *path, double *ret_seconds, struct q2_err *err)
+{
+	double start = clock_s();
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int r;
+
+	r = fd < 0 ? -errno : fdatasync(fd) < 0 ? -errno : 0;
+	if (fd >= 0)
+		(void)close(fd);
+	*ret_seconds = clock_s() - start;
+	if (r < 0)
+		return q2_fail(err, r, "%s: the sync failed: %s", path,
+			       strerror(-r));
+	return 0;
+}
+
+/* The path of the image of the user's size, beside the trial's own. */
+static void
+disk_path(const struct trial *t, char *path, size_t size)
+{
+	(void)snprintf(path, size, "%s.disk", t->spec->path);
+}
+
+static int
+create(struct trial *t, struct q2_err *err)
+{
+	bool disk = t->spec->passes[t->pass].op == PASS_CREATE_DISK;
+	struct target_image image = t->spec->image;
+	struct q2_create_result result = {0};
+	struct q2_create_opts opts;
+	char path[4096];
+	double start;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s", t->spec->path);
+	if (disk) {
+		disk_path(t, path, sizeof(path));
+		image.virtual_bytes = t->spec->disk_bytes;
+	}
+	opts = t->spec->target->create_opts(&image);
+	start = clock_s();
+	r = q2_create(t->loop, path, &opts, &result, err);
+	t->work_s = clock_s() - start;
+	if (r >= 0)
+		r = sync_file(path, &t->flush_s, err);
+	if (r < 0)
+		return err_prefix(err, r, "creation of %s", path);
+	t->fdatasyncs = result.fdatasyncs + 1;
+	t->emulated_falloc = result.emulated_falloc;
+	t->flushed = true;
+	if (!disk)
+		t->create_s = t->work_s + t->flush_s;
+	return 0;
+}
+
+/* ---- streams ----------------------------------------------------------- */
+
+static void
+keep_turn(struct trial *t, const struct job_turn *turn,
+	  const struct q2_stats *was, const struct q2_stats *is)
+{
+	struct trial_turn *kept;
+	const struct hist *h = &t->turn_hist;
+
+	if (t->nturns == TRIAL_TURNS_MAX)
+		return;
+	kept = &t->turns[t->nturns++];
+	*kept = (struct trial_turn){
+		.seconds = turn->seconds,
+		.ops = turn->ops,
+		.bytes = turn->bytes,
+		.has_p50 = hist_printable(h, 50000),
+		.has_p99 = hist_printable(h, 99000),
+		.max_us = h->count ? (double)h->max / 1e3 : 0,
+		.host_write_bytes =
+			is->host_write_data_bytes - was->host_write_data_bytes +
+			is->host_write_l1_bytes - was->host_write_l1_bytes +
+			is->host_write_l2_bytes - was->host_write_l2_bytes +
+			is->host_write_refcount_bytes -
+			was->host_write_refcount_bytes +
+			is->host_write_header_bytes -
+			was->host_write_header_bytes +
+			is->host_write_cow_bytes - was->host_write_cow_bytes,
+		.clusters_alloc = is->clusters_alloc - was->clusters_alloc,
+		.l2_misses = is->l2_misses - was->l2_misses,
+	};
+	if (kept->has_p50)
+		kept->p50_us = hist_quantile(h, 50000) / 1e3;
+	if (kept->has_p99)
+		kept->p99_us = hist_quantile(h, 99000) / 1e3;
+}
+
+static int
+stream_turn(struct trial *t, struct q2_err *err)
+{
+	const struct trial_pass *p = &t->spec->passes[t->pass];
+	struct q2_stats was, is;
+	struct job_turn turn;
+	int r;
+
+	hist_init(&t->turn_hist);
+	q2_stats(t->img, &was);
+	r = job_turn(&t->job, p->cut.slice_ops, 0, &t->turn_hist, &turn, err);
+	if (r < 0)
+		return r;
+	q2_stats(t->img, &is);
+	hist_merge(&t->hist, &t->turn_hist);
+	t->work_s += turn.seconds;
+	t->ops += turn.ops;
+	t->bytes += turn.bytes;
+	keep_turn(t, &turn, &was, &is);
+	return 0;
+}
+
+int
+trial_turn(struct trial *t, double *ret_seconds, struct q2_err *err)
+{
+	double was = t->work_s;
+	int r;
+
+	if (t->spec->passes[t->pass].op == PASS_STREAM)
+		r = stream_turn(t, err);
+	else
+		r = create(t, err);
+	*ret_seconds = t->work_s - was;
+	return r;
+}
+
+int
+trial_flush(struct trial *t, double *ret_seconds, struct q2_err *err)
+{
+	const struct trial_pass *p = &t->spec->passes[t->pass];
+	int r = 0;
+
+	if (p->op == PASS_STREAM && p->stream.write) {
+		r = job_flush(&t->job, &t->flush_s, err);
+		t->flushed = true;
+	}
+	*ret_seconds = t->flush_s;
+	return r;
+}
+
+/* ---- the end of a pass ------------------------------------------------- */
+
+static void
+series_rows(const struct trial *t, struct rows *series)
+{
+	uint64_t all = t->ops;
+	double at = 0;
+	uint64_t ops = 0;
+
+	for (size_t i = 0; i < t->nturns; i++) {
+		const struct trial_turn *turn = &t->turns[i];
+		struct record *row = record_new(&table_series);
+
+		at += turn->seconds;
+		ops += turn->ops;
+		record_set_int(row, SERIES_interval, i + 1);
+		record_set_real(row, SERIES_t_s, at);
+		record_set_real(row, SERIES_interval_s, turn->seconds);
+		record_set_real(row, SERIES_progress_pct,
+				100.0 * (double)ops / (double)all);
+		record_set_bool(row, SERIES_measured, true);
+		record_set_int(row, SERIES_ops, turn->ops);
+		record_set_int(row, SERIES_bytes, turn->bytes);
+		if (turn->has_p50)
+			record_set_real(row, SERIES_lat_p50_us, turn->p50_us);
+		if (turn->has_p99)
+			record_set_real(row, SERIES_lat_p99_us, turn->p99_us);
+		if (turn->ops)
+			record_set_real(row, SERIES_lat_max_us, turn->max_us);
+		record_set_int(row, SERIES_host_write_bytes,
+			       turn->host_write_bytes);
+		if (t->spec->target == &target_qcow2) {
+			record_set_int(row, SERIES_clusters_alloc,
+				       turn->clusters_alloc);
+			record_set_int(row, SERIES_l2_misses, turn->l2_misses);
+		}
+		rows_add(series, row);
+	}
+}
+
+static int
+close_image(struct trial *t, struct q2_err *err)
+{
+	double start = clock_s();
+	int r = q2_close(t->img, err);
+
+	t->img = NULL;
+	t->close_s = clock_s() - start;
+	return r < 0 ? err_prefix(err, r, "closing %s", t->spec->path) : 0;
+}
+
+int
+trial_end(struct trial *t, struct record **ret_record, struct rows *series,
+	  struct q2_err *err)
+{
+	bool last = t->pass + 1 == t->spec->npasses;
+	struct record *rec = record_new(&table_trials);
+	char path[4096];
+	int r;
+
+	count(t, &t->after);
+	r = trial_record(t, rec, err);
+	series_rows(t, series);
+	job_done(&t->job);
+	if (t->spec->passes[t->pass].op == PASS_CREATE_DISK) {
+		disk_path(t, path, sizeof(path));
+		(void)unlink(path);
+	}
+	if (r >= 0 && last && t->img) {
+		r = close_image(t, err);
+		record_set_real(rec, TRIAL_close_s, t->close_s);
+	}
+	if (r < 0) {
+		record_free(rec);
+		return r;
+	}
+	*ret_record = rec;
+	return 0;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/trial_spec.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/num.h"
+
+static const char *const op_names[] = {"create", "create-disk", "stream", NULL};
+static const char *const order_names[] = {"once", "uniform", "seq", NULL};
+static const char *const prealloc_names[] = {"off", "metadata", "falloc",
+					     "full", NULL};
+static const char *const zero_names[] = {"default", "hole", "range", "write",
+					 NULL};
+static const char *const state_names[] = {"sparse", "falloc", "written", NULL};
+
+/* ---- writing ----------------------------------------------------------- */
+
+static void
+set_int(json_t *json, const char *key, uint64_t value)
+{
+	(void)json_object_set_new(json, key, json_integer((json_int_t)value));
+}
+
+static void
+set_text(json_t *json, const char *key, const char *text)
+{
+	(void)json_object_set_new(json, key, json_string(text));
+}
+
+/* JSON's integers end at 2^63; seeds do not. */
+static void
+set_hex(json_t *json, const char *key, uint64_t value)
+{
+	char text[20];
+
+	(void)snprintf(text, sizeof(text), "%016" PRIx64, value);
+	set_text(json, key, text);
+}
+
+static json_t *
+pass_json(const struct plan_pass *pp, const struct stream_spec *stream)
+{
+	json_t *json = json_object();
+
+	set_text(json, "name", pp->pass->name);
+	set_text(json, "op", op_names[pp->pass->op]);
+	if (pp->pass->op != PASS_STREAM)
+		return json;
+	set_text(json, "order", order_names[stream->order]);
+	(void)json_object_set_new(json, "write", json_boolean(stream->write));
+	set_int(json, "bs", stream->bs_bytes);
+	set_int(json, "iodepth", pp->pass->iodepth);
+	set_int(json, "area_off", stream->area_off);
+	set_int(json, "area_bytes", stream->area_bytes);
+	set_int(json, "stride", stream->stride_bytes);
+	set_int(json, "ops", stream->ops);
+	set_hex(json, "seed", stream->seed);
+	if (pp->touch >= 0)
+		set_int(json, "touch", (uint64_t)pp->touch);
+	set_int(json, "turns", pp->cut.turns);
+	set_int(json, "slice_ops", pp->cut.slice_ops);
+	return json;
+}
+
+static void
+set_image(json_t *json, const struct plan *plan, const struct config *config)
+{
+	set_text(json, "target", config->target);
+	set_int(json, "image_size", plan->image_bytes);
+	if (config->raw_state)
+		set_text(json, "state", config->raw_state);
+	if (config->cluster_size) {
+		set_text(json, "preallocation",
+			 prealloc_names[config->prealloc]);
+		set_text(json, "zero", zero_names[config->zero]);
+		set_int(json, "cluster_size", config->cluster_size);
+	}
+	set_text(json, "cache", plan_cache_name(plan->cache));
+	if (plan->aio)
+		set_text(json, "aio", plan->aio);
+}
+
+json_t *
+trial_spec_json(const struct plan *plan, size_t config, uint64_t round,
+		const char *path)
+{
+	struct stream_spec streams[SUITE_PASSES_MAX];
+	json_t *json = json_object(), *passes = json_array();
+
+	plan_streams(plan, round, streams);
+	set_int(json, "schema", TRIAL_SCHEMA);
+	set_text(json, "label", plan->configs[config]->label);
+	set_image(json, plan, plan->configs[config]);
+	set_text(json, "path", path);
+	set_int(json, "round", round);
+	set_int(json, "disk_size", plan->disk_bytes);
+	(void)json_object_set_new(json, "turns", json_true());
+	for (size_t i = 0; i < plan->npasses; i++)
+		(void)json_array_append_new(
+			passes, pass_json(&plan->passes[i], &streams[i]));
+	(void)json_object_set_new(json, "passes", passes);
+	return json;
+}
+
+json_t *
+trial_spec_keys(const struct plan *plan, size_t config,
+		const struct plan_pass *pass)
+{
+	json_t *json = json_object();
+	json_t *work;
+
+	set_image(json, plan, plan->configs[config]);
+	if (!pass)
+		return json;
+	work = pass_json(pass, &pass->stream);
+	/* What does not change the work, and what is said by another key. */
+	(void)json_object_del(work, "name");
+	(void)json_object_del(work, "seed");
+	(void)json_object_del(work, "turns");
+	(void)json_object_del(work, "slice_ops");
+	if (pass->touch >= 0)
+		set_text(work, "touch", plan->passes[pass->touch].pass->name);
+	if (pass->pass->op == PASS_CREATE_DISK)
+		set_int(json, "image_size", plan->disk_bytes);
+	(void)json_object_update(json, work);
+	json_decref(work);
+	return json;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+struct reader {
+	const json_t *json;
+	struct q2_err *err;
+	int code; /* 0, or the first error */
+};
+
+static uint64_t
+get_int(struct reader *r, const char *key, uint64_t least, uint64_t most)
+{
+	json_t *v = json_object_get(r->json, key);
+
+	if (r->code == 0 && (!json_is_integer(v) || json_integer_value(v) < 0 ||
+			     (uint64_t)json_integer_value(v) < least ||
+			     (uint64_t)json_integer_value(v) > most))
+		r->code = q2_fail(r->err, -EINVAL,
+				  "%s must be a number from %" PRIu64
+				  " to %" PRIu64,
+				  key, least, most);
+	return r->code < 0 ? least : (uint64_t)json_integer_value(v);
+}
+
+static const char *
+get_text(struct reader *r, const char *key)
+{
+	const char *text = json_string_value(json_object_get(r->json, key));
+
+	if (r->code == 0 && (!text || !*text))
+		r->code = q2_fail(r->err, -EINVAL, "%s must be a text", key);
+	return text ? text : "";
+}
+
+static uint64_t
+get_hex(struct reader *r, const char *key)
+{
+	const char *text = get_text(r, key);
+	char *end;
+	uint64_t v = strtoull(text, &end, 16);
+
+	if (r->code == 0 && *end)
+		r->code = q2_fail(r->err, -EINVAL,
+				  "%s must be hexadecimal, not '%s'", key,
+				  text);
+	return v;
+}
+
+static unsigned
+get_word(struct reader *r, const char *key, const char *const *words)
+{
+	const char *text = get_text(r, key);
+
+	for (unsigned i = 0; r->code == 0 && words[i]; i++) {
+		if (strcmp(words[i], text) == 0)
+			return i;
+	}
+	if (r->code == 0)
+		r->code = q2_fail(r->err, -EINVAL, "%s: '%s' is not known", key,
+				  text);
+	return 0;
+}
+
+static void
+read_pass(struct reader *r, struct trial_spec *spec, size_t i)
+{
+	struct trial_pass *pass = &spec->passes[i];
+	struct stream stream;
+
+	pass->name = get_text(r, "name");
+	pass->op = (enum pass_op)get_word(r, "op", op_names);
+	pass->touch = -1;
+	pass->cut = (struct turns_cut){.turns = 1};
+	if (pass->op != PASS_STREAM || r->code < 0)
+		return;
+	pass->stream = (struct stream_spec){
+		.order = (enum stream_order)get_word(r, "order", order_names),
+		.write = json_is_true(json_object_get(r->json, "write")),
+		.bs_bytes = (uint32_t)get_int(r, "bs", 512, 64 * MiB),
+		.stride_bytes = get_int(r, "stride", 0, GiB),
+		.area_off = get_int(r, "area_off", 0, INT64_MAX),
+		.area_bytes = get_int(r, "area_bytes", 0, INT64_MAX),
+		.ops = get_int(r, "ops", 0, INT64_MAX),
+		.seed = get_hex(r, "seed"),
+	};
+	pass->requests = pass->stream.ops;
+	pass->iodepth = (uint32_t)get_int(r, "iodepth", 1, 1024);
+	pass->cut.turns = get_int(r, "turns", 1, INT64_MAX);
+	pass->cut.slice_ops = get_int(r, "slice_ops", 1, INT64_MAX);
+	if (json_object_get(r->json, "touch") && r->code == 0) {
+		if (i > 0)
+			pass->touch = (int)get_int(r, "touch", 0, i - 1);
+		pass->stream.touch =
+			pass->touch < 0 ? NULL
+					: &spec->passes[pass->touch].stream;
+	}
+	/* Every size and area is judged by those who use it. */
+	if (r->code == 0)
+		r->code = stream_init(&stream, &pass->stream, r->err);
+	if (r->code < 0)
+		r->code = err_prefix(r->err, r->code, "pass %zu", i + 1);
+}
+
+static void
+read_image(struct reader *r, struct trial_spec *spec)
+{
+	const char *name = get_text(r, "target");
+
+	spec->target = target_find(name);
+	if (r->code == 0 && !spec->target)
+		r->code = q2_fail(r->err, -EINVAL, "target '%s' is not known",
+				  name);
+	spec->image.virtual_bytes = get_int(r, "image_size", 512, INT64_MAX);
+	if (spec->target == &target_raw)
+		spec->image.raw_state =
+			state_names[get_word(r, "state", state_names)];
+	if (spec->target == &target_qcow2) {
+		spec->image.prealloc = (enum q2_prealloc)get_word(
+			r, "preallocation", prealloc_names);
+		spec->image.zero = (enum q2_zero)get_word(r, "zero",
+							  zero_names);
+		spec->image.cluster_size = (uint32_t)get_int(r, "cluster_size",
+							     512, 2 * MiB);
+	}
+	spec->image.cache = (enum q2_cache)(
+		get_word(r, "cache", plan_cache_names) + Q2_CACHE_NONE);
+}
+
+int
+trial_spec_parse(json_t *json, struct trial_spec *ret, struct q2_err *err)
+{
+	struct reader r = {.json = json, .err = err};
+	json_t *passes = json_object_get(json, "passes");
+	uint64_t schema = get_int(&r, "schema", 1, INT32_MAX);
+
+	*ret = (struct trial_spec){0};
+	if (r.code == 0 && schema != TRIAL_SCHEMA)
+		return q2_fail(err, -EINVAL,
+			       "schema %" PRIu64 " is not known; this is for "
+			       "schema %d",
+			       schema, TRIAL_SCHEMA);
+	ret->label = get_text(&r, "label");
+	read_image(&r, ret);
+	ret->path = get_text(&r, "path");
+	ret->round = get_int(&r, "round", 0, INT32_MAX);
+	ret->disk_bytes = get_int(&r, "disk_size", 512, INT64_MAX);
+	ret->aio = json_string_value(json_object_get(json, "aio"));
+	ret->turns = json_is_true(json_object_get(json, "turns"));
+	ret->npasses = json_array_size(passes);
+	if (r.code == 0 &&
+	    (ret->npasses == 0 || ret->npasses > SUITE_PASSES_MAX))
+		return q2_fail(err, -EINVAL, "passes must be 1 to %d, not %zu",
+			       SUITE_PASSES_MAX, ret->npasses);
+	for (size_t i = 0; r.code == 0 && i < ret->npasses; i++) {
+		r.json = json_array_get(passes, i);
+		read_pass(&r, ret, i);
+	}
+	if (r.code < 0)
+		return r.code;
+	ret->json = json_incref(json);
+	return 0;
+}
+
+void
+trial_spec_done(struct trial_spec *spec)
+{
+	json_decref(spec->json);
+	spec->json = NULL;
+}

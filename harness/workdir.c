@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/workdir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "engine/base/num.h"
+
+int
+workdir_check(const char *dir, struct q2_err *err)
+{
+	struct stat st;
+	int r;
+
+	if (stat(dir, &st) < 0) {
+		r = -errno;
+		if (r == -ENOENT)
+			return q2_fail(err, r,
+				       "%s: no such directory; make it, or "
+				       "name another with --dir",
+				       dir);
+		return q2_fail(err, r, "%s: %s", dir, strerror(-r));
+	}
+	if (!S_ISDIR(st.st_mode))
+		return q2_fail(err, -ENOTDIR,
+			       "%s is not a directory; name one with --dir",
+			       dir);
+	if (access(dir, W_OK | X_OK) < 0) {
+		r = -errno;
+		return q2_fail(err, r,
+			       "%s: cannot write there (%s); name another "
+			       "directory with --dir",
+			       dir, strerror(-r));
+	}
+	return 0;
+}
+
+/* When process pid began, in clock ticks since boot; 0: no such process. */
+static unsigned long long
+process_start(long pid)
+{
+	unsigned long long start = 0;
+	char path[64], text[1024];
+	const char *p;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	/* The name in brackets may hold blanks: count from its end. */
+	if (fgets(text, sizeof(text), f)) {
+		p = strrchr(text, ')');
+		if (!p || sscanf(p,
+				 ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
+				 "%*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+				 &start) != 1)
+			start = 0;
+	}
+	(void)fclose(f);
+	return start;
+}
+
+static int
+write_marker(const struct workdir *work, struct q2_err *err)
+{
+	char path[WORKDIR_PATH + 32];
+	FILE *f;
+	int n;
+
+	(void)snprintf(path, sizeof(path), "%s/" WORKDIR_MARKER, work->path);
+	f = fopen(path, "wxe");
+	if (!f)
+		return q2_fail(err, -errno, "%s: %s", path, strerror(errno));
+	n = fprintf(f, "%ld %llu\n", (long)getpid(), process_start(getpid()));
+	if (fclose(f) != 0 || n < 0)
+		return q2_fail(err, -EIO, "%s: cannot be written: %s", path,
+			       strerror(errno));
+	return 0;
+}
+
+int
+workdir_make(struct workdir *work, const char *dir, struct q2_err *err)
+{
+	int n = snprintf(work->path, sizeof(work->path),
+			 "%s/" WORKDIR_PREFIX "XXXXXX", dir);
+	int r;
+
+	if (n < 0 || (size_t)n >= sizeof(work->path)) {
+		work->path[0] = '\0';
+		return q2_fail(err, -ENAMETOOLONG,
+			       "the name of %.200s... is "
+			       "too long",
+			       dir);
+	}
+	if (!mkdtemp(work->path)) {
+		r = -errno;
+		work->path[0] = '\0';
+		return q2_fail(err, r, "%s: cannot make a directory there: %s",
+			       dir, strerror(-r));
+	}
+	r = write_marker(work, err);
+	if (r < 0)
+		workdir_done(work, false);
+	return r;
+}
+
+/* Remove plain files; nobody makes folders in here. */
+static void
+remove_files(const char *path, bool marker)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		if (strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0 &&
+		    (marker || strcmp(e->d_name, WORKDIR_MARKER) != 0))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	}
+	(void)closedir(d);
+}
+
+void
+workdir_empty(const struct workdir *work)
+{
+	if (work->path[0])
+		remove_files(work->path, false);
+}
+
+void
+workdir_done(struct workdir *work, bool keep)
+{
+	char marker[WORKDIR_PATH + 32];
+
+	if (!work->path[0])
+		return;
+	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER,
+		       work->path);
+	if (keep) {
+		(void)unlink(marker);
+	} else {
+		remove_files(work->path, true);
+		(void)rmdir(work->path);
+	}
+	work->path[0] = '\0';
+}
+
+/* Does the folder bear the marker of a process that is gone? */
+static bool
+is_stale(const char *path)
+{
+	unsigned long long start;
+	char marker[PATH_MAX + 64];
+	bool stale = false;
+	long pid;
+	FILE *f;
+
+	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
+	f = fopen(marker, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%ld %llu", &pid, &start) == 2)
+		stale = process_start(pid) != start;
+	(void)fclose(f);
+	return stale;
+}
+
+void
+workdir_stale(const char *dir, void (*found)(void *arg, const char *path),
+	      void *arg)
+{
+	DIR *d = opendir(dir);
+	char path[PATH_MAX];
+	struct dirent *e;
+	int n;
+
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		if (strncmp(e->d_name, WORKDIR_PREFIX,
+			    strlen(WORKDIR_PREFIX)) != 0)
+			continue;
+		n = snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (n > 0 && (size_t)n < sizeof(path) && is_stale(path))
+			found(arg, path);
+	}
+	(void)closedir(d);
+}
+
+int
+workdir_free_bytes(const char *dir, uint64_t *ret_bytes, struct q2_err *err)
+{
+	struct statvfs st;
+
+	if (statvfs(dir, &st) < 0)
+		return q2_fail(err, -errno, "%s: %s", dir, strerror(errno));
+	*ret_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
+}
