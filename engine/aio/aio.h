@@ -31,6 +31,9 @@ struct aio_file;
 struct aio_backend;
 struct workers;
 
+/* Entries that one operation may have: what the kernel takes. */
+#define AIO_IOV_MAX 1024
+
 /* ---- operations -------------------------------------------------------- */
 
 enum aio_kind {

@@ -411,8 +411,8 @@ phase_write(struct image *img, struct phase *ph)
 }
 
 /* Everything completed before this call is durable after it. */
-static int Q2_CO
-sync_file(struct image *img)
+int Q2_CO
+cache_sync(struct image *img)
 {
 	struct commits *c = &img->commits;
 	uint64_t done = c->writes_done;
@@ -421,8 +421,10 @@ sync_file(struct image *img)
 	if (done == c->writes_synced)
 		return 0;
 	r = file_sync(img->file);
-	if (r < 0)
+	if (r < 0) {
+		img->failed = r;
 		return r;
+	}
 	c->writes_synced = max_u64(c->writes_synced, done);
 	return 0;
 }
@@ -438,20 +440,20 @@ run_phases(struct image *img, struct commit *c)
 	if (r == 0)
 		r = phase_write(img, &c->refcounts);
 	if (r == 0)
-		r = sync_file(img);
+		r = cache_sync(img);
 	if (r == 0 && c->reftable.n) {
 		r = POINT_HIT(&img->points, commit_reftable);
 		if (r == 0)
 			r = phase_write(img, &c->reftable);
 		if (r == 0)
-			r = sync_file(img);
+			r = cache_sync(img);
 	}
 	if (r == 0 && c->mapping.n) {
 		r = POINT_HIT(&img->points, commit_l2);
 		if (r == 0)
 			r = phase_write(img, &c->mapping);
 		if (r == 0)
-			r = sync_file(img);
+			r = cache_sync(img);
 	}
 	return r;
 }

@@ -32,6 +32,10 @@ void cache_init(struct image *img);
  */
 int Q2_CO cache_commit(struct image *img);
 
+/* Make durable what has been written to the file, and no more: a sync, unless
+ * nothing was written since the last.  0 or a negative errno. */
+int Q2_CO cache_sync(struct image *img);
+
 /* Is there anything that a commit would write or sync? */
 bool cache_is_clean(const struct image *img);
 

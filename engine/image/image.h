@@ -28,7 +28,10 @@ struct image {
 	enum q2_cache cache_mode;
 	enum q2_zero zero; /* the policy in effect */
 	bool read_only;
-	bool sync_writes; /* writethrough, directsync */
+	bool sync_writes;  /* writethrough, directsync */
+	bool unmap;        /* discards reach the file */
+	int failed;        /* a sync has failed: nothing is written any more */
+	unsigned requests; /* request.c: submitted and not done */
 
 	/* qcow2: open.c; constant but for resize */
 	struct header header;
@@ -41,6 +44,12 @@ struct image {
 	struct co_mutex l2_mutex;       /* map.c: making an L2 table */
 	struct commits commits;         /* cache.c */
 };
+
+static inline bool
+image_is_qcow2(const struct image *img)
+{
+	return img->driver[0] == 'q';
+}
 
 /* map.c: the extent at guest offset off; see q2_map(). */
 int Q2_CO image_map(struct image *img, uint64_t off, uint64_t len,

@@ -23,6 +23,7 @@ struct inflight {
 	uint64_t first, n; /* guest clusters */
 	uint64_t host;     /* of the first; valid while open */
 	bool open;         /* others may join */
+	bool owned;        /* the clusters were the entries' before */
 	bool linked;       /* ended, with result */
 	unsigned writers;  /* data writes under way */
 	unsigned written;  /* data writes that succeeded */

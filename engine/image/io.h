@@ -16,4 +16,7 @@ int Q2_CO image_read(struct image *img, struct iov_iter it, uint64_t off);
 /* write.c: likewise. */
 int Q2_CO image_write(struct image *img, struct iov_iter it, uint64_t off);
 
+/* zero.c: make a range read as zeros; unmap lets it give up clusters. */
+int Q2_CO image_zero(struct image *img, uint64_t off, uint64_t len, bool unmap);
+
 #endif

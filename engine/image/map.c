@@ -110,6 +110,49 @@ map_extent(const struct image *img, const struct slice *s, uint32_t index,
 	ret_ext->host = ret_ext->entry.host + in;
 }
 
+/* No L2 table: nothing up to the end of what it would map. */
+static void
+extent_without_table(const struct image *img, uint64_t guest, uint64_t len,
+		     struct map_extent *ret_ext)
+{
+	uint64_t covers = UINT64_C(1)
+			  << (img->geom.l2_bits + img->geom.cluster_bits);
+
+	*ret_ext = (struct map_extent){
+		.entry.kind = CLUSTER_UNALLOCATED,
+		.len = min_u64(len, covers - (guest & (covers - 1))),
+	};
+}
+
+static bool
+host_is_valid(const struct image *img, const struct l2_entry *e)
+{
+	return (e->kind != CLUSTER_NORMAL && e->kind != CLUSTER_ZERO_ALLOC) ||
+	       is_aligned(e->host, img->geom.cluster_size);
+}
+
+bool
+map_peek(struct image *img, uint64_t guest, uint64_t len,
+	 struct map_extent *ret_ext)
+{
+	uint64_t table = l2_host(img, guest);
+	struct slice *s;
+	uint32_t index;
+
+	if (!table) {
+		extent_without_table(img, guest, len, ret_ext);
+		return true;
+	}
+	if (!l2_table_is_valid(img, table))
+		return false;
+	s = slice_peek(&img->l2, slice_place(img, guest, &index));
+	if (!s)
+		return false;
+	img->points.n.l2_hits++;
+	map_extent(img, s, index, guest, len, ret_ext);
+	return host_is_valid(img, &ret_ext->entry);
+}
+
 int Q2_CO
 map_lookup(struct image *img, uint64_t guest, uint64_t len,
 	   struct map_extent *ret_ext)
@@ -122,24 +165,12 @@ map_lookup(struct image *img, uint64_t guest, uint64_t len,
 	if (r < 0)
 		return r;
 	if (!s) {
-		/* No L2 table: nothing up to the end of what it would map. */
-		uint64_t covers = UINT64_C(1) << (img->geom.l2_bits +
-						  img->geom.cluster_bits);
-		uint64_t left = covers - (guest & (covers - 1));
-
-		*ret_ext = (struct map_extent){
-			.entry.kind = CLUSTER_UNALLOCATED,
-			.len = min_u64(len, left),
-		};
+		extent_without_table(img, guest, len, ret_ext);
 		return 0;
 	}
 	map_extent(img, s, index, guest, len, ret_ext);
 	slice_put(&img->l2, s);
-	if ((ret_ext->entry.kind == CLUSTER_NORMAL ||
-	     ret_ext->entry.kind == CLUSTER_ZERO_ALLOC) &&
-	    !is_aligned(ret_ext->entry.host, img->geom.cluster_size))
-		return -Q2_ECORRUPT;
-	return 0;
+	return host_is_valid(img, &ret_ext->entry) ? 0 : -Q2_ECORRUPT;
 }
 
 /*

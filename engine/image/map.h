@@ -43,6 +43,11 @@ void map_set_entry(struct image *img, struct slice *s, uint32_t index,
 void map_extent(const struct image *img, const struct slice *s, uint32_t index,
 		uint64_t guest, uint64_t len, struct map_extent *ret_ext);
 
+/* The same as map_lookup(), if what it needs is in memory; else false. Does
+ * not park. */
+bool map_peek(struct image *img, uint64_t guest, uint64_t len,
+	      struct map_extent *ret_ext);
+
 /* The extent at guest, at most len bytes; -EUCLEAN if it is damaged. */
 int Q2_CO map_lookup(struct image *img, uint64_t guest, uint64_t len,
 		     struct map_extent *ret_ext);

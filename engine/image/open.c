@@ -7,6 +7,7 @@
  */
 #include "engine/image/open.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,9 +268,10 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	if (!img)
 		return NULL;
 	img->loop = loop;
-	img->driver = "qcow2";
+	img->driver = o->driver ? o->driver : "";
 	img->path = strdup(path);
 	img->read_only = o->flags & Q2_RDONLY;
+	img->unmap = o->flags & Q2_UNMAP;
 	img->cache_mode = o->cache ? o->cache : Q2_CACHE_WRITEBACK;
 	img->sync_writes = o->cache == Q2_CACHE_WRITETHROUGH ||
 			   o->cache == Q2_CACHE_DIRECTSYNC;
@@ -280,24 +282,116 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	return img;
 }
 
+struct probing {
+	struct aio_file *file;
+	const char *driver;
+};
+
+static int Q2_CO
+read_magic(void *arg)
+{
+	struct probing *p = arg;
+	uint8_t magic[4];
+	int r = file_read(p->file, AIO_HEADER, magic, sizeof(magic), 0);
+
+	if (r == 0)
+		p->driver = load_be32(magic) == HEADER_MAGIC ? "qcow2" : "raw";
+	return r;
+}
+
+int
+image_probe(struct loop *loop, struct aio_file *file, const char **ret_driver,
+	    struct q2_err *err)
+{
+	struct probing p = {.file = file};
+	int r = loop_call(loop, read_magic, &p);
+
+	if (r < 0)
+		return q2_fail(err, r,
+			       "Could not read image for determining "
+			       "its format");
+	*ret_driver = p.driver;
+	return 0;
+}
+
+/* The driver asked for, as a static string. */
+static int
+find_driver(struct image *img, const struct q2_open_opts *opts,
+	    struct q2_err *err)
+{
+	static const char *const drivers[] = {"qcow2", "raw", "null"};
+
+	if (!opts->driver)
+		return image_probe(img->loop, img->file, &img->driver, err);
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+		if (strcmp(opts->driver, drivers[i]) == 0) {
+			img->driver = drivers[i];
+			return 0;
+		}
+	}
+	return q2_fail(err, -EINVAL, "Unknown driver '%s'", opts->driver);
+}
+
+static int
+lock_file(struct image *img, const struct q2_open_opts *opts,
+	  struct q2_err *err)
+{
+	enum aio_lock_mode mode;
+
+	if (opts->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK))
+		return 0;
+	if (image_is_qcow2(img))
+		mode = img->read_only ? AIO_LOCK_READ : AIO_LOCK_WRITE;
+	else
+		mode = img->read_only ? AIO_LOCK_RAW_READ : AIO_LOCK_RAW_WRITE;
+	return aio_lock(img->file, mode, err);
+}
+
+static int
+open_raw(struct image *img, struct q2_err *err)
+{
+	int64_t bytes = aio_size(img->file);
+
+	if (bytes < 0)
+		return q2_fail(err, (int)bytes, "Could not read its length");
+	img->size = align_up((uint64_t)bytes, Q2_SECTOR);
+	return 0;
+}
+
+static int
+open_file(struct image *img, const struct q2_open_opts *opts,
+	  struct q2_err *err)
+{
+	struct opening o = {.img = img, .opts = opts, .err = err};
+	int r;
+
+	r = aio_open(img->loop, img->path, file_flags(opts), &img->points,
+		     &img->file, err);
+	if (r == 0)
+		r = find_driver(img, opts, err);
+	if (r == 0)
+		r = lock_file(img, opts, err);
+	if (r < 0)
+		return r;
+	return image_is_qcow2(img) ? loop_call(img->loop, open_qcow2, &o)
+				   : open_raw(img, err);
+}
+
 int
 image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
 	   struct image **ret_img, struct q2_err *err)
 {
 	struct image *img = image_new(loop, path, opts);
-	struct opening o = {.img = img, .opts = opts, .err = err};
-	int r;
+	int r = 0;
 
 	if (!img)
 		return q2_fail(err, -ENOMEM, "no memory for an image");
-	r = aio_open(loop, path, file_flags(opts), &img->points, &img->file,
-		     err);
-	if (r == 0 && !(opts->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK)))
-		r = aio_lock(img->file,
-			     img->read_only ? AIO_LOCK_READ : AIO_LOCK_WRITE,
-			     err);
-	if (r == 0)
-		r = loop_call(loop, open_qcow2, &o);
+	if (opts->driver && strcmp(opts->driver, "null") == 0) {
+		img->driver = "null";
+		img->size = opts->virtual_size;
+	} else {
+		r = open_file(img, opts, err);
+	}
 	if (r < 0) {
 		image_free(img);
 		return r;
@@ -328,11 +422,26 @@ close_qcow2(void *arg)
 	return 0;
 }
 
+static int Q2_CO
+close_raw(void *arg)
+{
+	struct opening *o = arg;
+	int r = cache_sync(o->img);
+
+	return r < 0 ? q2_fail(o->err, r, "Could not sync the file") : 0;
+}
+
 int
 image_close(struct image *img, struct q2_err *err)
 {
 	struct opening o = {.img = img, .err = err};
-	int r = loop_call(img->loop, close_qcow2, &o);
+	int r = 0;
+
+	assert(!img->requests);
+	if (img->file)
+		r = loop_call(img->loop,
+			      image_is_qcow2(img) ? close_qcow2 : close_raw,
+			      &o);
 
 	image_free(img);
 	return r;

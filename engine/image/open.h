@@ -7,6 +7,7 @@
 
 #include "engine/q2.h"
 
+struct aio_file;
 struct image;
 struct loop;
 
@@ -14,6 +15,9 @@ struct loop;
 int image_open(struct loop *loop, const char *path,
 	       const struct q2_open_opts *opts, struct image **ret_img,
 	       struct q2_err *err);
+/* "qcow2" or "raw", by the file's first bytes; static. */
+int image_probe(struct loop *loop, struct aio_file *file,
+		const char **ret_driver, struct q2_err *err);
 /* Nothing may be in flight.  See q2_close(). */
 int image_close(struct image *img, struct q2_err *err);
 

@@ -95,7 +95,7 @@ finish_writer(struct image *img, struct inflight *f, int r)
 			(void)POINT_HIT(&img->points, data_written);
 			linked = link_run(img, f);
 		}
-		if (!f->written || linked < 0)
+		if ((!f->written || linked < 0) && !f->owned)
 			(void)alloc_undo(img, f->host, f->n);
 		inflight_end(f, linked);
 	}
@@ -121,13 +121,17 @@ write_joined(struct image *img, struct inflight *f, struct iov_iter *it,
 	return r;
 }
 
-/* Host clusters for f, at most f->n: fewer shrink it. */
+/* Host clusters for f, at most f->n: fewer shrink it.  Zero clusters that have
+ * some keep them. */
 static int Q2_CO
 take_clusters(struct image *img, struct inflight *f, bool *ret_virgin)
 {
 	struct host_run run;
 	int r;
 
+	*ret_virgin = false;
+	if (f->owned)
+		return 0;
 	r = alloc_run(img, f->n, &run);
 	if (r < 0)
 		return r;
@@ -200,6 +204,10 @@ write_unmapped(struct image *img, const struct map_extent *ext,
 			 new_clusters(img, ext, off, it->left));
 	if (!f)
 		return -ENOMEM;
+	if (ext->entry.kind == CLUSTER_ZERO_ALLOC && ext->entry.copied) {
+		f->owned = true;
+		f->host = ext->entry.host;
+	}
 	r = write_new(img, f, it, off, ret_len);
 	inflight_put(&img->inflight, f);
 	return r;
@@ -237,9 +245,9 @@ write_part(struct image *img, struct iov_iter *it, uint64_t off,
 		*ret_len = ext.len;
 		return write_data(img, it, ext.len, ext.host);
 	}
-	/* Copying shared or zeroed clusters is not there yet. */
-	if (ext.entry.kind != CLUSTER_UNALLOCATED &&
-	    ext.entry.kind != CLUSTER_ZERO_PLAIN)
+	/* Copying shared clusters is not there yet. */
+	if (ext.entry.kind == CLUSTER_NORMAL ||
+	    ext.entry.kind == CLUSTER_COMPRESSED)
 		return -ENOTSUP;
 	return write_unmapped(img, &ext, it, off, ret_len);
 }

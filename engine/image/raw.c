@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/raw.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "engine/base/num.h"
+#include "engine/image/image.h"
+
+static int Q2_CO
+raw_change(struct image *img, const struct q2_req *rq)
+{
+	struct iov_iter it = iov_iter_init(rq->iov, rq->iovcnt);
+	int r;
+
+	switch (rq->op) {
+	case Q2_WRITE:
+		r = file_writev(img->file, AIO_DATA, &it, rq->len, rq->off);
+		break;
+	case Q2_ZERO:
+		r = file_zero(img->file, rq->len, rq->off, false);
+		break;
+	default:
+		r = img->unmap ? file_discard(img->file, rq->len, rq->off) : 0;
+		break;
+	}
+	cache_data_written(img);
+	return r;
+}
+
+int Q2_CO
+raw_run(struct image *img, const struct q2_req *rq)
+{
+	struct iov_iter it = iov_iter_init(rq->iov, rq->iovcnt);
+
+	if (rq->op == Q2_READ)
+		return file_readv(img->file, AIO_DATA, &it, rq->len, rq->off);
+	if (rq->op == Q2_FLUSH)
+		return cache_sync(img);
+	return raw_change(img, rq);
+}
+
+int
+raw_map(struct image *img, uint64_t off, uint64_t len,
+	struct q2_extent *ret_ext)
+{
+	int64_t data = img->file->fd < 0
+			       ? (int64_t)off
+			       : lseek(img->file->fd, (off_t)off, SEEK_DATA);
+	bool is_data;
+	int64_t end;
+
+	/* No data until the end of the file, or a file system that does not
+	 * know. */
+	if (data < 0 && errno == ENXIO)
+		data = INT64_MAX;
+	else if (data < 0)
+		data = (int64_t)off;
+	is_data = data == (int64_t)off;
+	end = data;
+	if (is_data && img->file->fd >= 0) {
+		end = lseek(img->file->fd, (off_t)off, SEEK_HOLE);
+		if (end <= (int64_t)off)
+			end = INT64_MAX;
+	} else if (is_data) {
+		end = INT64_MAX;
+	}
+	*ret_ext = (struct q2_extent){
+		.off = off,
+		.len = min_u64(len, (uint64_t)end - off),
+		.present = true,
+		.allocated = is_data,
+		.zero = !is_data,
+		.data = is_data,
+		.has_host = true,
+		.host = off,
+	};
+	return 0;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * request.c - a guest request from q2_submit() to done()
+ *
+ *	check	range and rights; a wrong request is done at once
+ *	fast	the bytes of the request are adjacent in the file, or known to
+ *		be zero, and everything that says so is in memory: the
+ *		operation is filled in and submitted, without a coroutine
+ *	slow	anything else: a coroutine runs read.c, write.c, zero.c
+ *	done	by a task of the loop, never from within request_submit()
+ *
+ * What a request needs while in flight lives in the caller's struct q2_req, so
+ * that nothing is allocated.
+ */
+#include "engine/image/request.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/num.h"
+#include "engine/image/image.h"
+#include "engine/image/io.h"
+#include "engine/image/map.h"
+#include "engine/image/raw.h"
+
+struct request {
+	struct image *img;
+	struct loop_task task; /* calls done() */
+	struct aio_op op;      /* of the fast path */
+};
+
+static_assert(sizeof(struct request) <= sizeof(((struct q2_req *)0)->priv),
+	      "struct q2_req has room for the engine's part");
+
+static struct request *
+request_of(struct q2_req *rq)
+{
+	return (struct request *)rq->priv;
+}
+
+static struct q2_req *
+req_of(struct request *req)
+{
+	return container_of((uint64_t(*)[32])req, struct q2_req, priv);
+}
+
+/* ---- done -------------------------------------------------------------- */
+
+static void
+call_done(struct loop_task *task)
+{
+	struct request *req = container_of(task, struct request, task);
+	struct q2_req *rq = req_of(req);
+	struct image *img = req->img;
+
+	img->loop->requests_done++;
+	img->requests--;
+	rq->done(rq);
+}
+
+static void
+finish(struct q2_req *rq, int result)
+{
+	struct request *req = request_of(rq);
+
+	rq->result = result;
+	req->task.fn = call_done;
+	loop_defer(req->img->loop, &req->task);
+}
+
+/* ---- the fast path ----------------------------------------------------- */
+
+static void
+fast_done(struct aio_op *op)
+{
+	struct request *req = container_of(op, struct request, op);
+
+	if (op->kind == AIO_WRITE)
+		cache_data_written(req->img);
+	finish(req_of(req), op->result);
+}
+
+/* Where the request's bytes are, if one operation, or none, moves them. */
+static bool
+fast_map(struct image *img, const struct q2_req *rq, struct map_extent *ret_ext)
+{
+	unsigned bits = img->geom.cluster_bits;
+	uint64_t first = rq->off >> bits;
+	uint64_t n = ((rq->off + rq->len - 1) >> bits) - first + 1;
+
+	if (!image_is_qcow2(img)) {
+		*ret_ext = (struct map_extent){
+			.entry.kind = CLUSTER_NORMAL,
+			.host = rq->off,
+		};
+		return true;
+	}
+	if (!map_peek(img, rq->off, rq->len, ret_ext) || ret_ext->len < rq->len)
+		return false;
+	if (rq->op == Q2_READ)
+		return ret_ext->entry.kind != CLUSTER_COMPRESSED;
+	return ret_ext->entry.kind == CLUSTER_NORMAL && ret_ext->entry.copied &&
+	       (list_empty(&img->inflight.ranges) ||
+		inflight_next(&img->inflight, first, n) == first + n);
+}
+
+static bool
+try_fast(struct image *img, struct q2_req *rq)
+{
+	struct request *req = request_of(rq);
+	struct iov_iter it;
+	struct map_extent ext;
+
+	if (rq->op == Q2_WRITE ? img->sync_writes || (rq->flags & Q2_FUA)
+			       : rq->op != Q2_READ)
+		return false;
+	if (!fast_map(img, rq, &ext))
+		return false;
+	it = iov_iter_init(rq->iov, rq->iovcnt);
+	if (ext.entry.kind != CLUSTER_NORMAL) {
+		iov_fill(&it, 0, rq->len);
+		finish(rq, 0);
+		return true;
+	}
+	if (rq->iovcnt > AIO_IOV_MAX ||
+	    !file_is_aligned(img->file, &it, rq->len, ext.host))
+		return false;
+	req->op = (struct aio_op){
+		.kind = rq->op == Q2_READ ? AIO_READ : AIO_WRITE,
+		.cls = AIO_DATA,
+		.file = img->file,
+		.off = ext.host,
+		.len = rq->len,
+		.iov = rq->iov,
+		.iovcnt = rq->iovcnt,
+		.done = fast_done,
+	};
+	aio_submit(&req->op);
+	return true;
+}
+
+/* ---- the slow path ----------------------------------------------------- */
+
+static int Q2_CO
+run_qcow2(struct image *img, const struct q2_req *rq)
+{
+	switch (rq->op) {
+	case Q2_READ:
+		return image_read(img, iov_iter_init(rq->iov, rq->iovcnt),
+				  rq->off);
+	case Q2_WRITE:
+		return image_write(img, iov_iter_init(rq->iov, rq->iovcnt),
+				   rq->off);
+	case Q2_ZERO:
+		return image_zero(img, rq->off, rq->len,
+				  rq->flags & Q2_MAY_UNMAP);
+	case Q2_DISCARD:
+		return 0;
+	case Q2_FLUSH:
+		return cache_commit(img);
+	}
+	return -EINVAL;
+}
+
+static void
+run_slow(void *arg)
+{
+	struct q2_req *rq = arg;
+	struct image *img = request_of(rq)->img;
+	int r;
+
+	r = image_is_qcow2(img) ? run_qcow2(img, rq) : raw_run(img, rq);
+	if (r == 0 && rq->op != Q2_READ && rq->op != Q2_FLUSH &&
+	    (img->sync_writes || (rq->flags & Q2_FUA)))
+		r = image_is_qcow2(img) ? cache_commit(img) : cache_sync(img);
+	finish(rq, r);
+}
+
+/* ---- start ------------------------------------------------------------- */
+
+static void
+count_request(struct image *img, const struct q2_req *rq)
+{
+	struct q2_stats *n = &img->points.n;
+
+	switch (rq->op) {
+	case Q2_READ:
+		n->guest_reads++;
+		break;
+	case Q2_WRITE:
+		n->guest_writes++;
+		break;
+	case Q2_ZERO:
+		n->guest_zeroes++;
+		break;
+	case Q2_DISCARD:
+		n->guest_discards++;
+		break;
+	case Q2_FLUSH:
+		n->guest_flushes++;
+		break;
+	}
+}
+
+/* 0, or why the request cannot be right. */
+static int
+check(const struct image *img, const struct q2_req *rq)
+{
+	if (rq->op == Q2_FLUSH)
+		return 0;
+	if (rq->off > img->size || rq->len > img->size - rq->off)
+		return -EIO;
+	if (rq->op == Q2_READ)
+		return 0;
+	return img->read_only ? -EPERM : img->failed;
+}
+
+void
+request_submit(struct image *img, struct q2_req *rq)
+{
+	struct request *req = request_of(rq);
+	int r = check(img, rq);
+
+	assert(rq->done);
+	req->img = img;
+	img->requests++;
+	count_request(img, rq);
+	if (r < 0 || (!rq->len && rq->op != Q2_FLUSH) || !img->file) {
+		finish(rq, r);
+		return;
+	}
+	if (try_fast(img, rq)) {
+		img->points.n.fast_requests++;
+		return;
+	}
+	img->points.n.slow_requests++;
+	r = co_start(&img->loop->sched, run_slow, rq);
+	if (r < 0)
+		finish(rq, r);
+}

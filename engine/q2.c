@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * q2.c - the public interface: thin wrappers around loop, image and manage
+ *
+ * What may wait runs in a coroutine of the image's loop, which is turned until
+ * that has ended.
+ */
+#include "engine/q2.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/aio/aio.h"
+#include "engine/base/err.h"
+#include "engine/image/image.h"
+#include "engine/image/open.h"
+#include "engine/image/raw.h"
+#include "engine/image/request.h"
+#include "engine/manage/manage.h"
+
+/* The public types are names for the internal ones. */
+static struct loop *
+loop_of(const struct q2_loop *loop)
+{
+	return (struct loop *)(uintptr_t)loop;
+}
+
+static struct image *
+image_of(const struct q2_image *img)
+{
+	return (struct image *)(uintptr_t)img;
+}
+
+/* Copy a caller's options over the defaults, as far as the caller's struct
+ * goes: it may be older than we are. */
+static void
+take_opts(void *ours, size_t our_size, const void *theirs)
+{
+	size_t size;
+
+	if (!theirs)
+		return;
+	memcpy(&size, theirs, sizeof(size));
+	memcpy(ours, theirs, size < our_size ? size : our_size);
+}
+
+const char *
+q2_version(void)
+{
+	return Q2_VERSION;
+}
+
+/* ---- loops ------------------------------------------------------------- */
+
+int
+q2_loop_new(const struct q2_loop_opts *opts, struct q2_loop **ret_loop,
+	    struct q2_err *err)
+{
+	struct q2_loop_opts o = {0};
+	struct loop_opts inner;
+	struct loop *loop;
+	int r;
+
+	take_opts(&o, sizeof(o), opts);
+	inner = (struct loop_opts){
+		.aio = o.aio, .depth = o.depth, .workers = o.workers};
+	r = loop_new(&inner, &loop, err);
+	if (r == 0)
+		*ret_loop = (struct q2_loop *)loop;
+	return r;
+}
+
+void
+q2_loop_free(struct q2_loop *loop)
+{
+	if (loop)
+		loop_free(loop_of(loop));
+}
+
+int
+q2_loop_run(struct q2_loop *loop, unsigned min, int64_t timeout_ns)
+{
+	return loop_run(loop_of(loop), min, timeout_ns);
+}
+
+int
+q2_loop_fd(struct q2_loop *loop)
+{
+	return loop_fd(loop_of(loop));
+}
+
+int
+q2_loop_post(struct q2_loop *loop, void (*fn)(void *arg), void *arg)
+{
+	return loop_post(loop_of(loop), fn, arg);
+}
+
+const char *
+q2_loop_aio(const struct q2_loop *loop)
+{
+	return loop_aio(loop_of(loop));
+}
+
+const char *
+q2_loop_notice(const struct q2_loop *loop)
+{
+	const struct loop *l = loop_of(loop);
+
+	return l->notice[0] ? l->notice : NULL;
+}
+
+void
+q2_loop_syscalls(const struct q2_loop *loop, uint64_t *ret_syscalls,
+		 uint64_t *ret_sqes)
+{
+	*ret_syscalls = loop_of(loop)->syscalls;
+	*ret_sqes = loop_of(loop)->sqes;
+}
+
+void *
+q2_buf_alloc(struct q2_loop *loop, size_t bytes)
+{
+	return loop_buf_alloc(loop_of(loop), bytes);
+}
+
+void
+q2_buf_free(struct q2_loop *loop, void *buf)
+{
+	if (buf)
+		loop_buf_free(loop_of(loop), buf);
+}
+
+/* ---- images ------------------------------------------------------------ */
+
+int
+q2_open(struct q2_loop *loop, const char *path, const struct q2_open_opts *opts,
+	struct q2_image **ret_img, struct q2_err *err)
+{
+	struct q2_open_opts o = {0};
+	struct image *img;
+	int r;
+
+	take_opts(&o, sizeof(o), opts);
+	r = image_open(loop_of(loop), path, &o, &img, err);
+	if (r == 0)
+		*ret_img = (struct q2_image *)img;
+	return r;
+}
+
+int
+q2_close(struct q2_image *img, struct q2_err *err)
+{
+	struct image *i = image_of(img);
+
+	while (i->requests) {
+		int r = loop_run(i->loop, 1, -1);
+
+		if (r < 0)
+			return q2_fail(err, r, "could not wait for %u requests",
+				       i->requests);
+	}
+	return image_close(i, err);
+}
+
+uint64_t
+q2_size(const struct q2_image *img)
+{
+	return image_of(img)->size;
+}
+
+int
+q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
+	 struct q2_err *err)
+{
+	struct points points = {0};
+	struct aio_file *file;
+	int r;
+
+	r = aio_open(loop_of(loop), path, AIO_RDONLY, &points, &file, err);
+	if (r < 0)
+		return r;
+	r = image_probe(loop_of(loop), file, ret_driver, err);
+	aio_close(file);
+	return r;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+void
+q2_submit(struct q2_image *img, struct q2_req *rq)
+{
+	request_submit(image_of(img), rq);
+}
+
+static void
+set_flag(struct q2_req *rq)
+{
+	*(bool *)rq->user = true;
+}
+
+/* Submit rq and turn the loop until it is done. */
+static int
+run_to_end(struct q2_image *img, struct q2_req *rq)
+{
+	bool ended = false;
+	int r;
+
+	rq->done = set_flag;
+	rq->user = &ended;
+	q2_submit(img, rq);
+	r = loop_run_until(image_of(img)->loop, &ended);
+	return r < 0 ? r : rq->result;
+}
+
+static int
+transfer(struct q2_image *img, enum q2_op op, void *buf, size_t len,
+	 uint64_t off)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = len};
+	struct q2_req rq = {
+		.op = op, .off = off, .len = len, .iov = &iov, .iovcnt = 1};
+
+	return run_to_end(img, &rq);
+}
+
+int
+q2_pread(struct q2_image *img, void *buf, size_t len, uint64_t off)
+{
+	return transfer(img, Q2_READ, buf, len, off);
+}
+
+int
+q2_pwrite(struct q2_image *img, const void *buf, size_t len, uint64_t off)
+{
+	/* iovec has no const; a write does not change it. */
+	return transfer(img, Q2_WRITE, (void *)(uintptr_t)buf, len, off);
+}
+
+int
+q2_pzero(struct q2_image *img, uint64_t len, uint64_t off, unsigned flags)
+{
+	struct q2_req rq = {
+		.op = Q2_ZERO, .flags = flags, .off = off, .len = len};
+
+	return run_to_end(img, &rq);
+}
+
+int
+q2_flush(struct q2_image *img)
+{
+	struct q2_req rq = {.op = Q2_FLUSH};
+
+	return run_to_end(img, &rq);
+}
+
+/* ---- looking at images ------------------------------------------------- */
+
+struct map_call {
+	struct image *img;
+	uint64_t off, len;
+	struct q2_extent *ret_ext;
+};
+
+static int Q2_CO
+map_call(void *arg)
+{
+	struct map_call *c = arg;
+
+	return image_map(c->img, c->off, c->len, c->ret_ext);
+}
+
+int
+q2_map(struct q2_image *img, uint64_t off, uint64_t len,
+       struct q2_extent *ret_ext, struct q2_err *err)
+{
+	struct image *i = image_of(img);
+	struct map_call c = {i, off, len, ret_ext};
+	int r;
+
+	if (!len || off > i->size || len > i->size - off)
+		return q2_fail(err, -EINVAL,
+			       "the range %" PRIu64 "+%" PRIu64
+			       " is not within the image's %" PRIu64 " bytes",
+			       off, len, i->size);
+	if (!i->file) {
+		*ret_ext = (struct q2_extent){
+			.off = off, .len = len, .present = true, .zero = true};
+		return 0;
+	}
+	r = image_is_qcow2(i) ? loop_call(i->loop, map_call, &c)
+			      : raw_map(i, off, len, ret_ext);
+	if (r < 0)
+		return q2_fail(err, r, "could not map offset %" PRIu64 ": %s",
+			       off, strerror(-r));
+	return 0;
+}
+
+static void
+info_qcow2(const struct image *i, struct q2_info *ret_info)
+{
+	const struct header *h = &i->header;
+
+	ret_info->cluster_size = (uint32_t)i->geom.cluster_size;
+	ret_info->compat = h->version;
+	ret_info->refcount_bits = i->geom.refcount_bits;
+	ret_info->lazy_refcounts = h->compatible & COMPAT_LAZY_REFCOUNTS;
+	ret_info->corrupt = h->incompatible & INCOMPAT_CORRUPT;
+	ret_info->dirty = h->incompatible & INCOMPAT_DIRTY;
+	ret_info->extended_l2 = h->incompatible & INCOMPAT_EXTENDED_L2;
+	ret_info->compression_type = h->compression_type ? "zstd" : "zlib";
+	ret_info->backing_file = h->backing_file[0] ? h->backing_file : NULL;
+	ret_info->backing_format = h->backing_format[0] ? h->backing_format
+							: NULL;
+	ret_info->data_file = h->data_file[0] ? h->data_file : NULL;
+	ret_info->data_file_raw = h->autoclear & AUTOCLEAR_DATA_FILE_RAW;
+	ret_info->l2_cache_size = (uint64_t)i->l2.n_slots * i->l2.slice_bytes;
+	ret_info->l2_cache_entry_size = i->l2.slice_bytes;
+	ret_info->refcount_cache_size = (uint64_t)i->refs.n_slots *
+					i->refs.slice_bytes;
+}
+
+int
+q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err)
+{
+	const struct image *i = image_of(img);
+	int64_t length = i->file ? aio_size(i->file) : 0;
+	int64_t allocated = i->file ? aio_allocated(i->file) : 0;
+
+	if (length < 0 || allocated < 0)
+		return q2_fail(err, (int)(length < 0 ? length : allocated),
+			       "could not read the length of '%s'", i->path);
+	*ret_info = (struct q2_info){
+		.driver = i->driver,
+		.virtual_bytes = i->size,
+		.file_bytes = (uint64_t)length,
+		.alloc_bytes = (uint64_t)allocated,
+		.cache = i->cache_mode,
+		.zero = i->zero,
+	};
+	if (image_is_qcow2(i))
+		info_qcow2(i, ret_info);
+	return 0;
+}
+
+void
+q2_stats(const struct q2_image *img, struct q2_stats *ret_stats)
+{
+	*ret_stats = image_of(img)->points.n;
+}
