@@ -31,6 +31,7 @@ struct csv_line {
 	char **fields;
 	size_t n, room;
 	unsigned long number; /* line of the file on which it began, from 1 */
+	unsigned long next;   /* lines of the file read so far */
 };
 /* 1: a line was read; 0: end of file; negative errno with a reason. Reuses and
  * grows the line's memory; initialise with {0}. */
