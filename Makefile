@@ -44,17 +44,10 @@ ifdef WERROR
   WARN += -Werror
 endif
 
-have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo 1)
+# libaio has no .pc file.
+pkgs := jansson libgcrypt liburing
 
-# Needed always; what may be missing is switched off below and named by
-# `qcowbench --version`.
-pkgs := jansson libgcrypt
-ifeq ($(call have,liburing),1)
-  pkgs += liburing
-  features += -DHAVE_URING
-endif
-
-override CPPFLAGS += -D_GNU_SOURCE -DQ2_VERSION='"$(VERSION)"' -I. $(features) \
+override CPPFLAGS += -D_GNU_SOURCE -DQ2_VERSION='"$(VERSION)"' -I. \
                      $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
 override CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
                      $(CFLAGS.$(MODE)) $(WARN) -pthread $(CFLAGS)

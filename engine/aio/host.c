@@ -12,10 +12,12 @@
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "engine/base/err.h"
@@ -328,4 +330,54 @@ host_attempt(const struct aio_op *op)
 		break;
 	}
 	return r < 0 ? -errno : r;
+}
+
+/* In op->priv. */
+struct host_op {
+	struct work work;
+	struct aio_op *op;
+};
+static_assert(sizeof(struct host_op) <= sizeof(((struct aio_op *)0)->priv),
+	      "fits");
+
+static void
+host_op_run(struct work *work)
+{
+	struct aio_op *op = container_of(work, struct host_op, work)->op;
+
+	op->raw = host_attempt(op);
+}
+
+static void
+host_op_done(struct work *work)
+{
+	struct aio_op *op = container_of(work, struct host_op, work)->op;
+
+	op->file->loop->syscalls++;
+	aio_complete(op, op->raw);
+}
+
+void
+host_submit(struct workers *pool, struct aio_op *op)
+{
+	struct host_op *hop = (struct host_op *)(void *)op->priv;
+
+	hop->op = op;
+	hop->work.run = host_op_run;
+	hop->work.done = host_op_done;
+	workers_submit(pool, &hop->work);
+}
+
+bool
+host_never_waits(const struct aio_file *file)
+{
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct statfs st;
+
+	if (fstatfs(file->fd, &st) < 0 ||
+	    (st.f_type != TMPFS_MAGIC && st.f_type != RAMFS_MAGIC))
+		return false;
+	return preadv2(file->fd, &iov, 1, 0, RWF_NOWAIT) < 0 &&
+	       errno == EOPNOTSUPP;
 }

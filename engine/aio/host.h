@@ -6,6 +6,7 @@
 #define Q2_AIO_HOST_H
 
 #include "engine/aio/backend.h"
+#include "engine/aio/workers.h"
 
 /* The hooks of aio_backend_ops that are the same for all of them. */
 int host_open(struct aio_backend *b, const char *path, struct aio_file *file,
@@ -21,6 +22,15 @@ int host_lock(struct aio_backend *b, struct aio_file *file,
 
 /* Do one attempt of op in this thread; bytes or negative errno. */
 int64_t host_attempt(const struct aio_op *op);
+/* Do it in a thread of pool, and complete it when the pool is reaped. */
+void host_submit(struct workers *pool, struct aio_op *op);
+
+/*
+ * Is the file in memory, on a file system that answers at once but does not
+ * say so (no RWF_NOWAIT)?  The kernel's queues would hand each request on it
+ * to a thread; doing it on the spot is several times faster.
+ */
+bool host_never_waits(const struct aio_file *file);
 
 /* dioalign.c: what O_DIRECT on file->fd wants of offsets and memory. */
 void host_detect_align(struct aio_file *file);

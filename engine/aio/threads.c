@@ -9,9 +9,7 @@
 
 #include "engine/aio/host.h"
 #include "engine/aio/wake.h"
-#include "engine/aio/workers.h"
 #include "engine/base/err.h"
-#include "engine/base/num.h"
 
 /* QEMU's limit, too. */
 #define THREADS_MAX 64
@@ -21,14 +19,6 @@ struct threads {
 	struct workers *pool;
 	struct wake wake;
 };
-
-/* In op->priv. */
-struct thread_op {
-	struct work work;
-	struct aio_op *op;
-};
-static_assert(sizeof(struct thread_op) <= sizeof(((struct aio_op *)0)->priv),
-	      "fits");
 
 static int
 threads_attach(struct aio_backend *b, struct loop *loop, struct q2_err *err)
@@ -50,32 +40,12 @@ threads_free(struct aio_backend *b)
 }
 
 static void
-op_run(struct work *work)
-{
-	struct aio_op *op = container_of(work, struct thread_op, work)->op;
-
-	op->raw = host_attempt(op);
-}
-
-static void
-op_done(struct work *work)
-{
-	struct aio_op *op = container_of(work, struct thread_op, work)->op;
-
-	aio_complete(op, op->raw);
-}
-
-static void
 threads_submit(struct aio_backend *b, struct aio_op *op)
 {
 	struct threads *t = container_of(b, struct threads, b);
-	struct thread_op *top = (struct thread_op *)(void *)op->priv;
 
-	top->op = op;
-	top->work.run = op_run;
-	top->work.done = op_done;
 	b->loop->sqes++;
-	workers_submit(t->pool, &top->work);
+	host_submit(t->pool, op);
 }
 
 static int

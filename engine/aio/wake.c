@@ -38,6 +38,15 @@ write_fd(int fd)
 		;
 }
 
+static void
+read_fd(int fd)
+{
+	uint64_t n;
+
+	while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
+		;
+}
+
 void
 wake_set(struct wake *w)
 {
@@ -81,12 +90,8 @@ wake_wait(struct wake *w, int64_t timeout_ns)
 		else
 			r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	}
-	if (w->set && w->fd >= 0) {
-		uint64_t n;
-
-		while (read(w->fd, &n, sizeof(n)) < 0 && errno == EINTR)
-			;
-	}
+	if (w->set && w->fd >= 0)
+		read_fd(w->fd);
 	w->set = false;
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -107,4 +112,37 @@ wake_fd(struct wake *w)
 	r = w->fd;
 	(void)pthread_mutex_unlock(&w->lock);
 	return r;
+}
+
+/* ---- eventfd only ------------------------------------------------------ */
+
+int
+wake_event_init(struct wake_event *e)
+{
+	atomic_init(&e->set, false);
+	e->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return e->fd < 0 ? -errno : 0;
+}
+
+void
+wake_event_done(struct wake_event *e)
+{
+	if (e->fd >= 0)
+		(void)close(e->fd);
+}
+
+void
+wake_event_set(struct wake_event *e)
+{
+	if (!atomic_exchange(&e->set, true))
+		write_fd(e->fd);
+}
+
+void
+wake_event_clear(struct wake_event *e)
+{
+	/* In this order: who sets it in between wakes nobody, but has left its
+	 * work before, and we look for that next. */
+	read_fd(e->fd);
+	atomic_store(&e->set, false);
 }
