@@ -374,6 +374,7 @@ run_ready(struct loop *loop)
 static int
 exchange(struct loop *loop, int64_t timeout_ns)
 {
+	const struct loop_priv *priv = loop->priv;
 	struct aio_backend *b = loop->backend;
 	struct list *el;
 
@@ -383,7 +384,8 @@ exchange(struct loop *loop, int64_t timeout_ns)
 	}
 	if (is_runnable(loop))
 		timeout_ns = 0;
-	if (timeout_ns == 0 && loop->inflight == 0)
+	/* Who sleeps on the descriptor needs poll() to clear it. */
+	if (timeout_ns == 0 && loop->inflight == 0 && !priv->eager)
 		return 0;
 	return b->ops->poll(b, timeout_ns);
 }
@@ -397,6 +399,22 @@ time_left(int64_t timeout_ns, int64_t deadline)
 		return timeout_ns;
 	left = deadline - now_ns();
 	return left > 0 ? left : 0;
+}
+
+/* Before somebody sleeps on loop_fd(): the kernel has all there is, and the
+ * descriptor is readable if there is more to do. */
+static int
+leave_nothing(struct loop *loop)
+{
+	if (!list_empty(&loop->queued)) {
+		int r = exchange(loop, 0);
+
+		if (r < 0)
+			return r;
+	}
+	if (is_runnable(loop))
+		loop->backend->ops->wake(loop->backend);
+	return 0;
 }
 
 int
@@ -423,12 +441,8 @@ loop_run(struct loop *loop, unsigned min, int64_t timeout_ns)
 		if (r < 0)
 			return r;
 	}
-	if (priv->eager && !list_empty(&loop->queued)) {
-		r = exchange(loop, 0);
-		if (r < 0)
-			return r;
-	}
-	return (int)(loop->requests_done - start);
+	r = priv->eager ? leave_nothing(loop) : 0;
+	return r < 0 ? r : (int)(loop->requests_done - start);
 }
 
 int
