@@ -31,11 +31,8 @@
 /* Entries of one operation; longer vectors take several. */
 #define IOV_OP 32
 
-/* Zeros to write from: ZERO_IOV times this is one operation. */
-#define ZERO_BYTES (64 * 1024)
-#define ZERO_IOV   16
-
-static const char zeros[ZERO_BYTES] __attribute__((aligned(MEM_ALIGN)));
+/* Zeros are written in operations of ZERO_IOV times mem_zeros. */
+#define ZERO_IOV 16
 
 /* ---- locks ------------------------------------------------------------- */
 
@@ -359,8 +356,8 @@ write_zeros(struct aio_file *file, uint64_t len, uint64_t off)
 		int n, r;
 
 		for (n = 0; n < ZERO_IOV && now < len; n++) {
-			iov[n].iov_base = (void *)(uintptr_t)zeros;
-			iov[n].iov_len = min_u64(len - now, ZERO_BYTES);
+			iov[n].iov_base = (void *)(uintptr_t)mem_zeros;
+			iov[n].iov_len = min_u64(len - now, MEM_ZEROS_BYTES);
 			now += iov[n].iov_len;
 		}
 		it = iov_iter_init(iov, n);

@@ -22,3 +22,6 @@ mem_aligned_zero(size_t bytes)
 		memset(p, 0, bytes);
 	return p;
 }
+
+const unsigned char mem_zeros[MEM_ZEROS_BYTES]
+	__attribute__((aligned(MEM_ALIGN)));

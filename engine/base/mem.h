@@ -35,4 +35,8 @@ void *mem_aligned(size_t bytes);
 /* The same, zeroed. */
 void *mem_aligned_zero(size_t bytes);
 
+/* Zeros to write from. */
+#define MEM_ZEROS_BYTES (64 * 1024)
+extern const unsigned char mem_zeros[MEM_ZEROS_BYTES];
+
 #endif

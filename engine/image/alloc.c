@@ -3,10 +3,12 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/num.h"
 #include "engine/format/refcount.h"
 #include "engine/image/image.h"
+#include "engine/image/reftable.h"
 
 /* The file grows in steps of an eighth of itself, within these: seldom enough
  * to cost nothing, not so far that a crash leaves an absurd length. */
@@ -168,8 +170,10 @@ refill_locked(struct image *img)
 	while (r == 0 && !a->window_n) {
 		uint64_t block = a->cursor >> g->refblock_bits;
 
-		if (block >= img->reftable.n)
-			return -ENOSPC;
+		if (block >= img->reftable.n) {
+			r = reftable_grow(img);
+			continue;
+		}
 		if (a->block_full[block]) {
 			a->cursor = (block + 1) << g->refblock_bits;
 			continue;
@@ -194,26 +198,34 @@ refill(struct image *img)
 	return r;
 }
 
-/* Z2: the file reaches to end before a cluster below end is handed out. */
-static int Q2_CO
-grow_file(struct image *img, uint64_t end)
+int Q2_CO
+alloc_grow_file(struct image *img, uint64_t end)
 {
 	struct alloc *a = &img->alloc;
 	uint64_t step, want;
-	int r = 0;
+	int r;
 
+	if (end <= a->file_bytes)
+		return 0;
 	if (img->file->is_block)
-		return end <= a->file_bytes ? 0 : -ENOSPC;
-	co_mutex_lock(&a->mutex);
-	if (end > a->file_bytes) {
-		step = max_u64(GROW_MIN, min_u64(GROW_MAX, a->file_bytes / 8));
-		want = align_up(max_u64(end, a->handed_out) + step,
-				img->geom.cluster_size);
-		r = file_truncate(img->file, want);
-		if (r == 0)
-			a->file_bytes = want;
-	}
-	co_mutex_unlock(&a->mutex);
+		return -ENOSPC;
+	step = max_u64(GROW_MIN, min_u64(GROW_MAX, a->file_bytes / 8));
+	want = align_up(max_u64(end, a->handed_out) + step,
+			img->geom.cluster_size);
+	r = file_truncate(img->file, want);
+	if (r == 0)
+		a->file_bytes = want;
+	return r;
+}
+
+static int Q2_CO
+grow_file(struct image *img, uint64_t end)
+{
+	int r;
+
+	co_mutex_lock(&img->alloc.mutex);
+	r = alloc_grow_file(img, end);
+	co_mutex_unlock(&img->alloc.mutex);
 	return r;
 }
 
@@ -274,6 +286,99 @@ alloc_undo(struct image *img, uint64_t host, uint64_t clusters)
 	a->cursor = min_u64(a->cursor, first);
 	a->block_full[first >> img->geom.refblock_bits] = 0;
 	return r;
+}
+
+/* Take one reference from cluster; *ret_left is how many remain. */
+static int Q2_CO
+refs_drop(struct image *img, uint64_t cluster, uint64_t *ret_left)
+{
+	unsigned order = img->geom.refcount_order;
+	unsigned bits = img->geom.refcount_bits;
+	uint64_t index, count;
+	struct slice *s;
+	int r;
+
+	if (!has_refblock(img, cluster))
+		return -Q2_ECORRUPT;
+	r = refs_get(img, cluster, &s, &index);
+	if (r < 0)
+		return r;
+	count = refcount_get(s->data, order, index);
+	if (count == 0) {
+		r = -Q2_ECORRUPT;
+	} else {
+		*ret_left = count - 1;
+		refcount_set(s->data, order, index, count - 1);
+		slice_dirty(&img->refs, s, (uint32_t)(index * bits / 8),
+			    (bits + 7) / 8);
+	}
+	slice_put(&img->refs, s);
+	return r;
+}
+
+/* How many of the clusters from first on, at most n, have one reference. */
+static uint64_t Q2_CO
+last_references(struct image *img, uint64_t first, uint64_t n)
+{
+	uint64_t i, count;
+
+	for (i = 0; i < n; i++)
+		if (alloc_refcount(img, first + i, &count) < 0 || count != 1)
+			break;
+	return i;
+}
+
+int Q2_CO
+alloc_release(struct image *img, uint64_t host, uint64_t clusters)
+{
+	struct alloc *a = &img->alloc;
+	unsigned bits = img->geom.cluster_bits;
+	uint64_t first = host >> bits, end = first + clusters;
+
+	while (first < end) {
+		uint64_t n = last_references(img, first, end - first);
+		uint64_t left = 0;
+		int r = 0;
+
+		/* While it still has its reference nobody else can have it. */
+		if (n && img->unmap)
+			(void)file_discard(img->file, n << bits, first << bits);
+		for (n = max_u64(n, 1); n && r == 0; n--, first++) {
+			r = refs_drop(img, first, &left);
+			if (r < 0 || left)
+				continue;
+			POINT_ADD(&img->points, clusters_freed, 1);
+			a->cursor = min_u64(a->cursor, first);
+			a->block_full[first >> img->geom.refblock_bits] = 0;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void
+alloc_handed_out(struct image *img, uint64_t first, uint64_t clusters)
+{
+	struct alloc *a = &img->alloc;
+
+	a->handed_out = max_u64(a->handed_out,
+				(first + clusters) << img->geom.cluster_bits);
+	a->cursor = first + clusters;
+}
+
+int
+alloc_resize(struct image *img, uint32_t reftable_entries)
+{
+	struct alloc *a = &img->alloc;
+	uint8_t *full = calloc((size_t)reftable_entries + 1, 1);
+
+	if (!full)
+		return -ENOMEM;
+	memcpy(full, a->block_full, img->reftable.n);
+	free(a->block_full);
+	a->block_full = full;
+	return 0;
 }
 
 int

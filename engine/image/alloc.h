@@ -48,6 +48,20 @@ int Q2_CO alloc_run(struct image *img, uint64_t want, struct host_run *ret_run);
 /* Give back clusters that were never linked. */
 int Q2_CO alloc_undo(struct image *img, uint64_t host, uint64_t clusters);
 
+/*
+ * For limbo.c: take a reference from each cluster.  Those that have none left
+ * are free, and punched out of the file before if the image passes discards
+ * on.
+ */
+int Q2_CO alloc_release(struct image *img, uint64_t host, uint64_t clusters);
+
+/* For reftable.c, which holds the mutex.  Make the file reach to end (Z2);
+ * note that clusters were taken, and look for free ones behind them; be ready
+ * for a larger refcount table. */
+int Q2_CO alloc_grow_file(struct image *img, uint64_t end);
+void alloc_handed_out(struct image *img, uint64_t first, uint64_t clusters);
+int alloc_resize(struct image *img, uint32_t reftable_entries);
+
 /* The refcount of one cluster. */
 int Q2_CO alloc_refcount(struct image *img, uint64_t cluster,
 			 uint64_t *ret_count);

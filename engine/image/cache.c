@@ -418,6 +418,8 @@ cache_sync(struct image *img)
 	uint64_t done = c->writes_done;
 	int r;
 
+	if (img->failed)
+		return img->failed;
 	if (done == c->writes_synced)
 		return 0;
 	r = file_sync(img->file);
@@ -483,6 +485,7 @@ commit_run(struct image *img)
 	if (r == 0)
 		(void)POINT_HIT(&img->points, commit_done);
 	co_queue_wake_all(&cs->wait);
+	limbo_kick(img);
 	return r;
 }
 
@@ -492,6 +495,8 @@ cache_commit(struct image *img)
 	struct commits *cs = &img->commits;
 	uint64_t need = cs->sealed + 1;
 
+	if (img->failed)
+		return img->failed;
 	if (cache_is_clean(img))
 		return 0;
 	while (cs->ended < need) {

@@ -15,6 +15,7 @@
 #include "engine/image/alloc.h"
 #include "engine/image/cache.h"
 #include "engine/image/inflight.h"
+#include "engine/image/limbo.h"
 #include "engine/image/slice.h"
 #include "engine/image/table.h"
 
@@ -40,6 +41,7 @@ struct image {
 	struct table l1, reftable;
 	struct slice_cache l2, refs; /* slice.c */
 	struct alloc alloc;
+	struct limbo limbo;
 	struct inflight_table inflight; /* write.c */
 	struct co_mutex l2_mutex;       /* map.c: making an L2 table */
 	struct commits commits;         /* cache.c */

@@ -22,6 +22,7 @@ struct inflight {
 	struct list link;
 	uint64_t first, n; /* guest clusters */
 	uint64_t host;     /* of the first; valid while open */
+	uint64_t old_host; /* copy from here; 0: zeros */
 	bool open;         /* others may join */
 	bool owned;        /* the clusters were the entries' before */
 	bool linked;       /* ended, with result */

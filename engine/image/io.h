@@ -16,7 +16,11 @@ int Q2_CO image_read(struct image *img, struct iov_iter it, uint64_t off);
 /* write.c: likewise. */
 int Q2_CO image_write(struct image *img, struct iov_iter it, uint64_t off);
 
-/* zero.c: make a range read as zeros; unmap lets it give up clusters. */
+/* zero.c: make a range read as zeros; unmap lets it give up clusters if the
+ * image passes discards on. */
 int Q2_CO image_zero(struct image *img, uint64_t off, uint64_t len, bool unmap);
+/* Give up whole clusters, which read as zeros then; nothing unless the image
+ * passes discards on. */
+int Q2_CO image_discard(struct image *img, uint64_t off, uint64_t len);
 
 #endif

@@ -254,6 +254,7 @@ image_free(struct image *img)
 	table_done(&img->l1);
 	table_done(&img->reftable);
 	inflight_done(&img->inflight);
+	limbo_done(&img->limbo);
 	if (img->file)
 		aio_close(img->file);
 	free(img->path);
@@ -278,6 +279,7 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	img->zero = o->zero ? o->zero : Q2_ZERO_HOLE;
 	cache_init(img);
 	inflight_init(&img->inflight);
+	limbo_init(&img->limbo);
 	co_mutex_init(&img->l2_mutex);
 	return img;
 }
@@ -407,10 +409,11 @@ close_qcow2(void *arg)
 {
 	struct opening *o = arg;
 	struct image *img = o->img;
-	uint64_t bytes = alloc_close_bytes(img);
+	uint64_t bytes;
 	int r;
 
-	r = cache_commit(img);
+	r = limbo_drain(img);
+	bytes = alloc_close_bytes(img);
 	if (r < 0)
 		return q2_fail(o->err, r, "Could not write the metadata");
 	/* Z2: the file grew ahead of need; no more than what is in use stays. */

@@ -25,6 +25,7 @@
 
 struct request {
 	struct image *img;
+	uint64_t generation;   /* limbo.h */
 	struct loop_task task; /* calls done() */
 	struct aio_op op;      /* of the fast path */
 };
@@ -55,6 +56,7 @@ call_done(struct loop_task *task)
 
 	img->loop->requests_done++;
 	img->requests--;
+	limbo_leave(img, req->generation);
 	rq->done(rq);
 }
 
@@ -155,7 +157,7 @@ run_qcow2(struct image *img, const struct q2_req *rq)
 		return image_zero(img, rq->off, rq->len,
 				  rq->flags & Q2_MAY_UNMAP);
 	case Q2_DISCARD:
-		return 0;
+		return image_discard(img, rq->off, rq->len);
 	case Q2_FLUSH:
 		return cache_commit(img);
 	}
@@ -224,6 +226,7 @@ request_submit(struct image *img, struct q2_req *rq)
 	assert(rq->done);
 	req->img = img;
 	img->requests++;
+	req->generation = limbo_enter(&img->limbo);
 	count_request(img, rq);
 	if (r < 0 || (!rq->len && rq->op != Q2_FLUSH) || !img->file) {
 		finish(rq, r);

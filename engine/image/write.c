@@ -9,8 +9,8 @@
  *			bytes are zero already: write into it, and be linked
  *			with it (A3)
  *	new		hold the guest clusters (inflight.h), take host
- *			clusters, make the bytes around ours zero, write ours,
- *			link
+ *			clusters, make the bytes around ours zero or copies of
+ *			what was there, write ours, link
  *
  * W1: link() runs after the data write has completed, and after the refcounts
  * were raised; cache.c keeps that order on the way to the file.  No sync is
@@ -19,6 +19,7 @@
  */
 #include <assert.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/image/image.h"
 #include "engine/image/io.h"
@@ -26,6 +27,9 @@
 
 /* New clusters of one write at a time; bounds the work of a failed one. */
 #define RUN_MAX 1024
+
+/* Old content is copied in steps of this. */
+#define COPY_BYTES (256 * KiB)
 
 /* Write len bytes of it at host, and count them as guest data. */
 static int Q2_CO
@@ -64,6 +68,7 @@ link_run(struct image *img, const struct inflight *f)
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < f->n; i++) {
+		struct l2_entry old = map_entry(img, s, index + i);
 		struct l2_entry e = {
 			.kind = CLUSTER_NORMAL,
 			.copied = true,
@@ -72,6 +77,8 @@ link_run(struct image *img, const struct inflight *f)
 		};
 
 		map_set_entry(img, s, index + i, &e);
+		if (old.host && old.host != e.host)
+			limbo_add(img, old.host, 1);
 	}
 	slice_put(&img->l2, s);
 	return 0;
@@ -141,17 +148,70 @@ take_clusters(struct image *img, struct inflight *f, bool *ret_virgin)
 	return 0;
 }
 
+/* Copy len bytes from one place of the file to another. */
+static int Q2_CO
+copy_host(struct image *img, uint64_t from, uint64_t to, uint64_t len)
+{
+	uint64_t step = min_u64(len, COPY_BYTES);
+	Q2_AUTO_FREE void *buf = len ? mem_aligned(step) : NULL;
+	int r = 0;
+
+	if (len && !buf)
+		return -ENOMEM;
+	while (r == 0 && len > 0) {
+		step = min_u64(step, len);
+		r = POINT_HIT(&img->points, cow_read);
+		if (r == 0)
+			r = file_read(img->file, AIO_COW, buf, step, from);
+		if (r == 0)
+			r = POINT_HIT(&img->points, cow_write);
+		if (r == 0)
+			r = file_write(img->file, AIO_COW, buf, step, to);
+		cache_data_written(img);
+		from += step;
+		to += step;
+		len -= step;
+	}
+	return r;
+}
+
 /*
- * Fill new clusters: f holds the guest clusters from the one with off on,
- * unmapped or zero.  *ret_len is how much was written.
+ * The bytes of new clusters around the len at `at` that the guest writes:
+ * copies of old ones, or zeros.  Afterwards others may join (A3).
+ */
+static int Q2_CO
+fill_around(struct image *img, const struct inflight *f, uint64_t at,
+	    uint64_t len, bool virgin)
+{
+	uint64_t size = f->n << img->geom.cluster_bits;
+	uint64_t end = at + len;
+	int r;
+
+	if (len == size)
+		return 0;
+	if (f->old_host) {
+		r = copy_host(img, f->old_host, f->host, at);
+		if (r == 0)
+			r = copy_host(img, f->old_host + end, f->host + end,
+				      size - end);
+		return r;
+	}
+	if (virgin && img->zero == Q2_ZERO_HOLE)
+		return 0;
+	return zero_host(img, f->host, size);
+}
+
+/*
+ * Fill new clusters: f holds the guest clusters from the one with off on.
+ * *ret_len is how much was written.
  */
 static int Q2_CO
 write_new(struct image *img, struct inflight *f, struct iov_iter *it,
 	  uint64_t off, uint64_t *ret_len)
 {
 	uint64_t base = f->first << img->geom.cluster_bits;
-	uint64_t size, len;
-	bool virgin, partial;
+	uint64_t size;
+	bool virgin;
 	int r;
 
 	r = take_clusters(img, f, &virgin);
@@ -160,19 +220,16 @@ write_new(struct image *img, struct inflight *f, struct iov_iter *it,
 		return r;
 	}
 	size = f->n << img->geom.cluster_bits;
-	len = min_u64(it->left, base + size - off);
-	partial = len < size;
+	*ret_len = min_u64(it->left, base + size - off);
 	f->writers++;
-	if (partial && !(virgin && img->zero == Q2_ZERO_HOLE))
-		r = zero_host(img, f->host, size);
+	r = fill_around(img, f, off - base, *ret_len, virgin);
 	if (r == 0) {
 		f->open = true;
 		co_queue_wake_all(&f->wait);
-		r = write_data(img, it, len, f->host + (off - base));
+		r = write_data(img, it, *ret_len, f->host + (off - base));
 		/* Nobody can put off the link for ever. */
 		f->open = false;
 	}
-	*ret_len = len;
 	return finish_writer(img, f, r);
 }
 
@@ -208,6 +265,8 @@ write_unmapped(struct image *img, const struct map_extent *ext,
 		f->owned = true;
 		f->host = ext->entry.host;
 	}
+	if (ext->entry.kind == CLUSTER_NORMAL)
+		f->old_host = ext->entry.host;
 	r = write_new(img, f, it, off, ret_len);
 	inflight_put(&img->inflight, f);
 	return r;
@@ -245,9 +304,7 @@ write_part(struct image *img, struct iov_iter *it, uint64_t off,
 		*ret_len = ext.len;
 		return write_data(img, it, ext.len, ext.host);
 	}
-	/* Copying shared clusters is not there yet. */
-	if (ext.entry.kind == CLUSTER_NORMAL ||
-	    ext.entry.kind == CLUSTER_COMPRESSED)
+	if (ext.entry.kind == CLUSTER_COMPRESSED)
 		return -ENOTSUP;
 	return write_unmapped(img, &ext, it, off, ret_len);
 }

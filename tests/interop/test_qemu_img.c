@@ -76,7 +76,8 @@ static void
 write_randomly(struct disk *d, const char *path, enum q2_zero zero,
 	       uint64_t seed)
 {
-	struct q2_open_opts opts = {.size = sizeof(opts), .zero = zero};
+	struct q2_open_opts opts = {
+		.size = sizeof(opts), .zero = zero, .flags = Q2_UNMAP};
 	struct rng rng = {.state = seed};
 	struct q2_image *img;
 	struct q2_err err = {0};
@@ -91,7 +92,9 @@ write_randomly(struct disk *d, const char *path, enum q2_zero zero,
 		len = min_u64(len, DISK_BYTES - off);
 		if (rng_below(&rng, 5) == 0) {
 			len = min_u64(len * 20, DISK_BYTES - off);
-			assert_int_equal(q2_pzero(img, len, off, 0), 0);
+			assert_int_equal(q2_pzero(img, len, off,
+						  i % 2 ? Q2_MAY_UNMAP : 0),
+					 0);
 			len = min_u64(len, LEN_MAX);
 			memset(d->data, 0, len);
 		} else {
@@ -150,12 +153,110 @@ test_written_images_are_clean_and_equal_raw(void **state)
 	}
 }
 
+static void
+set_flag(struct q2_req *rq)
+{
+	*(bool *)rq->user = true;
+}
+
+static int
+discard(struct q2_image *img, struct q2_req *rq, struct q2_loop *loop)
+{
+	bool ended = false;
+
+	rq->done = set_flag;
+	rq->user = &ended;
+	q2_submit(img, rq);
+	while (!ended)
+		assert_true(q2_loop_run(loop, 1, -1) >= 0);
+	return rq->result;
+}
+
+static void
+test_the_refcount_table_grows(void **state)
+{
+	struct q2_open_opts opts = {.size = sizeof(opts)};
+	struct disk *d = *state;
+	struct q2_image *img;
+	struct q2_err err = {0};
+	struct q2_stats stats;
+	unsigned size = 24 * MiB;
+
+	if (run("command -v qemu-img >/dev/null") != 0) {
+		print_message("qemu-img is not installed\n");
+		skip();
+	}
+	/* One cluster of refcount table describes 8 MiB here. */
+	assert_int_equal(run("qemu-img create -q -f qcow2 -o cluster_size=512 "
+			     "%s %u && truncate -s %u %s",
+			     d->qcow2, size, size, d->raw),
+			 0);
+	for (int k = 0; k < 2; k++) {
+		if (q2_open(d->loop, k ? d->raw : d->qcow2, &opts, &img, &err) <
+		    0)
+			fail_msg("open: %s", err.text);
+		for (uint64_t off = 0; off < size; off += LEN_MAX) {
+			memset(d->data, (int)(1 + off / LEN_MAX % 255),
+			       LEN_MAX);
+			assert_int_equal(q2_pwrite(img, d->data,
+						   min_u64(LEN_MAX, size - off),
+						   off),
+					 0);
+		}
+		q2_stats(img, &stats);
+		if (k == 0)
+			assert_true(stats.reftable_grow >= 2);
+		if (q2_close(img, &err) < 0)
+			fail_msg("close: %s", err.text);
+	}
+	assert_int_equal(run("qemu-img check -q %s", d->qcow2), 0);
+	assert_int_equal(run("qemu-img compare -q %s %s", d->qcow2, d->raw), 0);
+	(void)unlink(d->raw);
+}
+
+static void
+test_discarded_clusters_are_used_again(void **state)
+{
+	struct q2_open_opts opts = {.size = sizeof(opts), .flags = Q2_UNMAP};
+	struct q2_req rq = {.op = Q2_DISCARD, .len = 4 * MiB};
+	struct disk *d = *state;
+	struct q2_image *img;
+	struct q2_err err = {0};
+	struct stat st;
+
+	if (run("command -v qemu-img >/dev/null") != 0) {
+		print_message("qemu-img is not installed\n");
+		skip();
+	}
+	assert_int_equal(run("qemu-img create -q -f qcow2 %s 64M", d->qcow2),
+			 0);
+	for (int k = 0; k < 6; k++) {
+		if (q2_open(d->loop, d->qcow2, &opts, &img, &err) < 0)
+			fail_msg("open: %s", err.text);
+		for (uint64_t off = 0; off < 4 * MiB; off += 64 * KiB)
+			assert_int_equal(q2_pwrite(img, d->data, 64 * KiB, off),
+					 0);
+		assert_int_equal(discard(img, &rq, d->loop), 0);
+		if (q2_close(img, &err) < 0)
+			fail_msg("close: %s", err.text);
+	}
+	assert_int_equal(run("qemu-img check -q %s", d->qcow2), 0);
+	assert_int_equal(stat(d->qcow2, &st), 0);
+	assert_true(st.st_size < (off_t)(6 * MiB));
+	assert_true(st.st_blocks * 512 < (off_t)(2 * MiB));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			test_written_images_are_clean_and_equal_raw, make_disk,
+			drop_disk),
+		cmocka_unit_test_setup_teardown(test_the_refcount_table_grows,
+						make_disk, drop_disk),
+		cmocka_unit_test_setup_teardown(
+			test_discarded_clusters_are_used_again, make_disk,
 			drop_disk),
 	};
 

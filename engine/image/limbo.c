@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/limbo.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/image/image.h"
+
+/* More than this waiting starts a commit: space must come back. */
+#define LIMBO_MAX (64 * MiB)
+
+struct item {
+	struct list link;
+	uint64_t host, clusters;
+	uint64_t commit;     /* the first that carries the unlink */
+	uint64_t generation; /* the last that may know the old mapping */
+};
+
+void
+limbo_init(struct limbo *l)
+{
+	*l = (struct limbo){0};
+	list_init(&l->items);
+	co_queue_init(&l->idle);
+}
+
+void
+limbo_done(struct limbo *l)
+{
+	struct list *el;
+
+	assert(!l->working);
+	while ((el = list_pop(&l->items)))
+		free(container_of(el, struct item, link));
+}
+
+uint64_t
+limbo_enter(struct limbo *l)
+{
+	l->running[l->current % GENERATIONS]++;
+	return l->current;
+}
+
+static void
+skip_drained(struct limbo *l)
+{
+	while (l->oldest < l->current && !l->running[l->oldest % GENERATIONS])
+		l->oldest++;
+}
+
+void
+limbo_leave(struct image *img, uint64_t generation)
+{
+	struct limbo *l = &img->limbo;
+
+	assert(l->running[generation % GENERATIONS] > 0);
+	if (--l->running[generation % GENERATIONS] == 0 &&
+	    !list_empty(&l->items))
+		limbo_kick(img);
+}
+
+/* The generation of an unlink that happens now; later requests are of another
+ * one. */
+static uint64_t
+end_generation(struct limbo *l)
+{
+	uint64_t g = l->current;
+
+	skip_drained(l);
+	if (l->running[g % GENERATIONS] && g + 1 - l->oldest < GENERATIONS)
+		l->current++;
+	return g;
+}
+
+static void
+commit_for_space(void *arg)
+{
+	(void)cache_commit(arg);
+}
+
+void
+limbo_add(struct image *img, uint64_t host, uint64_t clusters)
+{
+	struct limbo *l = &img->limbo;
+	struct item *item = malloc(sizeof(*item));
+	bool was_small = l->bytes <= LIMBO_MAX;
+
+	if (!item)
+		return;
+	*item = (struct item){
+		.host = host,
+		.clusters = clusters,
+		.commit = img->commits.sealed + 1,
+		.generation = end_generation(l),
+	};
+	list_append(&l->items, &item->link);
+	l->bytes += clusters << img->geom.cluster_bits;
+	if (was_small && l->bytes > LIMBO_MAX)
+		(void)co_start(&img->loop->sched, commit_for_space, img);
+}
+
+/* The first item if it may be freed.  They become ready in order. */
+static struct item *
+take_ready(struct image *img)
+{
+	struct limbo *l = &img->limbo;
+	struct item *item;
+
+	skip_drained(l);
+	if (list_empty(&l->items))
+		return NULL;
+	item = container_of(l->items.next, struct item, link);
+	if (item->commit > img->commits.durable)
+		return NULL;
+	if (item->generation > l->oldest ||
+	    (item->generation == l->oldest &&
+	     l->running[item->generation % GENERATIONS]))
+		return NULL;
+	list_remove(&item->link);
+	l->bytes -= item->clusters << img->geom.cluster_bits;
+	return item;
+}
+
+static void
+work(void *arg)
+{
+	struct image *img = arg;
+	struct limbo *l = &img->limbo;
+	struct item *item;
+
+	while ((item = take_ready(img))) {
+		/* A failure leaks, which harms nothing. */
+		(void)alloc_release(img, item->host, item->clusters);
+		free(item);
+	}
+	l->working = false;
+	co_queue_wake_all(&l->idle);
+}
+
+void
+limbo_kick(struct image *img)
+{
+	struct limbo *l = &img->limbo;
+
+	if (l->working || list_empty(&l->items))
+		return;
+	l->working = true;
+	if (co_start(&img->loop->sched, work, img) < 0)
+		l->working = false;
+}
+
+int Q2_CO
+limbo_drain(struct image *img)
+{
+	struct limbo *l = &img->limbo;
+	int r = 0;
+
+	while (r == 0 &&
+	       (l->working || !list_empty(&l->items) || !cache_is_clean(img))) {
+		r = cache_commit(img);
+		if (r == 0)
+			limbo_kick(img);
+		while (l->working)
+			co_queue_wait(&l->idle);
+	}
+	return r;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * limbo.h - clusters that are unlinked and not yet free (rules F1, I1)
+ *
+ * A cluster whose pointer was taken away may still be named by the file (until
+ * the commit that carries the change is durable) and may still be read or
+ * written by a request that looked at the old mapping.  It waits here for both
+ * to end; then its refcount is lowered, and a later commit writes that.
+ *
+ * Requests are counted by *generation*: each unlink that finds requests in
+ * flight ends the current one, and a cluster waits for those up to its own.
+ */
+#ifndef Q2_IMAGE_LIMBO_H
+#define Q2_IMAGE_LIMBO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/co/sync.h"
+
+struct image;
+
+/* Generations that can be told apart; when all have requests in flight, the
+ * current one goes on, which only delays. */
+#define GENERATIONS 64
+
+struct limbo {
+	struct list items; /* in the order of unlinking */
+	uint64_t bytes;
+	bool working; /* a coroutine is emptying it */
+	struct co_queue idle;
+	uint64_t oldest, current; /* generations */
+	unsigned running[GENERATIONS];
+};
+
+void limbo_init(struct limbo *l);
+void limbo_done(struct limbo *l);
+
+/* A request starts, and ends: leave with what enter returned. */
+uint64_t limbo_enter(struct limbo *l);
+void limbo_leave(struct image *img, uint64_t generation);
+
+/*
+ * The pointer to these clusters was changed just now, in the cache; each loses
+ * one reference.  Does not park.  Without memory they stay leaked, which
+ * harms nothing and check finds.
+ */
+void limbo_add(struct image *img, uint64_t host, uint64_t clusters);
+
+/* Something that clusters wait for has happened. */
+void limbo_kick(struct image *img);
+
+/* Commit until nothing is left; no request is in flight. 0 or the error of a
+ * commit. */
+int Q2_CO limbo_drain(struct image *img);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reftable.c - a larger refcount table
+ *
+ * The first cluster that the old table does not describe begins the new area:
+ *
+ *	[refcount blocks of the area itself][new table]
+ *
+ * W4: the area is written and synced before the 12 bytes of the header that
+ * name the table.  A commit before that makes every refcount block durable, so
+ * that the new table names none that the file does not hold (W3).  A crash
+ * before the switch leaves the old table, which does not know the area; after
+ * it, both describe the same clusters, and the old table's own clusters are a
+ * leak until they have left limbo.
+ */
+#include "engine/image/reftable.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/num.h"
+#include "engine/format/refcount.h"
+#include "engine/image/image.h"
+
+struct area {
+	uint64_t first;  /* cluster */
+	uint64_t blocks; /* refcount blocks, at its beginning */
+	uint64_t table;  /* clusters of the table, behind them */
+	uint8_t *bytes;  /* all of it */
+};
+
+/* Half as large again, and large enough to describe itself. */
+static int
+plan_area(const struct image *img, struct area *a)
+{
+	const struct geom *g = &img->geom;
+	uint64_t per_cluster = g->cluster_size / 8;
+	uint64_t entries = (uint64_t)img->reftable.n * 3 / 2;
+
+	a->first = (uint64_t)img->reftable.n << g->refblock_bits;
+	a->blocks = 0;
+	do {
+		a->blocks++;
+		entries = max_u64(entries, img->reftable.n + a->blocks);
+		a->table = div_up(entries, per_cluster);
+	} while (a->blocks << g->refblock_bits < a->blocks + a->table);
+	if (a->table * g->cluster_size > Q2_MAX_REFTABLE_BYTES ||
+	    (a->first + a->blocks + a->table) << g->cluster_bits >
+		    Q2_MAX_HOST_OFFSET)
+		return -EFBIG;
+	return 0;
+}
+
+static void
+fill_area(const struct image *img, const struct area *a)
+{
+	const struct geom *g = &img->geom;
+	uint8_t *table = a->bytes + (a->blocks << g->cluster_bits);
+
+	for (uint64_t i = 0; i < a->blocks + a->table; i++)
+		refcount_set(
+			a->bytes + (i >> g->refblock_bits << g->cluster_bits),
+			g->refcount_order, i & (g->refblock_entries - 1), 1);
+	table_encode(&img->reftable, 0, img->reftable.n, table);
+	for (uint64_t i = 0; i < a->blocks; i++)
+		store_be64(table + 8 * (img->reftable.n + i),
+			   (a->first + i) << g->cluster_bits);
+}
+
+/* The area reaches the file, and is durable. */
+static int Q2_CO
+write_area(struct image *img, const struct area *a)
+{
+	const struct geom *g = &img->geom;
+	uint64_t bytes = (a->blocks + a->table) << g->cluster_bits;
+	int r;
+
+	r = alloc_grow_file(img, (a->first << g->cluster_bits) + bytes);
+	if (r == 0)
+		r = file_write(img->file, AIO_REFCOUNT, a->bytes, bytes,
+			       a->first << g->cluster_bits);
+	cache_data_written(img);
+	return r < 0 ? r : cache_sync(img);
+}
+
+/* The header names the new table, durably. */
+static int Q2_CO
+switch_header(struct image *img, uint64_t host, uint64_t clusters)
+{
+	uint8_t field[12];
+	int r;
+
+	store_be64(field, host);
+	store_be32(field + 8, (uint32_t)clusters);
+	r = file_write(img->file, AIO_HEADER, field, sizeof(field),
+		       HEADER_OFF_REFTABLE);
+	cache_data_written(img);
+	if (r == 0)
+		r = cache_sync(img);
+	/* Which table the file names is unknown now. */
+	if (r < 0)
+		img->failed = r;
+	return r;
+}
+
+/* The table in memory becomes the new one; t is empty and large enough. */
+static int
+switch_memory(struct image *img, const struct area *a)
+{
+	const struct geom *g = &img->geom;
+	struct table *old = &img->reftable;
+	struct table t;
+	int r;
+
+	r = table_init(&t, (uint32_t)(a->table * (g->cluster_size / 8)),
+		       (a->first + a->blocks) << g->cluster_bits,
+		       g->cluster_size);
+	if (r == 0)
+		r = alloc_resize(img, t.n);
+	if (r < 0) {
+		table_done(&t);
+		return r;
+	}
+	memcpy(t.entries, old->entries, old->n * sizeof(*t.entries));
+	for (uint64_t i = 0; i < a->blocks; i++)
+		t.entries[old->n + i] = (a->first + i) << g->cluster_bits;
+	table_done(old);
+	*old = t;
+	img->header.reftable_offset = t.host;
+	img->header.reftable_clusters = (uint32_t)a->table;
+	alloc_handed_out(img, a->first, a->blocks + a->table);
+	return 0;
+}
+
+static int Q2_CO
+grow_into(struct image *img, struct area *a)
+{
+	uint64_t old_clusters = img->header.reftable_clusters;
+	uint64_t old_host = img->header.reftable_offset;
+	int r;
+
+	fill_area(img, a);
+	r = write_area(img, a);
+	/* Memory first: it can fail, and nothing uses it before the header. */
+	if (r == 0)
+		r = switch_memory(img, a);
+	if (r == 0)
+		r = switch_header(img, img->reftable.host, a->table);
+	/* Not before: until now the file may name the old one. */
+	if (r == 0)
+		limbo_add(img, old_host, old_clusters);
+	return r;
+}
+
+int Q2_CO
+reftable_grow(struct image *img)
+{
+	struct area a = {0};
+	uint64_t bytes;
+	int r;
+
+	r = POINT_HIT(&img->points, reftable_grow);
+	if (r == 0)
+		r = plan_area(img, &a);
+	if (r == 0)
+		r = cache_commit(img);
+	if (r < 0)
+		return r;
+	assert(!img->reftable.n_new && !img->reftable.n_dirty);
+	bytes = (a.blocks + a.table) << img->geom.cluster_bits;
+	a.bytes = mem_aligned_zero(bytes);
+	if (!a.bytes)
+		return -ENOMEM;
+	r = grow_into(img, &a);
+	free(a.bytes);
+	return r;
+}
