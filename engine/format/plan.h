@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plan.h - where everything of a new image goes
+ *
+ *	| header | refcount table | refcount blocks | L1 | L2 tables | data |
+ *
+ * Without preallocation the file ends with the L1 table.  All clusters up to
+ * the end of the data are in use, once each, so refcounts are 1 up to there and
+ * 0 behind.  The file is as long as QEMU's (growth.h), which may leave some
+ * free clusters behind the data.
+ */
+#ifndef Q2_FORMAT_PLAN_H
+#define Q2_FORMAT_PLAN_H
+
+#include <stddef.h>
+
+#include "engine/base/err.h"
+#include "engine/format/geom.h"
+#include "engine/format/header.h"
+
+/* A run of host clusters. */
+struct plan_area {
+	uint64_t host; /* offset in the file */
+	uint64_t clusters;
+};
+
+struct plan {
+	struct geom geom;
+	struct header header;
+	struct plan_area reftable, refblocks, l1, l2, data;
+	uint64_t used_clusters;  /* of the file, from its start */
+	uint64_t metadata_bytes; /* from the start of the file */
+	uint64_t file_bytes;     /* its length */
+};
+
+/*
+ * Plan an image by the options that are about the format: virtual_size,
+ * cluster_size, preallocation, lazy_refcounts, refcount_bits, compat.  -EINVAL
+ * or -EFBIG with qemu-img's text for what it refuses; -ENOMEM.
+ */
+int plan_make(const struct q2_create_opts *opts, struct plan *ret_plan,
+	      struct q2_err *err);
+
+/*
+ * The file's bytes [off, off + len) into buf.  Both are multiples of the
+ * cluster size, and the range lies below metadata_bytes rounded up to a
+ * cluster.
+ */
+void plan_encode(const struct plan *plan, uint64_t off, size_t len, void *buf);
+
+#endif
