@@ -184,6 +184,38 @@ q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
 	return r;
 }
 
+struct create_call {
+	struct loop *loop;
+	const char *path;
+	struct q2_create_opts opts;
+	struct q2_create_result result;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_create(void *arg)
+{
+	struct create_call *c = arg;
+
+	return create_image(c->loop, c->path, &c->opts, &c->result, c->err);
+}
+
+int
+q2_create(struct q2_loop *loop, const char *path,
+	  const struct q2_create_opts *opts,
+	  struct q2_create_result *ret_result, struct q2_err *err)
+{
+	struct create_call c = {
+		.loop = loop_of(loop), .path = path, .err = err};
+	int r;
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	r = loop_call(c.loop, run_create, &c);
+	if (r == 0 && ret_result)
+		*ret_result = c.result;
+	return r;
+}
+
 /* ---- requests ---------------------------------------------------------- */
 
 void
