@@ -21,12 +21,16 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
+#include "engine/image/fan.h"
 #include "engine/image/image.h"
 #include "engine/image/io.h"
 #include "engine/image/map.h"
 
 /* New clusters of one write at a time; bounds the work of a failed one. */
 #define RUN_MAX 1024
+
+/* Pieces of a write that holds zeros too. */
+#define PADDED_IOV 64
 
 /* Old content is copied in steps of this. */
 #define COPY_BYTES (256 * KiB)
@@ -201,6 +205,74 @@ fill_around(struct image *img, const struct inflight *f, uint64_t at,
 	return zero_host(img, f->host, size);
 }
 
+/* Append len zeros to iov, which has n entries of at most PADDED_IOV; the new
+ * number, or more than PADDED_IOV where they do not fit. */
+static int
+append_zeros(struct iovec *iov, int n, uint64_t len)
+{
+	while (len > 0 && n < PADDED_IOV) {
+		iov[n].iov_base = (void *)(uintptr_t)mem_zeros;
+		iov[n].iov_len = min_u64(len, MEM_ZEROS_BYTES);
+		len -= iov[n++].iov_len;
+	}
+	return len ? PADDED_IOV + 1 : n;
+}
+
+/*
+ * The clusters of f whole in one write: zeros, the guest's len bytes at `at`,
+ * zeros.  False, with nothing done, where that takes too many pieces.
+ */
+static bool Q2_CO
+write_padded(struct image *img, const struct inflight *f, struct iov_iter *it,
+	     uint64_t at, uint64_t len, int *ret_result)
+{
+	uint64_t size = f->n << img->geom.cluster_bits;
+	struct iovec iov[PADDED_IOV];
+	struct iov_iter all;
+	uint64_t got = 0;
+	int n = append_zeros(iov, 0, at);
+
+	if (n < PADDED_IOV)
+		n += iov_slice(it, len, iov + n, PADDED_IOV - n, &got);
+	if (got == len)
+		n = append_zeros(iov, n, size - at - len);
+	if (got < len || n > PADDED_IOV)
+		return false;
+	all = iov_iter_init(iov, n);
+	*ret_result = POINT_HIT(&img->points, cow_write);
+	if (*ret_result == 0)
+		*ret_result = write_data(img, &all, size, f->host);
+	iov_advance(it, len);
+	if (*ret_result < 0)
+		return true;
+	/* One write held both: tell them apart. */
+	img->points.n.host_write_data_bytes -= size - len;
+	img->points.n.host_write_cow_bytes += size - len;
+	return true;
+}
+
+/* Fill the clusters of f, of which the guest writes len bytes at `at`. */
+static int Q2_CO
+fill_clusters(struct image *img, struct inflight *f, struct iov_iter *it,
+	      uint64_t at, uint64_t len, bool virgin)
+{
+	uint64_t size = f->n << img->geom.cluster_bits;
+	int r;
+
+	if (len < size && !f->old_host && img->zero == Q2_ZERO_WRITE &&
+	    write_padded(img, f, it, at, len, &r))
+		return r;
+	r = fill_around(img, f, at, len, virgin);
+	if (r < 0)
+		return r;
+	f->open = true;
+	co_queue_wake_all(&f->wait);
+	r = write_data(img, it, len, f->host + at);
+	/* Nobody can put off the link for ever. */
+	f->open = false;
+	return r;
+}
+
 /*
  * Fill new clusters: f holds the guest clusters from the one with off on.
  * *ret_len is how much was written.
@@ -222,14 +294,7 @@ write_new(struct image *img, struct inflight *f, struct iov_iter *it,
 	size = f->n << img->geom.cluster_bits;
 	*ret_len = min_u64(it->left, base + size - off);
 	f->writers++;
-	r = fill_around(img, f, off - base, *ret_len, virgin);
-	if (r == 0) {
-		f->open = true;
-		co_queue_wake_all(&f->wait);
-		r = write_data(img, it, *ret_len, f->host + (off - base));
-		/* Nobody can put off the link for ever. */
-		f->open = false;
-	}
+	r = fill_clusters(img, f, it, off - base, *ret_len, virgin);
 	return finish_writer(img, f, r);
 }
 
@@ -274,9 +339,10 @@ write_unmapped(struct image *img, const struct map_extent *ext,
 
 /* One part of the request; see the top of the file. */
 static int Q2_CO
-write_part(struct image *img, struct iov_iter *it, uint64_t off,
+write_part(struct fan *fan, struct iov_iter *it, uint64_t off,
 	   uint64_t *ret_len)
 {
+	struct image *img = fan->img;
 	uint64_t bits = img->geom.cluster_bits;
 	struct inflight *f = inflight_find(&img->inflight, off >> bits);
 	struct map_extent ext;
@@ -302,7 +368,8 @@ write_part(struct image *img, struct iov_iter *it, uint64_t off,
 		return 0;
 	if (ext.entry.kind == CLUSTER_NORMAL && ext.entry.copied) {
 		*ret_len = ext.len;
-		return write_data(img, it, ext.len, ext.host);
+		fan_move(fan, it, ext.len, ext.host);
+		return 0;
 	}
 	if (ext.entry.kind == CLUSTER_COMPRESSED)
 		return -ENOTSUP;
@@ -312,14 +379,16 @@ write_part(struct image *img, struct iov_iter *it, uint64_t off,
 int Q2_CO
 image_write(struct image *img, struct iov_iter it, uint64_t off)
 {
-	while (it.left > 0) {
-		uint64_t len;
-		int r;
+	struct fan fan;
+	int r = 0, moved;
 
-		r = write_part(img, &it, off, &len);
-		if (r < 0)
-			return r;
+	fan_init(&fan, img, AIO_WRITE);
+	while (r == 0 && it.left > 0) {
+		uint64_t len;
+
+		r = write_part(&fan, &it, off, &len);
 		off += len;
 	}
-	return 0;
+	moved = fan_wait(&fan);
+	return r < 0 ? r : moved;
 }

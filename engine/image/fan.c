@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/fan.h"
+
+#include "engine/image/image.h"
+
+void
+fan_init(struct fan *fan, struct image *img, enum aio_kind kind)
+{
+	fan->img = img;
+	fan->kind = kind;
+	fan->n = 0;
+	fan->result = 0;
+	co_join_init(&fan->join);
+}
+
+static int Q2_CO
+move_part(struct fan_part *p)
+{
+	struct fan *fan = p->fan;
+	int r;
+
+	if (fan->kind == AIO_READ)
+		return file_readv(fan->img->file, AIO_DATA, &p->it, p->len,
+				  p->host);
+	r = file_writev(fan->img->file, AIO_DATA, &p->it, p->len, p->host);
+	cache_data_written(fan->img);
+	return r;
+}
+
+static void
+run_part(void *arg)
+{
+	struct fan_part *p = arg;
+
+	co_join_end(&p->fan->join, move_part(p));
+}
+
+int Q2_CO
+fan_wait(struct fan *fan)
+{
+	int r = co_join_wait(&fan->join);
+
+	if (fan->result == 0)
+		fan->result = r;
+	fan->n = 0;
+	co_join_init(&fan->join);
+	return fan->result;
+}
+
+void Q2_CO
+fan_move(struct fan *fan, struct iov_iter *it, uint64_t len, uint64_t host)
+{
+	struct fan_part *p;
+
+	if (fan->n == FAN_PARTS)
+		(void)fan_wait(fan);
+	p = &fan->parts[fan->n++];
+	*p = (struct fan_part){.fan = fan, .it = *it, .len = len, .host = host};
+	iov_advance(it, len);
+	co_join_add(&fan->join);
+	/* Without a stack for it the part runs here. */
+	if (co_start(&fan->img->loop->sched, run_part, p) < 0)
+		run_part(p);
+}

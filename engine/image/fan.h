@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fan.h - the parts of one request, several in flight
+ *
+ * A request over clusters that are not adjacent in the file needs an operation
+ * for each run of them.  A fan starts these side by side.
+ *
+ *	struct fan fan;
+ *
+ *	fan_init(&fan, img, AIO_READ);
+ *	... fan_move(&fan, &it, len, host) for each part ...
+ *	r = fan_wait(&fan);
+ *
+ * fan_wait() is always called: the parts use the fan's memory.
+ */
+#ifndef Q2_IMAGE_FAN_H
+#define Q2_IMAGE_FAN_H
+
+#include "engine/aio/aio.h"
+
+struct image;
+
+#define FAN_PARTS 8
+
+struct fan_part {
+	struct fan *fan;
+	struct iov_iter it;
+	uint64_t len, host;
+};
+
+struct fan {
+	struct image *img;
+	enum aio_kind kind; /* AIO_READ or AIO_WRITE */
+	struct co_join join;
+	unsigned n;
+	int result;
+	struct fan_part parts[FAN_PARTS];
+};
+
+void fan_init(struct fan *fan, struct image *img, enum aio_kind kind);
+
+/* Move the next len bytes of it, from or to host; moves the cursor.  Parks
+ * when FAN_PARTS are in flight. */
+void Q2_CO fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
+		    uint64_t host);
+
+/* Wait for all parts; 0 or the first error. */
+int Q2_CO fan_wait(struct fan *fan);
+
+#endif
