@@ -239,24 +239,16 @@ reap(struct libaio *l, int64_t timeout_ns)
 	return n >= 0 || n == -EINTR ? 0 : n;
 }
 
-static void
-clear_signal(struct libaio *l)
-{
-	uint64_t n;
-
-	l->b.loop->syscalls++;
-	while (read(l->signal, &n, sizeof(n)) < 0 && errno == EINTR)
-		;
-}
-
 static int
 libaio_poll(struct aio_backend *b, int64_t timeout_ns)
 {
 	struct libaio *l = libaio_of(b);
 	int r;
 
-	if (l->fd_used)
-		clear_signal(l);
+	if (l->fd_used) {
+		b->loop->syscalls++;
+		wake_drain(l->signal);
+	}
 	prepare_waiting(l);
 	r = hand_over(l);
 	if (r < 0)

@@ -18,6 +18,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "engine/aio/host.h"
 #include "engine/aio/uring_reg.h"
@@ -47,7 +49,10 @@ struct uring {
 	unsigned depth;
 	unsigned in_kernel; /* or in an entry not handed over yet */
 	bool watching;      /* the ring polls event */
-	bool fd_used;       /* somebody sleeps on fd() */
+	/* For those who sleep on fd(), else -1: readable after completions.
+	 * The ring's own descriptor would not do: with DEFER_TASKRUN nobody
+	 * who sleeps on it is woken. */
+	int signal;
 };
 
 static struct uring *
@@ -262,6 +267,10 @@ uring_poll(struct aio_backend *b, int64_t timeout_ns)
 	struct uring *u = uring_of(b);
 	int r = 0;
 
+	if (u->signal >= 0) {
+		b->loop->syscalls++;
+		wake_drain(u->signal);
+	}
 	prepare_waiting(u);
 	if (workers_reap(u->pool) > 0 || io_uring_cq_ready(&u->ring) > 0)
 		timeout_ns = 0;
@@ -273,7 +282,7 @@ uring_poll(struct aio_backend *b, int64_t timeout_ns)
 
 	/* Who sleeps on the descriptor is woken only by what is in the
 	 * kernel. */
-	if (r == 0 && u->fd_used) {
+	if (r == 0 && u->signal >= 0) {
 		prepare_waiting(u);
 		if (io_uring_sq_ready(&u->ring) > 0)
 			r = enter(u, 0);
@@ -299,10 +308,21 @@ uring_fd(struct aio_backend *b)
 	struct uring *u = uring_of(b);
 	int r;
 
-	u->fd_used = true;
+	if (u->signal >= 0)
+		return u->signal;
+	/* Readable at first, for what has been completed already. */
+	u->signal = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (u->signal < 0)
+		return -errno;
+	r = io_uring_register_eventfd(&u->ring, u->signal);
 	prepare_waiting(u);
-	r = enter(u, 0);
-	return r < 0 ? r : u->ring.ring_fd;
+	if (r == 0)
+		r = enter(u, 0);
+	if (r == 0)
+		return u->signal;
+	(void)close(u->signal);
+	u->signal = -1;
+	return r;
 }
 
 /* ---- files and memory -------------------------------------------------- */
@@ -424,6 +444,7 @@ uring_init(struct uring *u, unsigned depth, struct q2_err *err)
 	u->depth = (unsigned)min_u64(depth, params.sq_entries - 1);
 	reg_init(&u->reg, &u->ring);
 	list_init(&u->waiting);
+	u->signal = -1;
 	return 0;
 }
 
@@ -444,6 +465,8 @@ uring_free(struct aio_backend *b)
 	workers_free(u->pool);
 	io_uring_queue_exit(&u->ring);
 	wake_event_done(&u->event);
+	if (u->signal >= 0)
+		(void)close(u->signal);
 	free(u);
 }
 

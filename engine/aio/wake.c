@@ -38,8 +38,8 @@ write_fd(int fd)
 		;
 }
 
-static void
-read_fd(int fd)
+void
+wake_drain(int fd)
 {
 	uint64_t n;
 
@@ -91,7 +91,7 @@ wake_wait(struct wake *w, int64_t timeout_ns)
 			r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	}
 	if (w->set && w->fd >= 0)
-		read_fd(w->fd);
+		wake_drain(w->fd);
 	w->set = false;
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -143,6 +143,6 @@ wake_event_clear(struct wake_event *e)
 {
 	/* In this order: who sets it in between wakes nobody, but has left its
 	 * work before, and we look for that next. */
-	read_fd(e->fd);
+	wake_drain(e->fd);
 	atomic_store(&e->set, false);
 }

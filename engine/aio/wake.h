@@ -48,4 +48,7 @@ void wake_event_set(struct wake_event *e);
  * others have left. */
 void wake_event_clear(struct wake_event *e);
 
+/* Make an eventfd unreadable. */
+void wake_drain(int fd);
+
 #endif
