@@ -63,6 +63,8 @@ bench_src := $(wildcard workloads/*.c harness/*.c harness/targets/*.c \
                         harness/stats/*.c results/*.c plots/*.c)
 sim_src   := $(wildcard tests/sim/*.c)
 test_src  := $(wildcard tests/*/test_*.c)
+# Programs that scripts of tests run other programs with.
+tool_src  := $(wildcard tests/tools/*.c)
 # Files that are read at run time, below share/qcowbench.
 data      := $(wildcard suites/*.ini plots/*.gp)
 # main() of a program is in the file of its name; tests link the rest.
@@ -75,6 +77,7 @@ bench := $B/bench.a
 img   := $B/img.a
 sim   := $B/sim.a
 tests := $(test_src:%.c=$B/%)
+tools := $(tool_src:%.c=$B/%)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -120,10 +123,13 @@ $B/qcowimg $B/qcowbench:
 $(tests): %: %.o $(sim) $(bench) $(img) $(lib)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA_LIBS)
 
-# --- tests ------------------------------------------------------------------
-units: $(tests)
+$(tools): %: %.o
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-test: all $(tests)
+# --- tests ------------------------------------------------------------------
+units: $(tests) $(tools)
+
+test: all $(tests) $(tools)
 	@B=$B MODE=$(MODE) sh tests/run.sh $(tests)
 
 test-fresh:

@@ -182,20 +182,6 @@ uring_submit(struct aio_backend *b, struct aio_op *op)
 	}
 }
 
-/* Let a wake complete an entry without an op. */
-static void
-watch(struct uring *u)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-
-	if (!sqe)
-		return;
-	io_uring_prep_poll_multishot(sqe, u->event.fd, POLLIN);
-	io_uring_sqe_set_data(sqe, NULL);
-	u->watching = true;
-	u->b.loop->sqes++;
-}
-
 /* ---- turns ------------------------------------------------------------- */
 
 /* The one system call of a turn. */
@@ -251,6 +237,25 @@ reap(struct uring *u)
 		u->b.loop->syscalls++;
 	}
 	io_uring_cq_advance(&u->ring, n);
+}
+
+/* Let a wake complete an entry without an op. */
+static void
+watch(struct uring *u)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	if (!sqe) {
+		(void)enter(u, 0);
+		sqe = io_uring_get_sqe(&u->ring);
+	}
+	/* Still none: the kernel lacks memory; then the next turn. */
+	if (!sqe)
+		return;
+	io_uring_prep_poll_multishot(sqe, u->event.fd, POLLIN);
+	io_uring_sqe_set_data(sqe, NULL);
+	u->watching = true;
+	u->b.loop->sqes++;
 }
 
 static void
@@ -392,8 +397,9 @@ make_ring(struct io_uring *ring, unsigned depth,
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && r == -EINVAL; i++) {
 		*ret_params = (struct io_uring_params){
 			.flags = steps[i] | IORING_SETUP_CLAMP};
-		/* One more entry, for the eventfd. */
-		r = io_uring_queue_init_params(depth + 1, ring, ret_params);
+		/* Not one more, for the eventfd: the ring counts as locked
+		 * memory, and would be twice as large. */
+		r = io_uring_queue_init_params(depth, ring, ret_params);
 	}
 	return r;
 }
@@ -441,7 +447,7 @@ uring_init(struct uring *u, unsigned depth, struct q2_err *err)
 	}
 	/* Spares each enter the look-up; older kernels cannot. */
 	(void)io_uring_register_ring_fd(&u->ring);
-	u->depth = (unsigned)min_u64(depth, params.sq_entries - 1);
+	u->depth = (unsigned)min_u64(depth, params.sq_entries);
 	reg_init(&u->reg, &u->ring);
 	list_init(&u->waiting);
 	u->signal = -1;
