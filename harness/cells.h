@@ -31,9 +31,11 @@ struct cells_opts {
 };
 
 /*
- * Add rows of table_cells to *cells, in the order in which labels, passes and
- * metrics first occur.  Trials with an error take part in n_flagged only.
- * Where a round was redone, only its last attempt counts.
+ * Add rows of table_cells to *cells: by label (raw before qcow2, and from
+ * sparse or off to written or full; else as they first occur), pass and metric.
+ * Trials with an error take part in n_flagged only.  Where a round was redone,
+ * only its last attempt counts.  Every metric that has a value in some trial of
+ * the cell gets a row; ratios need values above 0 in every pair.
  */
 void cells_compute(const struct rows *trials, const struct cells_opts *opts,
 		   struct rows *cells);
@@ -44,17 +46,24 @@ const struct record *cells_find(const struct rows *cells, const char *label,
 				const char *pass, const char *metric);
 
 /*
- * Values of one metric (TRIAL_iops) of two labels in the rounds that have
- * both, paired and in order of round.  Returns their number; base and other
- * have room for max.
+ * Values of one metric of two labels in the rounds that have both, paired and
+ * in order of round.  Returns their number; base and other have room for max.
  */
-size_t cells_pairs(const struct rows *trials, const char *base_label,
-		   const char *other_label, const char *pass, int col,
+struct cells_pair {
+	const char *base, *other; /* labels */
+	const char *pass;
+	int col; /* TRIAL_iops */
+};
+size_t cells_pairs(const struct rows *trials, const struct cells_pair *pair,
 		   double *base, double *other, size_t max);
 
-/* Whole rounds: rounds in which every label that occurs in trials has the
- * pass, without an error. */
+/* Whole rounds: rounds in which every label that has the pass somewhere in
+ * trials has it, without an error. */
 size_t cells_whole_rounds(const struct rows *trials, const char *pass);
+
+/* Labels in that order, each once; the caller frees the array, the texts belong
+ * to trials (or cells: any rows with a label). */
+const char **cells_labels(const struct rows *rows, size_t *ret_n);
 
 /* Is a greater value of the metric better, worse, or neither? */
 enum cells_better {

@@ -3,8 +3,9 @@
  * table.h - the table that a run prints
  *
  * A row per configuration, a column per pass: median, ratio to the reference
- * in percent, and below them the interval.  At most 100 columns wide; when
- * passes do not fit, the table goes on below.  Pure but for the FILE.
+ * in percent, a sign for the verdict against the baseline, and below them the
+ * interval of the ratio.  When the passes do not fit into the width, the table
+ * goes on below.  Plain ASCII.  Pure but for the FILE.
  */
 #ifndef HARNESS_TABLE_H
 #define HARNESS_TABLE_H
@@ -14,13 +15,19 @@
 
 #include "results/record.h"
 
-#define TABLE_WIDTH 100
+#define TABLE_WIDTH     100 /* where f is no terminal */
+#define TABLE_WIDTH_MIN 60
+#define TABLE_WIDTH_MAX 240
 
 struct table_opts {
 	bool color;           /* dim intervals; never colour alone */
 	unsigned width;       /* 0: TABLE_WIDTH */
 	const char *baseline; /* policies are ranked against it; may be NULL */
 };
+
+/* Width and colour for f: those of the terminal if it is one, else TABLE_WIDTH
+ * and none; NO_COLOR and TERM=dumb are respected (https://no-color.org). */
+void table_opts_for(FILE *f, struct table_opts *ret);
 
 void table_print(FILE *f, const struct rows *cells,
 		 const struct table_opts *opts);
