@@ -15,6 +15,11 @@
 #define REQUESTS_S     0.45
 #define DISK_DEFAULT   (64 * GiB)
 
+/* Besides what the probe tells: a process and a file for each trial, and the
+ * wait for an idle disk before each round. */
+#define TRIAL_S  0.1
+#define SETTLE_S 0.5
+
 /* A tenth more than computed, and what a file system needs to breathe. */
 #define SPACE_SPARE (64 * MiB)
 
@@ -74,6 +79,14 @@ pass_index(const struct plan *plan, const char *name)
 }
 
 void
+plan_set_cache(struct plan *plan, enum q2_cache cache)
+{
+	plan->cache = cache;
+	/* Writeback of buffered files would fall into a neighbour's turn. */
+	plan->sliced = cache == Q2_CACHE_NONE || cache == Q2_CACHE_DIRECTSYNC;
+}
+
+void
 plan_init(struct plan *plan, const struct wishes *wishes)
 {
 	const struct suite *suite = wishes->suite;
@@ -90,9 +103,7 @@ plan_init(struct plan *plan, const struct wishes *wishes)
 	plan->rounds = wishes->rounds  ? wishes->rounds
 		       : wishes->quick ? suite->quick_rounds
 				       : suite->rounds;
-	/* Writeback of buffered files would fall into a neighbour's turn. */
-	plan->sliced = plan->cache == Q2_CACHE_NONE ||
-		       plan->cache == Q2_CACHE_DIRECTSYNC;
+	plan_set_cache(plan, plan->cache);
 	for (size_t i = 0; i < suite->nconfigs; i++) {
 		if (!plan->quick || !suite->configs[i].not_quick)
 			plan->configs[plan->nconfigs++] = &suite->configs[i];
@@ -244,6 +255,76 @@ plan_space(const struct plan *plan, uint64_t image_bytes, uint64_t requests)
 	return sum ? sum + sum / 10 + SPACE_SPARE : 0;
 }
 
+bool
+plan_has_files(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		if (strcmp(plan->configs[i]->target, "null") != 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+plan_writes_all(const struct config *config)
+{
+	if (config->raw_state)
+		return strcmp(config->raw_state, "written") == 0;
+	return config->prealloc == Q2_PREALLOC_FULL;
+}
+
+static double
+pass_seconds(const struct plan_pass *pp, const struct probe *probe)
+{
+	double bytes = (double)pp->stream.ops * pp->stream.bs_bytes;
+
+	if (pp->pass->order == STREAM_SEQ)
+		return bytes / probe->bytes_per_s;
+	/* Neither more requests nor more bytes than the disk can do. */
+	return (double)pp->stream.ops / probe->iops +
+	       (pp->stream.bs_bytes > 16 * KiB ? bytes / probe->bytes_per_s
+					       : 0);
+}
+
+struct plan_cost
+plan_cost(const struct plan *plan, const struct probe *probe)
+{
+	struct plan_cost cost = {
+		.trials = plan->nconfigs * plan->rounds,
+		.space = plan_space(plan, plan->image_bytes, plan->requests),
+		.round_s = SETTLE_S,
+	};
+	uint64_t round_bytes = 0;
+	bool files = plan_has_files(plan);
+
+	for (size_t c = 0; c < plan->nconfigs; c++) {
+		cost.round_s += TRIAL_S;
+		for (size_t p = 0; p < plan->npasses; p++) {
+			const struct plan_pass *pp = &plan->passes[p];
+
+			if (!plan_does(plan, c, p))
+				continue;
+			cost.cells++;
+			if (pp->pass->op == PASS_STREAM && pp->stream.write)
+				round_bytes += pp->stream.ops *
+					       pp->stream.bs_bytes;
+			if (pp->pass->op == PASS_STREAM) {
+				cost.round_s += pass_seconds(pp, probe);
+			} else if (pp->pass->op == PASS_CREATE &&
+				   plan_writes_all(plan->configs[c])) {
+				round_bytes += plan->image_bytes;
+				cost.round_s += (double)plan->image_bytes /
+						probe->bytes_per_s;
+			}
+		}
+	}
+	/* Two warm-up trials go before the rounds. */
+	cost.seconds = cost.round_s *
+		       ((double)plan->rounds + 2.0 / (double)plan->nconfigs);
+	cost.written = files ? round_bytes * (plan->rounds + 1) : 0;
+	return cost;
+}
+
 uint64_t
 plan_quick_image(const struct probe *probe, const struct plan *plan,
 		 uint64_t space)
@@ -266,6 +347,45 @@ plan_quick_requests(const struct probe *probe)
 	while (n > REQUESTS_LEAST && (double)n / probe->iops > REQUESTS_S)
 		n /= 2;
 	return n;
+}
+
+const struct probe plan_slow_disk = {.iops = 280, .bytes_per_s = 90e6};
+const struct probe plan_fast_disk = {.iops = 1e5, .bytes_per_s = 2e9};
+
+int
+plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
+	   const struct probe *probe, uint64_t space, struct q2_err *err)
+{
+	const struct suite *suite = plan->suite;
+	uint64_t need;
+	int r;
+
+	plan->ops_per_s = probe->iops;
+	plan->bytes_per_s = probe->bytes_per_s;
+	if (!requests)
+		requests = plan->quick ? plan_quick_requests(probe)
+				       : suite->requests;
+	if (!image_bytes) {
+		image_bytes = plan->quick ? plan_quick_image(probe, plan, space)
+					  : suite->image_bytes;
+		/* What is larger than the user's disk says nothing of it. */
+		image_bytes = min_u64(image_bytes, plan->disk_bytes);
+	}
+	r = plan_resolve(plan, image_bytes, requests, err);
+	if (r < 0)
+		return r;
+	need = plan_space(plan, plan->image_bytes, plan->requests);
+	if (need > space)
+		return q2_fail(err, -ENOSPC,
+			       "the images of a round need %llu MiB and there "
+			       "are %llu MiB free; %s",
+			       (unsigned long long)div_up(need, MiB),
+			       (unsigned long long)(space / MiB),
+			       plan->quick ? "name another disk with --dir"
+					   : "try --quick, or a smaller "
+					     "--image-size, or another disk "
+					     "with --dir");
+	return 0;
 }
 
 unsigned

@@ -78,6 +78,17 @@ void plan_init(struct plan *plan, const struct wishes *wishes);
 int plan_resolve(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 		 struct q2_err *err);
 
+/*
+ * Choose image and requests, as wished (0: not said), by the form of the suite,
+ * by the probe and by the free space, and resolve them.  -ENOSPC if it does not
+ * fit into space, -EINVAL if the sizes do not fit each other.
+ */
+int plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
+	       const struct probe *probe, uint64_t space, struct q2_err *err);
+
+/* Disks at which the sizes of the quick form end. */
+extern const struct probe plan_slow_disk, plan_fast_disk;
+
 /* Bytes that the images of one round take, with a tenth to spare. */
 uint64_t plan_space(const struct plan *plan, uint64_t image_bytes,
 		    uint64_t requests);
@@ -89,6 +100,26 @@ uint64_t plan_space(const struct plan *plan, uint64_t image_bytes,
  */
 void plan_streams(const struct plan *plan, uint64_t round,
 		  struct stream_spec specs[SUITE_PASSES_MAX]);
+
+/* What a resolved plan costs, by the probe alone: what first writes cost over
+ * rewrites is not known before they are measured. */
+struct plan_cost {
+	size_t cells;     /* configurations times passes */
+	uint64_t trials;  /* configurations times rounds */
+	uint64_t space;   /* bytes of disk in use at once */
+	uint64_t written; /* bytes written over the whole run */
+	double round_s, seconds;
+};
+struct plan_cost plan_cost(const struct plan *plan, const struct probe *probe);
+
+/* Has any configuration a file? */
+bool plan_has_files(const struct plan *plan);
+
+/* Another cache mode than was asked for; before sizes are resolved. */
+void plan_set_cache(struct plan *plan, enum q2_cache cache);
+
+/* Does its creation write the whole image? */
+bool plan_writes_all(const struct config *config);
 
 /* Does this configuration do this pass? */
 bool plan_does(const struct plan *plan, size_t config, size_t pass);

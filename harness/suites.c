@@ -5,7 +5,7 @@
 
 #include "engine/base/num.h"
 
-#define KEEP_64K (64 * 1024)
+#define CLUSTER_64K (64 * 1024)
 
 /*
  * preallocation: which policy is right on this disk?  The qcow2 configurations
@@ -14,7 +14,7 @@
  */
 #define QCOW2(name, policy, how, all)                                       \
 	.label = name, .target = "qcow2", .prealloc = Q2_PREALLOC_##policy, \
-	.zero = Q2_ZERO_##how, .cluster_size = KEEP_64K, .takes_all = all
+	.zero = Q2_ZERO_##how, .cluster_size = CLUSTER_64K, .takes_all = all
 #define RAW(name, state, all) \
 	.label = name, .target = "raw", .raw_state = state, .takes_all = all
 
@@ -55,7 +55,7 @@ static const struct pass prealloc_passes[] = {
 	{.name = "fill",
 	 .op = PASS_STREAM,
 	 .order = STREAM_ONCE,
-	 .bs_bytes = KEEP_64K,
+	 .bs_bytes = CLUSTER_64K,
 	 .iodepth = 32,
 	 .write = true,
 	 .area_from = 80,
@@ -72,13 +72,13 @@ static const struct pass prealloc_passes[] = {
 	{.name = "seq-read", SEQ_1M, .touch = "seq-write"},
 };
 
-/* self: does the harness tell equal things apart?  It must not. */
-static const struct config self_configs[] = {
+/* aa: does the harness tell equal things apart?  It must not. */
+static const struct config aa_configs[] = {
 	{RAW("raw-a", "written", true)},
 	{RAW("raw-b", "written", true)},
 };
 
-static const struct pass self_passes[] = {
+static const struct pass aa_passes[] = {
 	{.name = "create", .op = PASS_CREATE},
 	{.name = "first-write",
 	 RANDOM_4K,
@@ -128,13 +128,13 @@ static const struct suite suites[] = {
 		.requests = 262144,
 	},
 	{
-		.name = "self",
+		.name = "aa",
 		.question = "Does the harness tell equal things apart? "
 			    "(raw against raw: every verdict must be same)",
-		.configs = self_configs,
-		.nconfigs = ARRAY_SIZE(self_configs),
-		.passes = self_passes,
-		.npasses = ARRAY_SIZE(self_passes),
+		.configs = aa_configs,
+		.nconfigs = ARRAY_SIZE(aa_configs),
+		.passes = aa_passes,
+		.npasses = ARRAY_SIZE(aa_passes),
 		.reference = "raw-a",
 		.rounds = 12,
 		.quick_rounds = 8,

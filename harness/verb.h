@@ -18,6 +18,7 @@ struct verb {
 	const char *operands; /* "SUITE", or "" */
 	const char *help;     /* one line; NULL: not listed */
 	struct options options;
+	const char *more; /* help: what else to know; NULL for nothing */
 	enum bench_exit (*run)(int argc, char **argv, struct q2_err *err);
 };
 
@@ -30,8 +31,9 @@ const struct verb *verbs_at(size_t i); /* NULL after the last */
 /* The verb of that name; else NULL, and err names the nearest. */
 const struct verb *verbs_find(const char *name, struct q2_err *err);
 
-/* verb_help.c: everything, or one verb. */
+/* verb_help.c: everything, or one verb, on stdout; or a reminder. */
 void help_all(void);
 void help_verb(const struct verb *verb);
+void help_usage(FILE *f);
 
 #endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/probe.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "engine/base/num.h"
+#include "harness/clock.h"
+#include "harness/job.h"
+
+/* The limits leave a second for creation and flushes. */
+#define SEQ_S     1.5
+#define SEQ_MOST  (1280 * MiB)
+#define SEQ_LEAST (8 * MiB)
+#define RANDOM_S  1.0
+
+/* Far more than any disk does in RANDOM_S: the time ends it. */
+#define RANDOM_OPS 10000000
+
+/* One stream, timed with its flush. */
+static int
+timed(struct q2_loop *loop, struct q2_image *img,
+      const struct stream_spec *spec, uint32_t iodepth, double limit_s,
+      struct job_turn *ret, struct q2_err *err)
+{
+	double flush_s = 0;
+	struct hist hist;
+	struct job job;
+	int r;
+
+	r = job_init(&job, loop, img, spec, iodepth, err);
+	if (r < 0)
+		return r;
+	hist_init(&hist);
+	r = job_turn(&job, spec->ops, limit_s, &hist, ret, err);
+	if (r >= 0)
+		r = job_flush(&job, &flush_s, err);
+	ret->seconds += flush_s;
+	job_done(&job);
+	return r;
+}
+
+static int
+measure(struct q2_loop *loop, struct q2_image *img, uint64_t bytes,
+	struct probe *ret, struct q2_err *err)
+{
+	struct stream_spec seq = {
+		.order = STREAM_SEQ,
+		.write = true,
+		.bs_bytes = MiB,
+		.area_bytes = bytes,
+		.ops = bytes / MiB,
+		.seed = 1,
+	};
+	struct stream_spec random = {
+		.order = STREAM_UNIFORM,
+		.write = true,
+		.bs_bytes = 4096,
+		.ops = RANDOM_OPS,
+		.seed = 2,
+	};
+	struct job_turn turn;
+	int r;
+
+	r = timed(loop, img, &seq, 8, SEQ_S, &turn, err);
+	if (r < 0)
+		return r;
+	ret->bytes_per_s = (double)turn.bytes / turn.seconds;
+	random.area_bytes = turn.bytes;
+	r = timed(loop, img, &random, 32, RANDOM_S, &turn, err);
+	if (r < 0)
+		return r;
+	ret->iops = (double)turn.ops / turn.seconds;
+	return 0;
+}
+
+static int
+probe_on(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
+	 struct probe *ret, struct q2_err *err)
+{
+	struct q2_create_opts create = {
+		.size = sizeof(create),
+		.driver = "raw",
+		.virtual_size = bytes,
+		.cache = opts->cache,
+	};
+	struct q2_open_opts open_opts = {
+		.size = sizeof(open_opts),
+		.driver = "raw",
+		.cache = opts->cache,
+	};
+	struct q2_image *img;
+	int r, closed;
+
+	r = q2_create(loop, opts->path, &create, NULL, err);
+	if (r < 0)
+		return r;
+	r = q2_open(loop, opts->path, &open_opts, &img, err);
+	if (r >= 0) {
+		r = measure(loop, img, bytes, ret, err);
+		closed = q2_close(img, r < 0 ? NULL : err);
+		if (r >= 0)
+			r = closed;
+	}
+	(void)unlink(opts->path);
+	return r;
+}
+
+int
+probe_disk(const struct probe_opts *opts, struct probe *ret, struct q2_err *err)
+{
+	struct q2_loop_opts loop_opts = {.size = sizeof(loop_opts),
+					 .aio = opts->aio};
+	uint64_t bytes = align_down(min_u64(opts->most_bytes, SEQ_MOST), MiB);
+	double start = clock_s();
+	struct q2_loop *loop;
+	int r;
+
+	if (bytes < SEQ_LEAST)
+		return q2_fail(err, -ENOSPC, "the probe needs %llu bytes",
+			       (unsigned long long)SEQ_LEAST);
+	r = q2_loop_new(&loop_opts, &loop, err);
+	if (r < 0)
+		return r;
+	r = probe_on(loop, opts, bytes, ret, err);
+	q2_loop_free(loop);
+	ret->duration_s = clock_s() - start;
+	return r < 0 ? err_prefix(err, r, "the probe of the disk failed") : 0;
+}
+
+bool
+probe_has_direct(const char *dir)
+{
+	char path[PATH_MAX];
+	bool has;
+	int fd, n;
+
+	n = snprintf(path, sizeof(path), "%s/direct", dir);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return false;
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return false;
+	has = fcntl(fd, F_SETFL, O_DIRECT) == 0;
+	(void)close(fd);
+	(void)unlink(path);
+	return has;
+}

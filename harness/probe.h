@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * probe.h - what a disk can do, in at most four seconds
+ *
+ * Writes one raw file in sequence, then at random over what it has written,
+ * through the same loop and requests as the trials, and removes it.  Used by
+ * verb_run and verb_plan, to choose sizes and the length of a turn (plan.h).
+ */
+#ifndef HARNESS_PROBE_H
+#define HARNESS_PROBE_H
+
+#include "harness/plan.h"
+
+struct probe_opts {
+	const char *path; /* of the file; must not exist */
+	const char *aio;  /* NULL: the best there is */
+	enum q2_cache cache;
+	uint64_t most_bytes; /* it may not take more; at least 8 MiB */
+};
+
+int probe_disk(const struct probe_opts *opts, struct probe *ret,
+	       struct q2_err *err);
+
+/* Can files in dir be opened with O_DIRECT?  Tries it on a file there, which it
+ * removes. */
+bool probe_has_direct(const char *dir);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.h - one run of a suite: its state, and the steps of verb_run.c
+ *
+ * verb_run.c prepares, run_measure.c works, run_finish.c writes and prints.
+ */
+#ifndef HARNESS_RUN_H
+#define HARNESS_RUN_H
+
+#include "harness/output.h"
+#include "harness/probe.h"
+#include "harness/progress.h"
+#include "harness/rounds.h"
+#include "harness/run_args.h"
+#include "harness/workdir.h"
+
+/* A quick run is planned to take no longer, all in all. */
+#define RUN_QUICK_S 165.0
+
+struct run {
+	struct run_args args;
+	struct plan plan;
+	struct env env;
+	struct workdir work;
+	struct output out;
+	struct rounds rounds;
+	struct progress progress;
+	struct probe probe;
+	double began_s;    /* clock_s() */
+	double began_at_s; /* wall clock */
+	char aio[32];      /* in use */
+	char notice[1024]; /* what could not be had, or "" */
+	const char *cache_asked;
+	double warmup_s, predicted_s; /* a round, by the warm-up */
+	unsigned halvings;
+	/* Of the rounds that are whole. */
+	struct rows trials, series;
+	uint64_t rounds_done;
+	double rounds_s; /* they took */
+	bool kept;       /* images of the last round stay */
+};
+
+/* run_measure.c: probe and sizes; warm-up; all rounds. */
+enum bench_exit run_size_up(struct run *run, struct q2_err *err);
+enum bench_exit run_warm_up(struct run *run, struct settled *ret_settled,
+			    struct q2_err *err);
+enum bench_exit run_rounds(struct run *run, struct settled settled,
+			   struct q2_err *err);
+
+/*
+ * run_finish.c: run.json; CSV files, table, sentence, plots, of the rounds
+ * that are whole.  Returns code, or how writing failed, or what the sentence
+ * says.
+ */
+int run_write_json(const struct run *run, const char *state,
+		   struct q2_err *err);
+enum bench_exit run_finish(struct run *run, enum bench_exit code,
+			   struct q2_err *err);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run_args.h - what `run` and `plan` are asked for
+ */
+#ifndef HARNESS_RUN_ARGS_H
+#define HARNESS_RUN_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harness/options.h"
+#include "harness/plan.h"
+
+/* 0, NULL or false: not said. */
+struct run_args {
+	const struct suite *suite;
+	bool quick, keep, probe;
+	const char *dir, *out, *aio, *cache;
+	uint64_t rounds, seed, size, image_size, requests;
+};
+
+extern const char *const run_args_aio[];
+
+/* The options that `run` and `plan` share, for their tables. */
+#define RUN_ARG(field) offsetof(struct run_args, field)
+#define RUN_ARGS_COMMON                                                       \
+	{"quick", OPTION_FLAG, RUN_ARG(quick),                                \
+	 NULL,    NULL,        "the short form, under three minutes"},        \
+		{"dir",                                                       \
+		 OPTION_TEXT,                                                 \
+		 RUN_ARG(dir),                                                \
+		 "DIR",                                                       \
+		 NULL,                                                        \
+		 "measure the disk of this directory (default: here)"},       \
+		{"size",                                                      \
+		 OPTION_SIZE,                                                 \
+		 RUN_ARG(size),                                               \
+		 "N",                                                         \
+		 NULL,                                                        \
+		 "size of the disk that you want, such as 40g (default "      \
+		 "64g)"},                                                     \
+		{"image-size",                                                \
+		 OPTION_SIZE,                                                 \
+		 RUN_ARG(image_size),                                         \
+		 "N",                                                         \
+		 NULL,                                                        \
+		 "size of the images that are measured (default: what the "   \
+		 "disk can do)"},                                             \
+		{"requests",                                                  \
+		 OPTION_COUNT,                                                \
+		 RUN_ARG(requests),                                           \
+		 "N",                                                         \
+		 NULL,                                                        \
+		 "requests of a random pass (default: what the disk can "     \
+		 "do)"},                                                      \
+		{"rounds",                                                    \
+		 OPTION_COUNT,                                                \
+		 RUN_ARG(rounds),                                             \
+		 "N",                                                         \
+		 NULL,                                                        \
+		 "rounds; fewer than 6 give no verdict"},                     \
+		{"seed",                                                      \
+		 OPTION_NUMBER,                                               \
+		 RUN_ARG(seed),                                               \
+		 "N",                                                         \
+		 NULL,                                                        \
+		 "repeat the operations of the run with this seed"},          \
+		{"aio",                                                       \
+		 OPTION_WORD,                                                 \
+		 RUN_ARG(aio),                                                \
+		 "X",                                                         \
+		 run_args_aio,                                                \
+		 "how the kernel is asked (default: the first of these that " \
+		 "works)"},                                                   \
+	{                                                                     \
+		"cache", OPTION_WORD, RUN_ARG(cache), "X", plan_cache_names,  \
+			"QEMU's cache mode (default none, that is O_DIRECT)"  \
+	}
+
+/* The words after `run` or `plan`; opts is the verb's own table. -EINVAL with a
+ * reason. */
+int run_args_parse(const struct options *opts, int argc, char **argv,
+		   struct run_args *ret, struct q2_err *err);
+
+/* The part that the plan wants. */
+struct wishes run_args_wishes(const struct run_args *args);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run_measure.c - probe, warm-up, rounds
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/num.h"
+#include "harness/clock.h"
+#include "harness/run.h"
+#include "harness/stop.h"
+
+/* Results and plots at the end of a run. */
+#define FINISH_S 5.0
+
+/* What the warm-up may make of the sizes of a quick run. */
+#define HALVED_REQUESTS_LEAST 32
+#define HALVED_IMAGE_LEAST    (20 * MiB)
+
+/* ---- sizes ------------------------------------------------------------- */
+
+static int
+probe(struct run *run, uint64_t space, struct q2_err *err)
+{
+	char path[WORKDIR_PATH + 16];
+	struct probe_opts opts = {
+		.path = path,
+		.aio = run->args.aio,
+		.cache = run->plan.cache,
+		.most_bytes = space / 2,
+	};
+
+	/* Nothing to know: the disk does nothing, at once. */
+	if (!plan_has_files(&run->plan)) {
+		run->probe = plan_fast_disk;
+		return 0;
+	}
+	progress_draw(&run->progress, "probing the disk");
+	(void)snprintf(path, sizeof(path), "%s/probe", run->work.path);
+	return probe_disk(&opts, &run->probe, err);
+}
+
+enum bench_exit
+run_size_up(struct run *run, struct q2_err *err)
+{
+	uint64_t space;
+	int r;
+
+	r = workdir_free_bytes(run->work.path, &space, err);
+	if (r < 0)
+		return BENCH_ENVIRONMENT;
+	r = probe(run, space, err);
+	if (r == -ENOSPC)
+		return BENCH_ENVIRONMENT;
+	if (r < 0)
+		return BENCH_TRIAL;
+	if (stop_requested) {
+		(void)q2_fail(err, -EINTR, "interrupted");
+		return BENCH_INTERRUPTED;
+	}
+	r = plan_sizes(&run->plan, run->args.image_size, run->args.requests,
+		       &run->probe, space, err);
+	if (r == -EINVAL)
+		return BENCH_USAGE;
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+}
+
+/* ---- warm-up ----------------------------------------------------------- */
+
+static unsigned
+config_index(const struct plan *plan, const char *label, unsigned otherwise)
+{
+	for (unsigned i = 0; label && i < plan->nconfigs; i++) {
+		if (strcmp(plan->configs[i]->label, label) == 0)
+			return i;
+	}
+	return otherwise;
+}
+
+/* Two trials that together know what the others will take: one whose creation
+ * writes the whole image, and one whose does not. */
+static void
+choose_warm_up(const struct plan *plan, struct round *round)
+{
+	unsigned a = config_index(plan, plan->suite->reference, 0);
+	unsigned b = config_index(plan, plan->suite->baseline, a == 0 ? 1 : 0);
+
+	*round = (struct round){.order = {a, b}, .n = 2};
+	if (plan->nconfigs == 1)
+		round->n = 1;
+}
+
+/* What a round of all configurations takes, and what of it does not depend on
+ * the sizes. */
+static double
+predict(const struct plan *plan, const struct round *warm, double *ret_fixed_s)
+{
+	double create_s[2] = {0, 0}, disk_s = 0, work_s = 0, sum_s = 0;
+	double n = (double)plan->nconfigs, round_s;
+	bool all;
+
+	for (size_t i = 0; i < warm->trials.n; i++) {
+		const struct record *rec = warm->trials.v[i];
+		double s = record_real(rec, TRIAL_duration_s);
+		size_t pass = record_int(rec, TRIAL_pass_index) - 1;
+		unsigned c = config_index(plan, record_text(rec, TRIAL_label),
+					  0);
+
+		sum_s += s;
+		switch (plan->passes[pass].pass->op) {
+		case PASS_CREATE:
+			all = plan_writes_all(plan->configs[c]);
+			create_s[all] = s > create_s[all] ? s : create_s[all];
+			break;
+		case PASS_CREATE_DISK:
+			disk_s = s;
+			break;
+		case PASS_STREAM:
+			work_s += s / warm->n;
+			break;
+		}
+	}
+	*ret_fixed_s = SETTLE_QUIET_S + (warm->seconds - sum_s) * n / warm->n;
+	round_s = work_s * n;
+	for (size_t c = 0; c < plan->nconfigs; c++) {
+		round_s += create_s[plan_writes_all(plan->configs[c])];
+		for (size_t p = 0; p < plan->npasses; p++) {
+			if (plan->passes[p].pass->op == PASS_CREATE_DISK &&
+			    plan_does(plan, c, p))
+				*ret_fixed_s += disk_s;
+		}
+	}
+	return round_s + *ret_fixed_s;
+}
+
+/* Smaller, so that the rest takes no longer than what is left. */
+static int
+halve(struct run *run, double fixed_s, struct q2_err *err)
+{
+	double left_s = RUN_QUICK_S - FINISH_S - (clock_s() - run->began_s);
+	uint64_t image = run->plan.image_bytes, requests = run->plan.requests;
+
+	if (!run->plan.quick || run->args.rounds)
+		return 0;
+	run->halvings = plan_halvings(run->predicted_s, fixed_s,
+				      run->plan.rounds, left_s);
+	if (run->halvings == 0)
+		return 0;
+	if (!run->args.image_size)
+		image = max_u64(image >> run->halvings,
+				min_u64(image, HALVED_IMAGE_LEAST));
+	if (!run->args.requests)
+		requests = max_u64(requests >> run->halvings,
+				   min_u64(requests, HALVED_REQUESTS_LEAST));
+	run->predicted_s = fixed_s + (run->predicted_s - fixed_s) /
+					     (double)(1U << run->halvings);
+	return plan_resolve(&run->plan, image, requests, err);
+}
+
+enum bench_exit
+run_warm_up(struct run *run, struct settled *ret_settled, struct q2_err *err)
+{
+	enum bench_exit code;
+	struct round round;
+	double fixed_s;
+
+	choose_warm_up(&run->plan, &round);
+	progress_round(&run->progress, 0);
+	code = round_run(&run->rounds, &round, err);
+	if (code == BENCH_OK) {
+		progress_trials(&run->progress, &round.trials);
+		run->warmup_s = round.seconds;
+		run->predicted_s = predict(&run->plan, &round, &fixed_s);
+		if (halve(run, fixed_s, err) < 0)
+			code = BENCH_USAGE;
+	}
+	round_done(&round);
+	workdir_empty(&run->work);
+	*ret_settled = settle(run->work.path, run->env.dev_stat,
+			      &stop_requested);
+	run->progress.round_s = run->predicted_s + ret_settled->waited_s;
+	return code;
+}
+
+/* ---- rounds ------------------------------------------------------------ */
+
+static void
+move_rows(struct rows *from, struct rows *to)
+{
+	for (size_t i = 0; i < from->n; i++)
+		rows_add(to, from->v[i]);
+	from->n = 0;
+}
+
+/* The results of a round that has ended in this way. */
+static enum bench_exit
+keep_round(struct run *run, struct round *round, enum bench_exit code,
+	   struct q2_err *err)
+{
+	struct q2_err ignored;
+
+	if (code != BENCH_OK) {
+		(void)output_round(&run->out, &round->trials, &round->series,
+				   true, err->text, &ignored);
+		return code;
+	}
+	if (output_round(&run->out, &round->trials, &round->series, false, NULL,
+			 err) < 0)
+		return BENCH_ENVIRONMENT;
+	progress_trials(&run->progress, &round->trials);
+	move_rows(&round->trials, &run->trials);
+	move_rows(&round->series, &run->series);
+	run->rounds_done++;
+	run->rounds_s += round->seconds + round->settled.waited_s;
+	run->progress.round_s = run->rounds_s / (double)run->rounds_done;
+	return BENCH_OK;
+}
+
+enum bench_exit
+run_rounds(struct run *run, struct settled settled, struct q2_err *err)
+{
+	enum bench_exit code = BENCH_OK;
+	struct round round;
+
+	run->progress.rounds = run->plan.rounds;
+	for (uint64_t i = 1; code == BENCH_OK && i <= run->plan.rounds; i++) {
+		rounds_order(&run->plan, i, &round);
+		round.settled = settled;
+		progress_round(&run->progress, i);
+		code = round_run(&run->rounds, &round, err);
+		code = keep_round(run, &round, code, err);
+		round_done(&round);
+		if (code != BENCH_OK)
+			break;
+		if (i == run->plan.rounds && run->args.keep) {
+			run->kept = true;
+			break;
+		}
+		workdir_empty(&run->work);
+		if (i < run->plan.rounds)
+			settled = settle(run->work.path, run->env.dev_stat,
+					 &stop_requested);
+	}
+	return code;
+}

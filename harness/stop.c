@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/stop.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/num.h"
+
+volatile bool stop_requested;
+
+static int stop_pipe[2] = {-1, -1};
+
+static void
+on_signal(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	stop_requested = true;
+	/* A full pipe is readable already. */
+	if (write(stop_pipe[1], "", 1) < 0)
+		errno = 0;
+	errno = saved;
+}
+
+int
+stop_install(struct q2_err *err)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction act = {.sa_handler = on_signal}, old;
+
+	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return q2_fail(err, -errno, "no pipe: %s", strerror(errno));
+	(void)sigemptyset(&act.sa_mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		/* Under nohup a hang-up stays ignored. */
+		if (signals[i] == SIGHUP &&
+		    sigaction(SIGHUP, NULL, &old) == 0 &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		(void)sigaction(signals[i], &act, NULL);
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+int
+stop_fd(void)
+{
+	return stop_pipe[0];
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stop.h - Ctrl-C and its kin as a flag and a descriptor
+ *
+ * After stop_install(), SIGINT, SIGTERM and SIGHUP no longer end the process:
+ * they set the flag and make the descriptor readable, for good.  Whoever waits
+ * polls the descriptor too, so no signal is missed between a test of the flag
+ * and a wait.  SIGPIPE is ignored: a child that has died shows as EPIPE.
+ */
+#ifndef HARNESS_STOP_H
+#define HARNESS_STOP_H
+
+#include <stdbool.h>
+
+#include "engine/base/err.h"
+
+int stop_install(struct q2_err *err);
+
+/* Set once a signal has come. */
+extern volatile bool stop_requested;
+
+/* Readable once a signal has come; -1 before stop_install(). */
+int stop_fd(void);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verb_run.c - measure a suite: prepare, measure, leave nothing behind
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/num.h"
+#include "harness/clock.h"
+#include "harness/run.h"
+#include "harness/stop.h"
+#include "harness/verb.h"
+
+static const struct option_spec run_options[] = {
+	RUN_ARGS_COMMON,
+	{"out", OPTION_TEXT, RUN_ARG(out), "OUT", NULL,
+	 "new folder for the results (default: named by the time, here)"},
+	{"keep", OPTION_FLAG, RUN_ARG(keep), NULL, NULL,
+	 "do not remove the images of the last round"},
+};
+
+/* ---- before anything is written ---------------------------------------- */
+
+static void
+name_stale(void *arg, const char *path)
+{
+	struct run *run = arg;
+
+	progress_say(&run->progress,
+		     "left over from a run that was killed, remove it if you "
+		     "like: rm -r %s",
+		     path);
+}
+
+static enum bench_exit
+check_place(struct run *run, struct q2_err *err)
+{
+	int r = workdir_check(run->args.dir, err);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return BENCH_USAGE;
+	if (r < 0 || env_read(&run->env, run->args.dir, err) < 0)
+		return BENCH_ENVIRONMENT;
+	workdir_stale(run->args.dir, name_stale, run);
+	return BENCH_OK;
+}
+
+/* Which backend the children will get, and why not a better one. */
+static enum bench_exit
+check_aio(struct run *run, struct q2_err *err)
+{
+	struct q2_loop_opts opts = {.size = sizeof(opts), .aio = run->args.aio};
+	struct q2_loop *loop;
+
+	if (q2_loop_new(&opts, &loop, err) < 0)
+		return BENCH_ENVIRONMENT;
+	(void)snprintf(run->aio, sizeof(run->aio), "%s", q2_loop_aio(loop));
+	if (q2_loop_notice(loop))
+		(void)snprintf(run->notice, sizeof(run->notice), "%s",
+			       q2_loop_notice(loop));
+	q2_loop_free(loop);
+	return BENCH_OK;
+}
+
+/* Does the smallest form of what was asked for fit? */
+static enum bench_exit
+check_space(struct run *run, struct q2_err *err)
+{
+	struct plan least = run->plan;
+	uint64_t space;
+	int r;
+
+	if (workdir_free_bytes(run->args.dir, &space, err) < 0)
+		return BENCH_ENVIRONMENT;
+	r = plan_sizes(&least, run->args.image_size, run->args.requests,
+		       &plan_slow_disk, space, err);
+	if (r == -EINVAL)
+		return BENCH_USAGE;
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+}
+
+/* ---- the folder of the images ------------------------------------------ */
+
+/* A mode that was not asked for is only the default where it can be had. */
+static enum bench_exit
+check_direct(struct run *run, struct q2_err *err)
+{
+	size_t used = strlen(run->notice);
+
+	if ((run->plan.cache != Q2_CACHE_NONE &&
+	     run->plan.cache != Q2_CACHE_DIRECTSYNC) ||
+	    !plan_has_files(&run->plan) || probe_has_direct(run->work.path))
+		return BENCH_OK;
+	if (run->args.cache) {
+		(void)q2_fail(err, -ENOTSUP,
+			      "%s: %s cannot do O_DIRECT, which --cache %s "
+			      "asks for; use --cache writeback, or another "
+			      "disk with --dir",
+			      run->args.dir,
+			      run->env.filesystem[0] ? run->env.filesystem
+						     : "the file system",
+			      run->args.cache);
+		return BENCH_ENVIRONMENT;
+	}
+	plan_set_cache(&run->plan, Q2_CACHE_WRITEBACK);
+	(void)snprintf(run->notice + used, sizeof(run->notice) - used,
+		       "%scache writeback, because %s cannot do O_DIRECT",
+		       used ? "; " : "", run->env.filesystem);
+	return BENCH_OK;
+}
+
+static void
+at_pass(void *arg, const char *pass)
+{
+	struct run *run = arg;
+
+	progress_pass(&run->progress, pass);
+}
+
+static void
+set_up_rounds(struct run *run)
+{
+	rounds_init(&run->rounds, &run->plan, &run->env, run->work.path);
+	run->rounds.cache_asked = run->cache_asked;
+	run->rounds.at_pass = at_pass;
+	run->rounds.arg = run;
+}
+
+static enum bench_exit
+make_output(struct run *run, struct q2_err *err)
+{
+	int r = output_make(&run->out, err);
+
+	if (r >= 0)
+		r = run_write_json(run, "running", err);
+	if (r == -EEXIST || r == -ENOENT || r == -ENOTDIR)
+		return BENCH_USAGE;
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+}
+
+static enum bench_exit
+measure(struct run *run, struct q2_err *err)
+{
+	struct settled settled;
+	enum bench_exit code = check_direct(run, err);
+
+	if (run->notice[0] && code == BENCH_OK)
+		progress_say(&run->progress, "note: %s", run->notice);
+	if (code == BENCH_OK)
+		code = run_size_up(run, err);
+	if (code != BENCH_OK)
+		return code;
+	set_up_rounds(run);
+	code = run_warm_up(run, &settled, err);
+	/* Sizes may have changed, and with them the ids. */
+	set_up_rounds(run);
+	if (code == BENCH_OK)
+		code = make_output(run, err);
+	if (code != BENCH_OK)
+		return code;
+	code = run_rounds(run, settled, err);
+	if (!run->kept)
+		workdir_empty(&run->work);
+	return run_finish(run, code, err);
+}
+
+/* ---- the verb ---------------------------------------------------------- */
+
+static enum bench_exit
+prepare(struct run *run, struct q2_err *err)
+{
+	struct wishes wishes = run_args_wishes(&run->args);
+	enum bench_exit code;
+
+	plan_init(&run->plan, &wishes);
+	run->cache_asked = plan_cache_name(run->plan.cache);
+	code = check_place(run, err);
+	if (code == BENCH_OK && output_name(&run->out, run->args.out,
+					    run->plan.suite->name, err) < 0)
+		code = BENCH_USAGE;
+	if (code == BENCH_OK)
+		code = check_aio(run, err);
+	if (code == BENCH_OK)
+		code = check_space(run, err);
+	if (code == BENCH_OK && stop_install(err) < 0)
+		code = BENCH_ENVIRONMENT;
+	if (code == BENCH_OK &&
+	    workdir_make(&run->work, run->args.dir, err) < 0)
+		code = BENCH_ENVIRONMENT;
+	return code;
+}
+
+/* What became of it, besides the reason. */
+static void
+tell_end(struct run *run, enum bench_exit code, struct q2_err *err)
+{
+	const char *text = run->rounds_done == 0
+				   ? "before the first round was whole"
+				   : "the rounds that were whole are kept";
+
+	progress_done(&run->progress);
+	if (code == BENCH_INTERRUPTED)
+		(void)q2_fail(err, -EINTR, "interrupted; %s", text);
+	if (run->kept)
+		progress_say(&run->progress, "images of the last round: %s",
+			     run->work.path);
+}
+
+static enum bench_exit
+run_run(int argc, char **argv, struct q2_err *err)
+{
+	struct run run = {.out = {.jsonl = -1}};
+	enum bench_exit code;
+
+	run.began_s = clock_s();
+	run.began_at_s = clock_wall_s();
+	progress_init(&run.progress);
+	if (run_args_parse(&verb_run.options, argc, argv, &run.args, err) < 0)
+		return BENCH_USAGE;
+	code = prepare(&run, err);
+	if (code == BENCH_OK)
+		code = measure(&run, err);
+	tell_end(&run, code, err);
+	workdir_done(&run.work, run.kept);
+	output_done(&run.out);
+	rows_done(&run.trials);
+	rows_done(&run.series);
+	return code;
+}
+
+const struct verb verb_run = {
+	.name = "run",
+	.operands = "SUITE",
+	.help = "measure, print a table and a sentence, leave CSV and plots",
+	.options = {run_options, ARRAY_SIZE(run_options)},
+	.more = "The run uses files in a folder of its own in DIR, and removes "
+		"them at the end.\n"
+		"Free space is checked before anything is written.  Ctrl-C keeps "
+		"what is done.\n"
+		"Sizes are bytes, or end in k, m, g or t (binary).\n\n"
+		"  qcowbench run preallocation --quick --dir /var/lib/libvirt "
+		"--size 40g\n",
+	.run = run_run,
+};
