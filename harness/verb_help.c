@@ -104,18 +104,13 @@ run_version(int argc, char **argv, struct q2_err *err)
 	if (options_parse(&verb_version.options, argc, argv, NULL, NULL, 0,
 			  err) < 0)
 		return BENCH_USAGE;
-#ifdef HAVE_URING
-	printf("qcowbench %s (aio: io_uring, libaio, threads)\n", q2_version());
-#else
-	printf("qcowbench %s (aio: libaio, threads; built without liburing)\n",
-	       q2_version());
-#endif
+	printf("qcowbench %s\n", q2_version());
 	return BENCH_OK;
 }
 
 const struct verb verb_version = {
 	.name = "version",
 	.operands = "",
-	.help = "the version, and which aio backends are built in",
+	.help = "the version",
 	.run = run_version,
 };
