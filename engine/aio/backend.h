@@ -7,6 +7,13 @@
  * file->align and file->mem_align, which open() sets), does not retry, and may
  * transfer less than asked: loop.c continues short transfers and EINTR and
  * EAGAIN.
+ *
+ * Two rules for all of them:
+ *
+ *	1. The loop's thread never blocks but in poll().  What may block goes
+ *	   to a pool of threads (host_submit(), loop_offload()).
+ *	2. Nothing of the engine runs inside a backend: a completion stores its
+ *	   result and puts the operation on loop->completed, and that is all.
  */
 #ifndef Q2_AIO_BACKEND_H
 #define Q2_AIO_BACKEND_H
