@@ -36,13 +36,9 @@ uint32_t
 check_adjacent(const struct check *c, const uint64_t *entries, uint32_t n,
 	       uint64_t mask)
 {
-	uint64_t size = c->g->cluster_size;
-	uint32_t max = (uint32_t)min_u64(n, CHECK_BATCH / size);
-	uint32_t i = 1;
-
-	while (i < max && (entries[i] & mask) == (entries[0] & mask) + i * size)
-		i++;
-	return i;
+	return entry_run(c->g, entries,
+			 (uint32_t)min_u64(n, CHECK_BATCH / c->g->cluster_size),
+			 mask);
 }
 
 /* ---- L2 entries -------------------------------------------------------- */
