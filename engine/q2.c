@@ -224,24 +224,28 @@ q2_submit(struct q2_image *img, struct q2_req *rq)
 	request_submit(image_of(img), rq);
 }
 
+struct blocking {
+	struct q2_req rq;
+	bool ended;
+};
+
 static void
-set_flag(struct q2_req *rq)
+end_blocking(struct q2_req *rq)
 {
-	*(bool *)rq->user = true;
+	container_of(rq, struct blocking, rq)->ended = true;
 }
 
-/* Submit rq and turn the loop until it is done. */
+/* Submit a copy of rq and turn the loop until it is done. */
 static int
-run_to_end(struct q2_image *img, struct q2_req *rq)
+run_to_end(struct q2_image *img, const struct q2_req *rq)
 {
-	bool ended = false;
+	struct blocking b = {.rq = *rq};
 	int r;
 
-	rq->done = set_flag;
-	rq->user = &ended;
-	q2_submit(img, rq);
-	r = loop_run_until(image_of(img)->loop, &ended);
-	return r < 0 ? r : rq->result;
+	b.rq.done = end_blocking;
+	q2_submit(img, &b.rq);
+	r = loop_run_until(image_of(img)->loop, &b.ended);
+	return r < 0 ? r : b.rq.result;
 }
 
 static int

@@ -187,8 +187,9 @@ make_l2_locked(struct image *img, uint64_t guest)
 	if (l2_host(img, guest))
 		return 0;
 	r = POINT_HIT(&img->points, l2_alloc);
-	if (r == 0)
-		r = alloc_run(img, 1, &run);
+	if (r < 0)
+		return r;
+	r = alloc_run(img, 1, &run);
 	if (r < 0)
 		return r;
 	table_set_new(&img->l1, i, run.host | ENTRY_COPIED);

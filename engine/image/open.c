@@ -106,24 +106,20 @@ make_caches(struct image *img, const struct q2_open_opts *o, struct q2_err *err)
 
 static int Q2_CO
 load_table(struct image *img, struct table *t, enum aio_class cls, uint32_t n,
-	   uint64_t host, const char *what, struct q2_err *err)
+	   uint64_t host)
 {
 	Q2_AUTO_FREE void *bytes = NULL;
 	int r;
 
 	r = table_init(t, n, host, img->geom.cluster_size);
-	if (r < 0)
-		return q2_fail(err, r, "no memory for the %s of %u entries",
-			       what, n);
-	if (!n)
-		return 0;
+	if (r < 0 || !n)
+		return r;
 	bytes = mem_aligned(t->bytes);
 	if (!bytes)
-		return q2_fail(err, -ENOMEM,
-			       "no memory for the %s of %u entries", what, n);
+		return -ENOMEM;
 	r = file_read(img->file, cls, bytes, t->bytes, host);
 	if (r < 0)
-		return q2_fail(err, r, "Could not read the %s", what);
+		return r;
 	table_decode(t, bytes);
 	return 0;
 }
@@ -135,13 +131,19 @@ load_tables(struct image *img, struct q2_err *err)
 	uint64_t reft_bytes = (uint64_t)h->reftable_clusters << h->cluster_bits;
 	int r;
 
-	r = load_table(img, &img->l1, AIO_L1, h->l1_entries, h->l1_offset,
-		       "L1 table", err);
-	if (r == 0)
-		r = load_table(img, &img->reftable, AIO_REFCOUNT,
-			       (uint32_t)(reft_bytes / 8), h->reftable_offset,
-			       "refcount table", err);
-	return r;
+	r = load_table(img, &img->l1, AIO_L1, h->l1_entries, h->l1_offset);
+	if (r < 0)
+		return q2_fail(err, r,
+			       "Could not read the L1 table of %u entries",
+			       h->l1_entries);
+	r = load_table(img, &img->reftable, AIO_REFCOUNT,
+		       (uint32_t)(reft_bytes / 8), h->reftable_offset);
+	if (r < 0)
+		return q2_fail(err, r,
+			       "Could not read the refcount table of %u "
+			       "clusters",
+			       h->reftable_clusters);
+	return 0;
 }
 
 /* ---- opening ----------------------------------------------------------- */

@@ -67,8 +67,9 @@ link_run(struct image *img, const struct inflight *f)
 	int r;
 
 	r = POINT_HIT(&img->points, l2_link);
-	if (r == 0)
-		r = map_get_for_change(img, guest, &s, &index);
+	if (r < 0)
+		return r;
+	r = map_get_for_change(img, guest, &s, &index);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < f->n; i++) {
