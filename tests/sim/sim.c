@@ -157,7 +157,10 @@ sim_submit(struct aio_backend *b, struct aio_op *op)
 	struct sim *s = container_of(b, struct sim, b);
 	struct sim_op *sop = new_op(s, op);
 	int r = planned_failure(s, op);
+	unsigned except = 0;
 
+	if (s->opts.on_op)
+		except = s->opts.on_op(s->opts.on_op_arg, &sop->inner);
 	if (r == 0)
 		r = chance_failure(s, op);
 	if (r == 0 && (op->kind == AIO_READ || op->kind == AIO_WRITE) &&
@@ -165,7 +168,7 @@ sim_submit(struct aio_backend *b, struct aio_op *op)
 		shorten(s, sop);
 	/* A transient failure leaves no trace. */
 	if (s->opts.log && r != -EINTR && r != -EAGAIN)
-		sop->rec = sim_log_submit(s->opts.log, &sop->inner);
+		sop->rec = sim_log_submit(s->opts.log, &sop->inner, except);
 	if (r < 0) {
 		hold(s, sop, r);
 		return;
@@ -292,12 +295,16 @@ sim_open(struct aio_backend *b, const char *path, struct aio_file *file,
 	struct sim *s = container_of(b, struct sim, b);
 	int r = s->inner->ops->open(s->inner, path, file, err);
 
+	if (r == 0 && s->opts.align)
+		file->align = file->mem_align = s->opts.align;
+	if (r == 0 && s->opts.is_block)
+		file->is_block = true;
 	/* Making a file empties it, at once. */
 	if (r == 0 && s->opts.log && (file->flags & AIO_CREATE)) {
 		struct aio_op op = {.kind = AIO_TRUNCATE, .file = file};
 
-		sim_log_complete(s->opts.log, sim_log_submit(s->opts.log, &op),
-				 0);
+		sim_log_complete(s->opts.log,
+				 sim_log_submit(s->opts.log, &op, 0), 0);
 	}
 	return r;
 }

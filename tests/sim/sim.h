@@ -50,6 +50,7 @@ struct sim_rec {
 	uint64_t submitted; /* tick */
 	uint64_t completed; /* tick, or SIM_NEVER */
 	int result;         /* 0 or negative errno; valid when completed */
+	unsigned except;    /* of a sync: classes that it does not cover */
 	char *data;         /* of a write */
 };
 
@@ -102,6 +103,16 @@ struct sim_opts {
 	unsigned delay_max;     /* each start, and each completion, is held back
 			       by 0 to this many polls: any order */
 	struct sim_log *log;    /* NULL: do not record; outlives the loop */
+	uint32_t align;         /* files opened from now on want this; 0: as
+			       inner does */
+	bool is_block;          /* ... and look like block devices */
+	/*
+	 * Called for each attempt, before it is recorded.  May change the bytes
+	 * of a write.  What it returns is, for a sync, a set of classes
+	 * (1 << enum aio_class) that the recorded sync does not cover: it lies.
+	 */
+	unsigned (*on_op)(void *arg, const struct aio_op *op);
+	void *on_op_arg;
 };
 
 /* Takes inner over, also on error, when it returns NULL. */

@@ -73,7 +73,7 @@ copy_data(const struct aio_op *op)
 }
 
 size_t
-sim_log_submit(struct sim_log *log, const struct aio_op *op)
+sim_log_submit(struct sim_log *log, const struct aio_op *op, unsigned except)
 {
 	if (op->kind == AIO_READ)
 		return SIZE_MAX;
@@ -90,6 +90,7 @@ sim_log_submit(struct sim_log *log, const struct aio_op *op)
 		.len = op->len,
 		.submitted = log->now++,
 		.completed = SIM_NEVER,
+		.except = except,
 		.data = copy_data(op),
 	};
 	return log->n++;
@@ -151,6 +152,8 @@ is_durable(const struct sim_log *log, size_t i, uint64_t at)
 			continue;
 		if (s->result < 0)
 			return false;
+		if (s->except >> w->cls & 1)
+			continue;
 		if (s->submitted > w->completed)
 			return true;
 	}
@@ -271,17 +274,6 @@ submit_torn(struct restorer *r, const struct effect *e)
 	}
 }
 
-static void
-submit_effects(struct restorer *r, const struct effect *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (v[i].torn)
-			submit_torn(r, &v[i]);
-		else
-			submit(r, v[i].rec->kind, v[i].rec, 0, v[i].rec->len);
-	}
-}
-
 static int
 drive(struct restorer *r)
 {
@@ -291,6 +283,37 @@ drive(struct restorer *r)
 	if (!r->ended)
 		e = loop_run_until(r->file->loop, &r->ended);
 	return e < 0 ? e : r->result;
+}
+
+/* Would it matter in which order the two are done? */
+static bool
+order_matters(const struct sim_rec *a, const struct sim_rec *b)
+{
+	return a->kind == AIO_TRUNCATE || b->kind == AIO_TRUNCATE ||
+	       ranges_overlap(a->off, a->len, b->off, b->len);
+}
+
+/* Those that may not overtake each other go one after the other: the loop may
+ * be recorded, and in a crash of its own what is in flight takes any order. */
+static int
+put_effects(struct restorer *r, const struct effect *v, size_t n)
+{
+	size_t first = 0; /* in flight */
+	int e = 0;
+
+	for (size_t i = 0; i < n && e == 0; i++) {
+		for (size_t k = first; k < i && first < i; k++) {
+			if (!order_matters(v[k].rec, v[i].rec))
+				continue;
+			e = drive(r);
+			first = i;
+		}
+		if (v[i].torn)
+			submit_torn(r, &v[i]);
+		else
+			submit(r, v[i].rec->kind, v[i].rec, 0, v[i].rec->len);
+	}
+	return e == 0 ? drive(r) : e;
 }
 
 int
@@ -319,8 +342,7 @@ sim_restore(const struct sim_log *log, const struct sim_crash *crash,
 	e = aio_open(loop, name, AIO_CREATE, &points, &r.file, NULL);
 	if (e < 0)
 		return e;
-	submit_effects(&r, v, n);
-	e = drive(&r);
+	e = put_effects(&r, v, n);
 	if (e == 0) {
 		submit(&r, AIO_SYNC, NULL, 0, 0);
 		e = drive(&r);
