@@ -167,6 +167,11 @@ refill_locked(struct image *img)
 	const struct geom *g = &img->geom;
 	int r = 0;
 
+	/* Clusters that are reserved and not yet counted look free. */
+	if (!a->reserving) {
+		a->cursor = min_u64(a->cursor, a->freed);
+		a->freed = UINT64_MAX;
+	}
 	while (r == 0 && !a->window_n) {
 		uint64_t block = a->cursor >> g->refblock_bits;
 
@@ -229,13 +234,39 @@ grow_file(struct image *img, uint64_t end)
 	return r;
 }
 
+/* The clusters are free, so that the next refill finds them. */
+static void
+note_free(struct alloc *a, uint64_t first)
+{
+	a->freed = min_u64(a->freed, first);
+}
+
+/* Reserved clusters get their refcount, and the file reaches over them. */
+static int Q2_CO
+count_reserved(struct image *img, uint64_t first, uint64_t n)
+{
+	struct alloc *a = &img->alloc;
+	uint64_t end = (first + n) << img->geom.cluster_bits;
+	uint64_t done, ignored;
+	int r = 0;
+
+	if (end > a->file_bytes)
+		r = grow_file(img, end);
+	if (r < 0)
+		return r;
+	r = refs_change(img, first, n, 0, 1, &done);
+	if (r < 0)
+		(void)refs_change(img, first, done, 1, 0, &ignored);
+	return r;
+}
+
 int Q2_CO
 alloc_run(struct image *img, uint64_t want, struct host_run *ret_run)
 {
 	struct alloc *a = &img->alloc;
 	unsigned bits = img->geom.cluster_bits;
 	struct host_run run;
-	uint64_t first, end, done;
+	uint64_t first, end;
 	int r;
 
 	assert(want > 0);
@@ -256,16 +287,11 @@ alloc_run(struct image *img, uint64_t want, struct host_run *ret_run)
 					 align_up(a->opened_bytes,
 						  img->geom.cluster_size));
 	a->handed_out = max_u64(a->handed_out, end);
-	if (end > a->file_bytes) {
-		r = grow_file(img, end);
-		if (r < 0)
-			return r;
-	}
-	r = refs_change(img, first, run.clusters, 0, 1, &done);
+	a->reserving++;
+	r = count_reserved(img, first, run.clusters);
+	a->reserving--;
 	if (r < 0) {
-		uint64_t ignored;
-
-		(void)refs_change(img, first, done, 1, 0, &ignored);
+		note_free(a, first);
 		return r;
 	}
 	POINT_ADD(&img->points, clusters_alloc, run.clusters);
@@ -283,7 +309,7 @@ alloc_undo(struct image *img, uint64_t host, uint64_t clusters)
 
 	r = refs_change(img, first, clusters, 1, 0, &done);
 	POINT_ADD(&img->points, clusters_freed, done);
-	a->cursor = min_u64(a->cursor, first);
+	note_free(a, first);
 	a->block_full[first >> img->geom.refblock_bits] = 0;
 	return r;
 }
@@ -348,7 +374,7 @@ alloc_release(struct image *img, uint64_t host, uint64_t clusters)
 			if (r < 0 || left)
 				continue;
 			POINT_ADD(&img->points, clusters_freed, 1);
-			a->cursor = min_u64(a->cursor, first);
+			note_free(a, first);
 			a->block_full[first >> img->geom.refblock_bits] = 0;
 		}
 		if (r < 0)
@@ -390,6 +416,7 @@ alloc_init(struct image *img, uint64_t file_bytes)
 		.file_bytes = file_bytes,
 		.opened_bytes = file_bytes,
 		.can_be_virgin = !img->file->is_block,
+		.freed = UINT64_MAX,
 	};
 	co_mutex_init(&a->mutex);
 	a->block_full = calloc(img->reftable.n + 1, 1);

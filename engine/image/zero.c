@@ -27,6 +27,9 @@ zero_part(struct image *img, uint64_t off, uint64_t len)
 				    min_u64(len, MEM_ZEROS_BYTES)};
 
 		r = map_lookup(img, off, iov.iov_len, &ext);
+		/* The next cluster may be in another state. */
+		if (r == 0)
+			iov.iov_len = ext.len;
 		if (r == 0 && (ext.entry.kind == CLUSTER_NORMAL ||
 			       ext.entry.kind == CLUSTER_COMPRESSED))
 			r = image_write(img, iov_iter_init(&iov, 1), off);
