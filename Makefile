@@ -61,10 +61,12 @@ lib_src   := $(wildcard engine/*.c engine/base/*.c engine/co/*.c engine/aio/*.c 
 img_src   := $(wildcard engine/img/*.c)
 bench_src := $(wildcard workloads/*.c harness/*.c harness/targets/*.c \
                         harness/stats/*.c results/*.c plots/*.c)
-sim_src   := $(wildcard tests/sim/*.c)
 test_src  := $(wildcard tests/*/test_*.c)
 # Programs that scripts of tests run other programs with.
 tool_src  := $(wildcard tests/tools/*.c)
+# What tests share.
+sim_src   := $(filter-out $(test_src) $(tool_src), \
+               $(wildcard tests/*.c tests/*/*.c))
 # Files that are read at run time, below share/qcowbench.
 data      := $(wildcard suites/*.ini plots/*.gp)
 # main() of a program is in the file of its name; tests link the rest.

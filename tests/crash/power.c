@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/crash/power.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/aio/backend.h"
+#include "engine/base/mem.h"
+#include "engine/base/num.h"
+#include "tests/crash/oracle.h"
+#include "tests/image_check.h"
+#include "tests/image_make.h"
+#include "tests/sim/sim.h"
+
+#define DISK      "disk.qcow2"
+#define DEPTH_MAX 8
+/* Turns without a completed request before a run counts as hung. */
+#define HUNG 100000
+
+/* Requests of a first and of a second run. */
+#define OPS_FIRST  40
+#define OPS_SECOND 14
+
+enum device {
+	DEVICE_FILE,
+	DEVICE_STALE, /* a file that ends with old bytes */
+	DEVICE_BLOCK, /* not only at the end, and it cannot grow */
+};
+
+struct config {
+	unsigned cluster_bits, refcount_order;
+	uint32_t align;
+	enum q2_zero zero;
+	enum device device;
+	enum q2_cache cache;
+	unsigned prealloc; /* clusters that begin with a host cluster, in % */
+	bool unmap, near_full;
+	uint64_t disk_bytes, file_bytes;
+	struct regions regions;
+};
+
+struct run {
+	uint64_t seed;
+	const struct canary *canary;
+	uint64_t states_left;
+	struct power_counts *counts;
+	struct config cfg;
+	struct rng rng;
+	struct loop *plain; /* where states are looked at */
+	uint8_t *buf;       /* a region */
+	char *why;
+	size_t why_bytes;
+	bool bad;
+};
+
+/* A file on the recorder, and the image on it. */
+struct session {
+	struct run *run;
+	struct sim_log log;
+	struct oracle oracle;
+	struct loop *loop;
+	struct image *img;
+	unsigned running;
+	uint64_t start; /* tick: crashes begin here */
+};
+
+struct request {
+	struct q2_req rq;
+	struct iovec iov;
+	struct session *s;
+	size_t index; /* in the oracle */
+	uint8_t *buf;
+};
+
+/* ---- reports ----------------------------------------------------------- */
+
+static void __attribute__((format(printf, 2, 3)))
+complain(struct run *run, const char *fmt, ...)
+{
+	static const char *const devices[] = {"file", "stale file", "block"};
+	const struct config *c = &run->cfg;
+	va_list ap;
+	int n;
+
+	if (run->bad)
+		return;
+	run->bad = true;
+	n = snprintf(run->why, run->why_bytes,
+		     "Q2_SEED=%" PRIu64 " replays it: clusters of %u, align "
+		     "%u, zero %d, %s, cache %d, prealloc %u %%, unmap %d, "
+		     "refcount order %u, near full %d\n",
+		     run->seed, 1U << c->cluster_bits, c->align, c->zero,
+		     devices[c->device], c->cache, c->prealloc, c->unmap,
+		     c->refcount_order, c->near_full);
+	va_start(ap, fmt);
+	(void)vsnprintf(run->why + n, run->why_bytes - (size_t)n, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- the image --------------------------------------------------------- */
+
+static void
+choose_regions(struct config *c)
+{
+	uint64_t cluster = UINT64_C(1) << c->cluster_bits;
+
+	c->regions.stride = cluster * (cluster / 8);
+	if (c->cluster_bits == 9)
+		c->regions.n = 5, c->regions.bytes = 24 * KiB;
+	else if (c->cluster_bits == 12)
+		c->regions.n = 3, c->regions.bytes = 56 * KiB + 512;
+	else
+		c->regions.n = 3, c->regions.bytes = 5 * cluster + 1024;
+	c->disk_bytes = (c->regions.n - 1) * c->regions.stride +
+			c->regions.bytes;
+}
+
+static struct config
+choose_config(uint64_t seed, struct rng *rng)
+{
+	static const unsigned bits[] = {9, 12, 16};
+	static const uint32_t aligns[] = {1, 512, 4096};
+	static const enum device devices[] = {DEVICE_FILE, DEVICE_FILE,
+					      DEVICE_STALE, DEVICE_BLOCK};
+	struct config c = {
+		.cluster_bits = bits[seed % 3],
+		.align = aligns[seed / 3 % 3],
+		.zero = (enum q2_zero)(Q2_ZERO_HOLE + seed / 9 % 3),
+		.device = devices[seed / 27 % 4],
+		.cache = rng_below(rng, 8) ? Q2_CACHE_WRITEBACK
+					   : Q2_CACHE_WRITETHROUGH,
+		.prealloc = rng_below(rng, 2) ? 0
+					      : (unsigned)rng_below(rng, 100),
+		.unmap = rng_below(rng, 3) > 0,
+		.refcount_order = rng_below(rng, 2) ? 4 : 6,
+	};
+
+	choose_regions(&c);
+	/* One step before the refcount table must grow. */
+	c.near_full = c.cluster_bits == 9 && c.device == DEVICE_FILE &&
+		      rng_below(rng, 2);
+	if (c.near_full)
+		c.refcount_order = 6;
+	if (c.device != DEVICE_FILE)
+		c.file_bytes = c.cluster_bits == 9    ? 512 * KiB
+			       : c.cluster_bits == 12 ? 1 * MiB
+						      : 2 * MiB;
+	return c;
+}
+
+static enum image_cluster
+cluster_state(void *arg, uint64_t cluster)
+{
+	const struct run *run = arg;
+	const struct config *c = &run->cfg;
+	uint64_t dice = rng_derive(run->seed, cluster);
+
+	if ((cluster << c->cluster_bits) % c->regions.stride >=
+		    c->regions.bytes ||
+	    dice % 100 >= c->prealloc)
+		return IMAGE_EMPTY;
+	switch (dice / 128 % 4) {
+	case 0:
+		return IMAGE_ZERO_ALLOC;
+	case 1:
+		return IMAGE_SHARED;
+	case 2:
+		return IMAGE_ZERO;
+	}
+	return IMAGE_NORMAL;
+}
+
+static int
+make_disk(struct run *run, struct loop *loop)
+{
+	const struct config *c = &run->cfg;
+	struct image_make m = {
+		.bytes = c->disk_bytes,
+		.cluster_bits = c->cluster_bits,
+		.refcount_order = c->refcount_order,
+		.state = c->prealloc ? cluster_state : NULL,
+		.arg = run,
+		.file_bytes = c->file_bytes,
+		.fill = c->file_bytes ? 0xdb : 0,
+		/* 64-bit refcounts, 64 to a cluster, and 64 of those in the
+		 * table: 2 MiB; leave 20 to 60 KiB. */
+		.leak_bytes = c->near_full ? 2 * MiB - 20 * KiB -
+						     run->seed % 5 * 10 * KiB
+					   : 0,
+	};
+
+	return image_make(loop, DISK, &m);
+}
+
+static unsigned
+on_op(void *arg, const struct aio_op *op)
+{
+	struct session *s = arg;
+	const struct canary *c = s->run->canary;
+
+	return s->img && c && c->on_op ? c->on_op(s->img, op) : 0;
+}
+
+static struct sim_opts
+quiet_opts(struct session *s)
+{
+	return (struct sim_opts){
+		.log = &s->log, .on_op = on_op, .on_op_arg = s};
+}
+
+static int
+start_loop(struct session *s)
+{
+	struct sim_opts opts = quiet_opts(s);
+	struct q2_err err;
+
+	sim_log_init(&s->log);
+	opts.seed = rng_next(&s->run->rng);
+	return loop_new_backend(sim_new(backend_memory_new(1, &err), &opts),
+				NULL, &s->loop, &err);
+}
+
+static void
+end_loop(struct session *s)
+{
+	loop_free(s->loop);
+	sim_log_done(&s->log);
+	oracle_done(&s->oracle);
+}
+
+static int
+open_image(struct run *run, struct loop *loop, unsigned flags,
+	   struct image **ret_img)
+{
+	struct q2_open_opts opts = {
+		.size = sizeof(opts),
+		.driver = "qcow2",
+		.zero = run->cfg.zero,
+		.cache = run->cfg.cache,
+		.flags = flags | (run->cfg.unmap ? Q2_UNMAP : 0),
+		/* Two slices of each kind. */
+		.l2_cache_size = 1024,
+		.l2_cache_entry_size = 512,
+		.refcount_cache_size = 1024,
+	};
+	struct q2_image *img;
+	struct q2_err err = {0};
+	int r = q2_open((struct q2_loop *)loop, DISK, &opts, &img, &err);
+
+	if (r < 0)
+		complain(run, "the image does not open: %s", err.text);
+	else
+		*ret_img = (struct image *)img;
+	return r;
+}
+
+static int
+open_session(struct session *s)
+{
+	struct run *run = s->run;
+	struct sim_opts opts = quiet_opts(s);
+	int r;
+
+	opts.delay_max = (unsigned)rng_below(&run->rng, 5);
+	opts.align = run->cfg.align;
+	opts.is_block = run->cfg.device == DEVICE_BLOCK;
+	s->start = s->log.now;
+	sim_set_chances(s->loop, &opts);
+	r = open_image(run, s->loop, 0, &s->img);
+	if (r == 0 && run->canary && run->canary->opened)
+		run->canary->opened(s->img);
+	return r;
+}
+
+static void
+add_stats(struct power_counts *c, const struct q2_stats *n)
+{
+	c->fast += n->fast_requests;
+	c->slow += n->slow_requests;
+	c->joins += n->alloc_join;
+	c->copies += n->cow_write;
+	c->freed += n->clusters_freed;
+	c->table_grows += n->reftable_grow;
+	c->blocks_made += n->refblock_alloc;
+	c->evictions += n->l2_evictions;
+	c->l2_made += n->l2_alloc;
+}
+
+static void
+close_session(struct session *s)
+{
+	struct q2_err err = {0};
+	struct image *img = s->img;
+
+	add_stats(s->run->counts, &img->points.n);
+	if (q2_close((struct q2_image *)img, &err) < 0)
+		complain(s->run, "close: %s", err.text);
+	s->img = NULL;
+	oracle_closed(&s->oracle, s->log.now);
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static void
+check_read(struct request *q)
+{
+	struct session *s = q->s;
+	struct oracle *o = &s->oracle;
+	struct view view = {.live = true, .seq = o->ops[q->index].seq_start};
+	char why[4096];
+
+	for (uint64_t at = 0; at < q->rq.len; at += CELL) {
+		size_t cell = oracle_cell(o, q->rq.off + at);
+		uint32_t id;
+
+		if (!oracle_decode(q->buf + at, cell, &id))
+			complain(s->run,
+				 "a read found foreign bytes at 0x%" PRIx64,
+				 q->rq.off + at);
+		else if (!oracle_allows(o, cell, id, &view, why, sizeof(why)))
+			complain(s->run, "a read: %s", why);
+	}
+}
+
+static void
+request_done(struct q2_req *rq)
+{
+	struct request *q = container_of(rq, struct request, rq);
+	struct session *s = q->s;
+	bool full = s->run->cfg.device == DEVICE_BLOCK && rq->result == -ENOSPC;
+
+	oracle_end(&s->oracle, q->index, rq->result, s->log.now);
+	if (rq->result < 0 && !full)
+		complain(s->run, "request %zu (op %d) failed: %s", q->index,
+			 rq->op, strerror(-rq->result));
+	if (rq->op == Q2_READ && rq->result == 0)
+		check_read(q);
+	s->running--;
+	free(q->buf);
+	free(q);
+}
+
+/* Somewhere in a region: mostly small, on borders that some layer has. */
+static void
+choose_range(struct session *s, struct guest_op *op)
+{
+	static const uint64_t units[] = {CELL, 512, 512, 4096, 4096, 0};
+	const struct regions *g = &s->run->cfg.regions;
+	struct rng *rng = &s->run->rng;
+	uint64_t unit = units[rng_below(rng, ARRAY_SIZE(units))], max, at;
+
+	if (!unit)
+		unit = UINT64_C(1) << s->run->cfg.cluster_bits;
+	max = max_u64(1, min_u64(8, g->bytes / 2 / unit));
+	op->len = (1 + rng_below(rng, max)) * unit;
+	at = rng_below(rng, g->bytes / unit) * unit;
+	op->len = min_u64(op->len, g->bytes - at);
+	/* To the very end, now and then. */
+	if (rng_below(rng, 16) == 0)
+		at = g->bytes - op->len;
+	op->off = rng_below(rng, g->n) * g->stride + at;
+}
+
+static struct guest_op
+choose_op(struct session *s)
+{
+	struct rng *rng = &s->run->rng;
+	uint64_t dice = rng_below(rng, 100);
+	struct guest_op op = {.op = Q2_WRITE};
+
+	if (dice < 10)
+		return (struct guest_op){.op = Q2_FLUSH};
+	choose_range(s, &op);
+	if (dice < 18)
+		op.op = Q2_READ;
+	else if (dice < 30)
+		op.op = Q2_ZERO;
+	else if (dice < 36)
+		op.op = Q2_DISCARD;
+	if (op.op == Q2_ZERO && rng_below(rng, 2))
+		op.flags |= Q2_MAY_UNMAP;
+	if ((op.op == Q2_WRITE || op.op == Q2_ZERO) && rng_below(rng, 12) == 0)
+		op.flags |= Q2_FUA;
+	return op;
+}
+
+static void
+count_op(struct power_counts *c, const struct guest_op *op)
+{
+	c->reads += op->op == Q2_READ;
+	c->writes += op->op == Q2_WRITE;
+	c->zeroes += op->op == Q2_ZERO;
+	c->discards += op->op == Q2_DISCARD;
+	c->flushes += op->op == Q2_FLUSH;
+	c->fua += (op->flags & Q2_FUA) != 0;
+}
+
+static void
+start_request(struct session *s)
+{
+	struct guest_op op = choose_op(s), noted;
+	struct request *q = calloc(1, sizeof(*q));
+
+	assert(q);
+	count_op(s->run->counts, &op);
+	q->s = s;
+	q->buf = mem_aligned(op.len + 1);
+	q->iov = (struct iovec){q->buf, op.len};
+	noted = op;
+	/* Write-through: done means durable. */
+	if (s->run->cfg.cache == Q2_CACHE_WRITETHROUGH &&
+	    (op.op == Q2_WRITE || op.op == Q2_ZERO))
+		noted.flags |= Q2_FUA;
+	q->index = oracle_begin(&s->oracle, &noted, s->log.now);
+	if (op.op == Q2_WRITE)
+		oracle_fill(&s->oracle, q->index, q->buf);
+	q->rq = (struct q2_req){
+		.op = op.op,
+		.flags = op.flags,
+		.off = op.off,
+		.len = op.len,
+		.done = request_done,
+	};
+	if (op.op == Q2_WRITE || op.op == Q2_READ) {
+		q->rq.iov = &q->iov;
+		q->rq.iovcnt = 1;
+	}
+	s->running++;
+	q2_submit((struct q2_image *)s->img, &q->rq);
+}
+
+/* Turn the loop until at most max requests are running. */
+static void
+turn(struct session *s, unsigned max)
+{
+	const struct canary *c = s->run->canary;
+	unsigned n = 0;
+
+	do {
+		unsigned before = s->running;
+
+		(void)loop_run(s->loop, 0, 0);
+		if (c && c->turned)
+			c->turned(s->img);
+		n = s->running == before ? n + 1 : 0;
+		/* Nothing can be undone: the requests are in there. */
+		if (n > HUNG) {
+			(void)fprintf(stderr, "hung: Q2_SEED=%" PRIu64 "\n",
+				      s->run->seed);
+			abort();
+		}
+	} while (s->running > max);
+}
+
+static void
+work(struct session *s, unsigned n)
+{
+	struct rng *rng = &s->run->rng;
+
+	while (n-- > 0 && !s->run->bad) {
+		unsigned depth = 1 + (unsigned)rng_below(rng, DEPTH_MAX);
+
+		if (s->running >= depth)
+			turn(s, depth - 1);
+		start_request(s);
+	}
+	turn(s, 0);
+}
+
+/* ---- states ------------------------------------------------------------ */
+
+static bool
+read_region(struct run *run, struct image *img, unsigned region)
+{
+	const struct regions *g = &run->cfg.regions;
+	int r = q2_pread((struct q2_image *)img, run->buf, g->bytes,
+			 region * g->stride);
+
+	if (r < 0)
+		complain(run, "reading the image: %s", strerror(-r));
+	return r == 0;
+}
+
+/* Compare all cells with what the oracle allows; their ids go to ret_ids,
+ * unless NULL. */
+static void
+check_cells(struct run *run, struct image *img, const struct oracle *o,
+	    const struct view *view, uint32_t *ret_ids)
+{
+	size_t per_region = run->cfg.regions.bytes / CELL;
+	char why[4096];
+
+	for (unsigned g = 0; g < run->cfg.regions.n; g++) {
+		if (!read_region(run, img, g))
+			return;
+		for (size_t i = 0; i < per_region; i++) {
+			size_t cell = g * per_region + i;
+			uint32_t id = 0;
+
+			if (!oracle_decode(run->buf + i * CELL, cell, &id)) {
+				complain(run,
+					 "offset 0x%" PRIx64
+					 " holds foreign bytes: %02x %02x",
+					 oracle_offset(o, cell),
+					 run->buf[i * CELL],
+					 run->buf[i * CELL + 1]);
+				return;
+			}
+			if (!oracle_allows(o, cell, id, view, why,
+					   sizeof(why))) {
+				complain(run, "%s", why);
+				return;
+			}
+			if (ret_ids)
+				ret_ids[cell] = id;
+		}
+	}
+}
+
+static void
+check_file(struct run *run, struct loop *loop)
+{
+	struct image_check c;
+	int r = image_check(loop, DISK, &c);
+
+	if (r < 0)
+		complain(run, "checking: %s", strerror(-r));
+	else if (c.corruptions)
+		complain(run, "%" PRIu64 " corruptions: %s", c.corruptions,
+			 c.why);
+	run->counts->leaky_states += c.leaks > 0;
+}
+
+/* The image in loop, that nobody has open, after a crash. */
+static void
+check_state(struct run *run, struct loop *loop, const struct oracle *o,
+	    const struct view *view, uint32_t *ret_ids)
+{
+	struct image *img;
+	struct q2_err err = {0};
+
+	check_file(run, loop);
+	if (run->bad || open_image(run, loop, Q2_RDONLY, &img) < 0)
+		return;
+	check_cells(run, img, o, view, ret_ids);
+	if (q2_close((struct q2_image *)img, &err) < 0)
+		complain(run, "close: %s", err.text);
+}
+
+/* What happened around the crash, behind the complaint. */
+static void
+append_log(struct run *run, const struct session *s,
+	   const struct sim_crash *crash)
+{
+	static const char *const losses[] = {"some", "nothing", "all"};
+	size_t n = strlen(run->why);
+
+	n += (size_t)snprintf(run->why + n, run->why_bytes - n,
+			      "\n  crash at tick %" PRIu64 ", losing %s, "
+			      "seed %" PRIu64 "; the log begins at %" PRIu64,
+			      crash->at, losses[crash->loss], crash->seed,
+			      s->start);
+	for (size_t i = 0; i < s->log.n && n + 256 < run->why_bytes; i++) {
+		const struct sim_rec *rec = &s->log.v[i];
+		char text[160];
+
+		if (rec->submitted < s->start || rec->submitted > crash->at)
+			continue;
+		sim_rec_text(&s->log, rec, text, sizeof(text));
+		n += (size_t)snprintf(run->why + n, run->why_bytes - n,
+				      "\n    %s", text);
+	}
+}
+
+static void second_run(struct session *first, const struct sim_crash *crash);
+
+static void
+crash_once(struct session *s, const struct sim_crash *crash)
+{
+	struct run *run = s->run;
+	struct view view = {.tick = crash->at};
+	int r;
+
+	if (run->bad || run->states_left == 0)
+		return;
+	run->states_left--;
+	run->counts->states++;
+	r = sim_restore(&s->log, crash, DISK, run->plain);
+	if (r < 0)
+		complain(run, "restoring: %s", strerror(-r));
+	else
+		check_state(run, run->plain, &s->oracle, &view, NULL);
+	if (run->bad)
+		append_log(run, s, crash);
+}
+
+/* Every moment of a first run. */
+static void
+crash_everywhere(struct session *s)
+{
+	struct rng *rng = &s->run->rng;
+
+	for (uint64_t at = s->start; at <= s->log.now && !s->run->bad; at++) {
+		static const enum sim_loss losses[] = {
+			SIM_KEEP, SIM_DROP, SIM_SOME, SIM_SOME, SIM_SOME};
+
+		for (size_t i = 0; i < ARRAY_SIZE(losses); i++) {
+			struct sim_crash crash = {.at = at,
+						  .seed = rng_next(rng),
+						  .loss = losses[i]};
+
+			crash_once(s, &crash);
+			if (rng_below(rng, 40) == 0)
+				second_run(s, &crash);
+		}
+	}
+}
+
+/* Open what a crash has left, go on, and crash again. */
+static void
+second_run(struct session *first, const struct sim_crash *crash)
+{
+	struct run *run = first->run;
+	struct session s = {.run = run};
+	struct view view = {.tick = crash->at};
+	uint32_t *ids = calloc(first->oracle.n_cells, sizeof(*ids));
+
+	if (run->bad || run->states_left == 0 || !ids || start_loop(&s) < 0) {
+		free(ids);
+		return;
+	}
+	run->counts->second_runs++;
+	if (sim_restore(&first->log, crash, DISK, s.loop) < 0)
+		complain(run, "restoring");
+	check_state(run, s.loop, &first->oracle, &view, ids);
+	oracle_init(&s.oracle, &run->cfg.regions,
+		    oracle_next_id(&first->oracle), ids);
+	free(ids);
+	if (!run->bad && open_session(&s) == 0) {
+		work(&s, OPS_SECOND);
+		close_session(&s);
+		view = (struct view){.live = true, .seq = s.oracle.seq};
+		check_state(run, s.loop, &s.oracle, &view, NULL);
+		if (run->bad)
+			append_log(run, &s,
+				   &(struct sim_crash){.at = s.log.now});
+	}
+	for (unsigned i = 0; i < 12 && !run->bad; i++) {
+		uint64_t n = s.log.now - s.start + 1;
+		struct sim_crash again = {
+			.at = s.start + rng_below(&run->rng, n),
+			.seed = rng_next(&run->rng),
+			.loss = i % 4 ? SIM_SOME : SIM_DROP,
+		};
+
+		run->counts->second_states++;
+		crash_once(&s, &again);
+	}
+	end_loop(&s);
+}
+
+/* ---- a run ------------------------------------------------------------- */
+
+static void
+first_run(struct run *run)
+{
+	struct session s = {.run = run};
+	struct view view;
+
+	if (start_loop(&s) < 0)
+		abort();
+	if (make_disk(run, s.loop) < 0)
+		abort();
+	oracle_init(&s.oracle, &run->cfg.regions, 1, NULL);
+	if (open_session(&s) == 0) {
+		work(&s, OPS_FIRST);
+		close_session(&s);
+		view = (struct view){.live = true, .seq = s.oracle.seq};
+		check_state(run, s.loop, &s.oracle, &view, NULL);
+		if (run->bad)
+			append_log(run, &s,
+				   &(struct sim_crash){.at = s.log.now});
+		crash_everywhere(&s);
+	}
+	end_loop(&s);
+}
+
+int
+power_run(uint64_t seed, const struct canary *canary, uint64_t max_states,
+	  struct power_counts *counts, char *why, size_t why_bytes)
+{
+	struct run run = {
+		.seed = seed,
+		.canary = canary,
+		.states_left = max_states,
+		.counts = counts,
+		.rng.state = mix64(seed),
+		.why = why,
+		.why_bytes = why_bytes,
+	};
+	struct q2_err err;
+
+	/* Opening reads up to 2 MiB, thousands of times: keep that memory. */
+	(void)mallopt(M_MMAP_THRESHOLD, 16 * MiB);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 * MiB);
+	counts->runs++;
+	run.cfg = choose_config(seed, &run.rng);
+	run.buf = mem_aligned(run.cfg.regions.bytes);
+	if (!run.buf || loop_new_backend(backend_memory_new(1, &err), NULL,
+					 &run.plain, &err) < 0)
+		abort();
+	first_run(&run);
+	loop_free(run.plain);
+	free(run.buf);
+	return run.bad ? -1 : 0;
+}

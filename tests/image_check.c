@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/image_check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/num.h"
+#include "engine/format/entry.h"
+#include "engine/format/refcount.h"
+
+#define HEADER_BYTES 104
+
+struct checking {
+	struct loop *loop;
+	const char *name;
+	struct aio_file *f;
+	struct image_check *c;
+	uint64_t cluster; /* bytes */
+	struct geom g;
+	uint64_t table_at, table_n; /* refcount table: offset, entries */
+	uint64_t l1_at, l1_n;
+	uint64_t n;      /* clusters of the file, rounded up */
+	uint8_t *refs;   /* references */
+	uint8_t *copied; /* pointers with COPIED */
+	uint8_t *counts; /* refcounts, up to 255 */
+};
+
+static void __attribute__((format(printf, 2, 3)))
+corrupt(struct checking *k, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (k->c->corruptions++ > 0)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(k->c->why, sizeof(k->c->why), fmt, ap);
+	va_end(ap);
+}
+
+/* n clusters from host on are pointed at by what. */
+static void
+refer(struct checking *k, uint64_t host, uint64_t n, bool copied,
+      const char *what, uint64_t index)
+{
+	if (!is_aligned(host, k->cluster)) {
+		corrupt(k, "%s %" PRIu64 " is unaligned: 0x%" PRIx64, what,
+			index, host);
+		return;
+	}
+	for (uint64_t i = host / k->cluster; i < host / k->cluster + n; i++) {
+		if (i >= k->n) {
+			corrupt(k,
+				"%s %" PRIu64 " is at 0x%" PRIx64
+				", beyond the end of the file",
+				what, index, host);
+			return;
+		}
+		k->refs[i]++;
+		k->copied[i] += copied;
+		k->c->references++;
+	}
+}
+
+static int Q2_CO
+read_alloc(struct checking *k, uint64_t at, uint64_t len, uint8_t **ret_bytes)
+{
+	uint8_t *bytes = malloc(len + 1);
+	int r;
+
+	if (!bytes)
+		return -ENOMEM;
+	r = file_read(k->f, AIO_HEADER, bytes, len, at);
+	if (r < 0)
+		free(bytes);
+	else
+		*ret_bytes = bytes;
+	return r;
+}
+
+static int Q2_CO
+read_header(struct checking *k)
+{
+	int64_t size = aio_size(k->f);
+	uint8_t *h = NULL;
+	int r;
+
+	r = size < 0 ? (int)size : read_alloc(k, 0, HEADER_BYTES, &h);
+	if (r < 0)
+		return r;
+	k->g = geom_init(load_be32(h + 20), load_be32(h + 96), false,
+			 load_be64(h + 24));
+	k->cluster = k->g.cluster_size;
+	k->l1_n = load_be32(h + 36);
+	k->l1_at = load_be64(h + 40);
+	k->table_at = load_be64(h + 48);
+	k->table_n = (uint64_t)load_be32(h + 56) * k->cluster / 8;
+	free(h);
+	k->n = div_up((uint64_t)size, k->cluster);
+	k->refs = calloc(k->n + 1, 1);
+	k->copied = calloc(k->n + 1, 1);
+	k->counts = calloc(k->n + 1, 1);
+	if (!k->refs || !k->copied || !k->counts)
+		return -ENOMEM;
+	refer(k, 0, 1, false, "header", 0);
+	refer(k, k->table_at, k->table_n * 8 / k->cluster, false,
+	      "refcount table", 0);
+	refer(k, k->l1_at, div_up(k->l1_n * 8, k->cluster), false, "L1 table",
+	      0);
+	return 0;
+}
+
+static int Q2_CO
+read_refblock(struct checking *k, uint64_t index, uint64_t host)
+{
+	uint64_t first = index << k->g.refblock_bits;
+	uint8_t *b = NULL;
+	int r;
+
+	refer(k, host, 1, false, "refcount block", index);
+	r = read_alloc(k, host, k->cluster, &b);
+	if (r < 0)
+		return r;
+	for (uint64_t i = 0; i < k->g.refblock_entries && first + i < k->n; i++)
+		k->counts[first + i] = (uint8_t)min_u64(
+			255, refcount_get(b, k->g.refcount_order, i));
+	free(b);
+	return 0;
+}
+
+static int Q2_CO
+read_refcounts(struct checking *k)
+{
+	uint8_t *t = NULL;
+	int r;
+
+	r = read_alloc(k, k->table_at, k->table_n * 8, &t);
+	if (r < 0)
+		return r;
+	for (uint64_t i = 0; i < k->table_n && r == 0; i++) {
+		uint64_t host = load_be64(t + 8 * i) & REFTABLE_OFFSET_MASK;
+
+		if (host)
+			r = read_refblock(k, i, host);
+	}
+	free(t);
+	return r;
+}
+
+static int Q2_CO
+read_l2(struct checking *k, uint64_t table, uint64_t host)
+{
+	uint8_t *t = NULL;
+	int r;
+
+	r = read_alloc(k, host, k->cluster, &t);
+	if (r < 0)
+		return r;
+	for (uint64_t i = 0; i < k->g.l2_entries; i++) {
+		uint64_t e = load_be64(t + 8 * i);
+		uint64_t at = e & ENTRY_OFFSET_MASK;
+		uint64_t index = table * k->g.l2_entries + i;
+
+		if (e & ENTRY_COMPRESSED)
+			corrupt(k, "cluster %" PRIu64 " is compressed", index);
+		else if (e & L2_RESERVED_MASK)
+			corrupt(k, "cluster %" PRIu64 ": entry 0x%" PRIx64,
+				index, e);
+		else if (at)
+			refer(k, at, 1, e & ENTRY_COPIED, "cluster", index);
+	}
+	free(t);
+	return 0;
+}
+
+static int Q2_CO
+read_maps(struct checking *k)
+{
+	uint8_t *t = NULL;
+	int r;
+
+	r = read_alloc(k, k->l1_at, k->l1_n * 8, &t);
+	if (r < 0)
+		return r;
+	for (uint64_t i = 0; i < k->l1_n && r == 0; i++) {
+		uint64_t e = load_be64(t + 8 * i);
+		uint64_t host = e & ENTRY_OFFSET_MASK;
+
+		if (e & L1_RESERVED_MASK)
+			corrupt(k, "L1 entry %" PRIu64 ": 0x%" PRIx64, i, e);
+		if (!host)
+			continue;
+		refer(k, host, 1, e & ENTRY_COPIED, "L2 table", i);
+		if (is_aligned(host, k->cluster))
+			r = read_l2(k, i, host);
+	}
+	free(t);
+	return r;
+}
+
+static void
+compare(struct checking *k)
+{
+	for (uint64_t i = 0; i < k->n; i++) {
+		if (k->refs[i] > k->counts[i])
+			corrupt(k,
+				"cluster at 0x%" PRIx64
+				": %u references, refcount %u",
+				i * k->cluster, k->refs[i], k->counts[i]);
+		else if (k->copied[i] && k->counts[i] != 1)
+			corrupt(k,
+				"cluster at 0x%" PRIx64 ": COPIED, refcount %u",
+				i * k->cluster, k->counts[i]);
+		else if (k->refs[i] < k->counts[i])
+			k->c->leaks++;
+	}
+}
+
+static int Q2_CO
+check(void *arg)
+{
+	struct checking *k = arg;
+	struct points points = {0};
+	int r;
+
+	r = aio_open(k->loop, k->name, AIO_RDONLY, &points, &k->f, NULL);
+	if (r < 0)
+		return r;
+	r = read_header(k);
+	if (r == 0)
+		r = read_refcounts(k);
+	if (r == 0)
+		r = read_maps(k);
+	if (r == 0)
+		compare(k);
+	aio_close(k->f);
+	return r;
+}
+
+int
+image_check(struct loop *loop, const char *name, struct image_check *ret)
+{
+	struct checking k = {.loop = loop, .name = name, .c = ret};
+	int r;
+
+	*ret = (struct image_check){0};
+	r = loop_call(loop, check, &k);
+	free(k.refs);
+	free(k.copied);
+	free(k.counts);
+	return r;
+}

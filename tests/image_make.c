@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * image_make.c - see image_make.h
+ *
+ *	header | refcount table | refcount blocks | L1 | L2 tables | clusters
+ */
+#include "tests/image_make.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/num.h"
+#include "engine/format/header.h"
+#include "engine/format/refcount.h"
+
+/* The file is written in pieces of this, those with zeros left out. */
+#define STEP 4096
+
+struct making {
+	const struct image_make *m;
+	struct loop *loop;
+	const char *name;
+	struct geom g;
+	uint64_t table_at, table_n; /* in clusters */
+	uint64_t blocks_at, blocks_n;
+	uint64_t l1_at, l1_n;
+	uint64_t l2_at, l2_n;
+	uint64_t data_at, data_n;
+	uint8_t *bytes; /* up to data_at */
+};
+
+static enum image_cluster
+state_of(const struct making *k, uint64_t cluster)
+{
+	return k->m->state ? k->m->state(k->m->arg, cluster) : IMAGE_EMPTY;
+}
+
+static uint64_t
+guest_clusters(const struct making *k)
+{
+	return div_up(k->m->bytes, k->g.cluster_size);
+}
+
+/* How many clusters everything takes. */
+static void
+plan(struct making *k)
+{
+	uint64_t table = UINT64_MAX, used, block;
+
+	for (uint64_t i = 0; i < guest_clusters(k); i++) {
+		enum image_cluster s = state_of(k, i);
+
+		if (s == IMAGE_EMPTY)
+			continue;
+		k->l2_n += i / k->g.l2_entries != table;
+		table = i / k->g.l2_entries;
+		k->data_n += s != IMAGE_ZERO;
+	}
+	k->table_at = 1;
+	k->table_n = max_u64(1, k->m->reftable_clusters);
+	k->blocks_at = k->table_at + k->table_n;
+	k->l1_n = div_up(geom_l1_entries(&k->g, k->m->bytes) * 8,
+			 k->g.cluster_size);
+	do {
+		k->blocks_n++;
+		k->l1_at = k->blocks_at + k->blocks_n;
+		k->l2_at = k->l1_at + k->l1_n;
+		k->data_at = k->l2_at + k->l2_n;
+		used = max_u64(k->data_at + k->data_n,
+			       k->m->leak_bytes >> k->g.cluster_bits);
+		block = k->blocks_n << k->g.refblock_bits;
+	} while (block < used);
+	assert(k->blocks_n * 8 <= k->table_n * k->g.cluster_size);
+}
+
+static uint8_t *
+cluster_at(const struct making *k, uint64_t cluster)
+{
+	return k->bytes + (cluster << k->g.cluster_bits);
+}
+
+static void
+fill_refcounts(struct making *k)
+{
+	uint64_t used = max_u64(k->data_at + k->data_n,
+				k->m->leak_bytes >> k->g.cluster_bits);
+
+	for (uint64_t i = 0; i < k->blocks_n; i++)
+		store_be64(cluster_at(k, k->table_at) + 8 * i,
+			   (k->blocks_at + i) << k->g.cluster_bits);
+	for (uint64_t i = 0; i < used; i++)
+		refcount_set(
+			cluster_at(k, k->blocks_at + (i >> k->g.refblock_bits)),
+			k->g.refcount_order, i & (k->g.refblock_entries - 1),
+			1);
+}
+
+static void
+fill_maps(struct making *k)
+{
+	uint64_t l2 = k->l2_at - 1, data = k->data_at, table = UINT64_MAX;
+
+	for (uint64_t i = 0; i < guest_clusters(k); i++) {
+		enum image_cluster s = state_of(k, i);
+		struct l2_entry e = {.kind = CLUSTER_NORMAL};
+
+		if (s == IMAGE_EMPTY)
+			continue;
+		if (i / k->g.l2_entries != table) {
+			table = i / k->g.l2_entries;
+			l2++;
+			store_be64(cluster_at(k, k->l1_at) + 8 * table,
+				   l2 << k->g.cluster_bits | ENTRY_COPIED);
+		}
+		if (s == IMAGE_ZERO)
+			e.kind = CLUSTER_ZERO_PLAIN;
+		else
+			e.host = data++ << k->g.cluster_bits;
+		if (s == IMAGE_ZERO_ALLOC)
+			e.kind = CLUSTER_ZERO_ALLOC;
+		e.copied = e.host && s != IMAGE_SHARED;
+		store_be64(cluster_at(k, l2) + 8 * (i % k->g.l2_entries),
+			   l2_encode(&e));
+	}
+}
+
+static int
+fill_header(struct making *k)
+{
+	struct header h = {
+		.version = 3,
+		.cluster_bits = k->m->cluster_bits,
+		.virtual_size = k->m->bytes,
+		.l1_entries = (uint32_t)geom_l1_entries(&k->g, k->m->bytes),
+		.l1_offset = k->l1_at << k->g.cluster_bits,
+		.reftable_offset = k->table_at << k->g.cluster_bits,
+		.reftable_clusters = (uint32_t)k->table_n,
+		.refcount_order = k->m->refcount_order,
+		.header_length = HEADER_OUR_BYTES,
+	};
+	struct q2_err err;
+
+	return header_encode(&h, k->bytes, k->g.cluster_size, &err);
+}
+
+static bool
+is_zero(const uint8_t *p, uint64_t n)
+{
+	return !*p && memcmp(p, p + 1, n - 1) == 0;
+}
+
+static int Q2_CO
+write_tables(const struct making *k, struct aio_file *f)
+{
+	uint64_t bytes = k->data_at << k->g.cluster_bits;
+	int r = 0;
+
+	for (uint64_t at = 0; at < bytes && r == 0;) {
+		uint64_t end = at;
+
+		while (end < bytes &&
+		       !is_zero(k->bytes + end, min_u64(STEP, bytes - end)))
+			end = min_u64(bytes, end + STEP);
+		if (end > at)
+			r = file_write(f, AIO_HEADER, k->bytes + at, end - at,
+				       at);
+		at = max_u64(end, at + STEP);
+	}
+	return r;
+}
+
+/* Bytes that are nobody's, behind everything. */
+static int Q2_CO
+write_fill(const struct making *k, struct aio_file *f)
+{
+	uint64_t at = (k->data_at + k->data_n) << k->g.cluster_bits;
+	uint8_t *buf;
+	int r;
+
+	if (!k->m->fill || at >= k->m->file_bytes)
+		return 0;
+	buf = malloc(k->m->file_bytes - at);
+	if (!buf)
+		return -ENOMEM;
+	memset(buf, k->m->fill, k->m->file_bytes - at);
+	r = file_write(f, AIO_DATA, buf, k->m->file_bytes - at, at);
+	free(buf);
+	return r;
+}
+
+static int Q2_CO
+write_all(void *arg)
+{
+	struct making *k = arg;
+	uint64_t end = (k->data_at + k->data_n) << k->g.cluster_bits;
+	struct points points = {0};
+	struct aio_file *f;
+	int r;
+
+	r = aio_open(k->loop, k->name, AIO_CREATE, &points, &f, NULL);
+	if (r < 0)
+		return r;
+	r = file_truncate(f, align_up(max_u64(end, k->m->file_bytes),
+				      max_u64(f->align, 1)));
+	if (r == 0)
+		r = write_tables(k, f);
+	if (r == 0)
+		r = write_fill(k, f);
+	if (r == 0)
+		r = file_sync(f);
+	aio_close(f);
+	return r;
+}
+
+int
+image_make(struct loop *loop, const char *name, const struct image_make *m)
+{
+	struct making k = {.m = m, .loop = loop, .name = name};
+	int r;
+
+	k.g = geom_init(m->cluster_bits, m->refcount_order, false, m->bytes);
+	plan(&k);
+	k.bytes = calloc(k.data_at, k.g.cluster_size);
+	if (!k.bytes)
+		return -ENOMEM;
+	fill_refcounts(&k);
+	fill_maps(&k);
+	r = fill_header(&k);
+	if (r == 0)
+		r = loop_call(loop, write_all, &k);
+	free(k.bytes);
+	return r;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * image_make.h - images for tests of the image layer, on any backend
+ *
+ * Not what a tool would make: states and refcounts are set at will, so that
+ * a test begins where it gets interesting.
+ */
+#ifndef TESTS_IMAGE_MAKE_H
+#define TESTS_IMAGE_MAKE_H
+
+#include <stdint.h>
+
+#include "engine/aio/aio.h"
+#include "engine/format/entry.h"
+
+/* What a guest cluster begins as. */
+enum image_cluster {
+	IMAGE_EMPTY,
+	IMAGE_ZERO,       /* zero flag, no host cluster */
+	IMAGE_ZERO_ALLOC, /* zero flag and host cluster */
+	IMAGE_NORMAL,     /* as preallocation leaves it: a hole of the file */
+	IMAGE_SHARED,     /* likewise, COPIED clear: to be copied */
+};
+
+struct image_make {
+	uint64_t bytes; /* virtual */
+	unsigned cluster_bits;
+	unsigned refcount_order;
+	uint64_t reftable_clusters; /* 0: 1 */
+	/* NULL: all empty. */
+	enum image_cluster (*state)(void *arg, uint64_t cluster);
+	void *arg;
+	/* The file is at least this long; what no table or hole takes has
+	 * bytes of fill. */
+	uint64_t file_bytes;
+	uint8_t fill;
+	/* Free clusters below this have a refcount: leaks. */
+	uint64_t leak_bytes;
+};
+
+/* Make (or empty) file name with the image, and sync it.  Not from a
+ * coroutine.  0 or a negative errno. */
+int image_make(struct loop *loop, const char *name, const struct image_make *m);
+
+#endif
