@@ -74,20 +74,20 @@ inner_done(struct aio_op *op)
 
 /* ---- what goes wrong --------------------------------------------------- */
 
-static int
-planned_failure(struct sim *s, const struct aio_op *op)
+static bool
+fails_by_plan(struct sim *s, const struct aio_op *op)
 {
 	if (s->fail_in == 0 ||
 	    (s->fail_kind != SIM_ANY_KIND && s->fail_kind != (int)op->kind))
-		return 0;
+		return false;
 	if (s->fail_in > 1) {
 		s->fail_in--;
-		return 0;
+		return false;
 	}
 	s->has_failed = true;
 	if (!s->fail_forever)
 		s->fail_in = 0;
-	return s->fail_error;
+	return true;
 }
 
 static int
@@ -156,20 +156,22 @@ sim_submit(struct aio_backend *b, struct aio_op *op)
 {
 	struct sim *s = container_of(b, struct sim, b);
 	struct sim_op *sop = new_op(s, op);
-	int r = planned_failure(s, op);
+	bool planned = fails_by_plan(s, op);
+	int r = planned ? s->fail_error : 0;
 	unsigned except = 0;
 
 	if (s->opts.on_op)
 		except = s->opts.on_op(s->opts.on_op_arg, &sop->inner);
-	if (r == 0)
+	if (!planned)
 		r = chance_failure(s, op);
-	if (r == 0 && (op->kind == AIO_READ || op->kind == AIO_WRITE) &&
+	if (r == 0 && !planned &&
+	    (op->kind == AIO_READ || op->kind == AIO_WRITE) &&
 	    happens(s, s->opts.shorten))
 		shorten(s, sop);
 	/* A transient failure leaves no trace. */
 	if (s->opts.log && r != -EINTR && r != -EAGAIN)
 		sop->rec = sim_log_submit(s->opts.log, &sop->inner, except);
-	if (r < 0) {
+	if (r < 0 || planned) {
 		hold(s, sop, r);
 		return;
 	}

@@ -122,7 +122,7 @@ struct aio_backend *sim_new(struct aio_backend *inner,
 #define SIM_ANY_KIND (-1)
 /*
  * The nth attempt (1: the next) of that kind fails with error, a negative
- * errno, and nothing is done; forever: and all after it.  One at a time;
+ * errno or 0 for a transfer that moves no byte, and nothing is done; forever: and all after it.  One at a time;
  * nth 0 forgets it.
  */
 void sim_fail_nth(struct loop *loop, int kind, uint64_t nth, int error,

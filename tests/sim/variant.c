@@ -15,20 +15,18 @@
 #include "engine/base/num.h"
 #include "tests/env.h"
 
-#define DEPTH 64
-
 /* Small enough that 600 requests go beyond it. */
-static const struct loop_opts opts = {.depth = DEPTH};
+#define DEPTH 64
 
 static uint64_t seed;
 
 static struct aio_backend *
-make_backend(const struct variant *v, struct q2_err *err)
+make_backend(const struct variant *v, unsigned depth, struct q2_err *err)
 {
 	if (strcmp(v->backend, "io_uring") == 0)
-		return backend_uring_new(DEPTH, err);
+		return backend_uring_new(depth, err);
 	if (strcmp(v->backend, "libaio") == 0)
-		return backend_libaio_new(DEPTH, err);
+		return backend_libaio_new(depth, err);
 	if (strcmp(v->backend, "threads") == 0)
 		return backend_threads_new(err);
 	return backend_memory_new(v->align, err);
@@ -74,6 +72,12 @@ coarsen(const struct bed *bed, struct aio_file *file)
 struct bed *
 bed_open(const struct variant *v)
 {
+	return bed_open_deep(v, DEPTH);
+}
+
+struct bed *
+bed_open_deep(const struct variant *v, unsigned depth)
+{
 	static const struct sim_opts chances = {
 		.shorten = 100, .eintr = 30, .eagain = 30, .delay_max = 3};
 	struct bed *bed = calloc(1, sizeof(*bed));
@@ -87,12 +91,12 @@ bed_open(const struct variant *v)
 	bed->rng.state = seed;
 	with_seed.seed = seed;
 	choose_path(bed);
-	b = make_backend(v, &err);
+	b = make_backend(v, depth, &err);
 	if (!b)
 		cannot(bed, err.text);
 	if (v->sim)
 		b = sim_new(b, &with_seed);
-	assert_int_equal(loop_new_backend(b, &opts, &bed->loop, &err), 0);
+	assert_int_equal(loop_new_backend(b, NULL, &bed->loop, &err), 0);
 	if (v->place == ON_DISK_DIRECT)
 		flags |= AIO_DIRECT;
 	if (aio_open(bed->loop, bed->path, flags, &bed->points, &bed->file,

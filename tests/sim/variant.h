@@ -56,6 +56,8 @@ struct bed {
 
 /* To be called from the test's own stack: it asserts, and may skip. */
 struct bed *bed_open(const struct variant *v);
+/* The same with so many requests in the kernel at once. */
+struct bed *bed_open_deep(const struct variant *v, unsigned depth);
 void bed_close(struct bed *bed);
 /* Another file beside the first, "path.n". */
 struct aio_file *bed_open_more(struct bed *bed, unsigned n, unsigned flags);

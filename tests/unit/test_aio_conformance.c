@@ -132,7 +132,10 @@ one_step(struct writer *w)
 	uint64_t len = 1 + rng_below(&w->rng, LEN_MAX);
 	uint64_t off = w->start + rng_below(&w->rng, STRIPE - len + 1);
 
-	if (rng_below(&w->rng, 3) == 0) {
+	/* Where the neighbours are. */
+	if (rng_below(&w->rng, 2) == 0)
+		off = w->start + rng_below(&w->rng, 2) * (STRIPE - len);
+	else if (rng_below(&w->rng, 2) == 0) {
 		off = align_up(off, 4096);
 		len = min_u64(align_up(len, 4096), LEN_MAX / 4096 * 4096);
 		if (off + len > w->start + STRIPE)
@@ -202,6 +205,73 @@ test_neighbours_lose_no_byte(void **state)
 	assert_memory_equal(all + 1, model, AREA);
 	for (int i = 0; i < WRITERS; i++)
 		free(w[i].buf);
+	bed_close(bed);
+}
+
+/* A whole write and two that lie within it, started together. */
+#define WHOLE  8192
+#define ROUNDS 40
+
+struct part {
+	struct bed *bed;
+	struct co_join *join;
+	char *buf;
+	uint64_t len, off;
+};
+
+static void Q2_CO
+write_part(void *arg)
+{
+	struct part *p = arg;
+
+	co_join_end(p->join,
+		    file_write(p->bed->file, AIO_DATA, p->buf, p->len, p->off));
+}
+
+static int Q2_CO
+write_parts(void *arg)
+{
+	struct part *parts = arg;
+	struct co_join join;
+
+	co_join_init(&join);
+	for (int i = 0; i < 3; i++) {
+		parts[i].join = &join;
+		co_join_add(&join);
+		if (co_start(&parts[i].bed->loop->sched, write_part,
+			     &parts[i]) < 0)
+			co_join_end(&join, -ENOMEM);
+	}
+	return co_join_wait(&join);
+}
+
+static void
+test_a_write_within_a_write_loses_nothing_around_it(void **state)
+{
+	struct bed *bed = bed_open(*state);
+	Q2_AUTO_FREE char *whole = mem_aligned(WHOLE);
+	Q2_AUTO_FREE char *got = mem_aligned(WHOLE);
+	char one = 1, two = 2;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t base = rng_below(&bed->rng, 100) * WHOLE;
+		struct part parts[3] = {
+			{.bed = bed, .buf = whole, .len = WHOLE, .off = base},
+			{.bed = bed, .buf = &one, .len = 1, .off = base + 100},
+			{.bed = bed, .buf = &two, .len = 1, .off = base + 200},
+		};
+		char fill = (char)(3 + i);
+
+		memset(whole, fill, WHOLE);
+		assert_int_equal(loop_call(bed->loop, write_parts, parts), 0);
+		assert_int_equal(call(bed->file, AIO_READ, got, WHOLE, base),
+				 0);
+		/* In any order. */
+		assert_true(got[100] == 1 || got[100] == fill);
+		assert_true(got[200] == 2 || got[200] == fill);
+		got[100] = got[200] = fill;
+		assert_memory_equal(got, whole, WHOLE);
+	}
 	bed_close(bed);
 }
 
@@ -371,6 +441,19 @@ test_a_broken_device_ends_in_an_error(void **state)
 	bed_close(bed);
 }
 
+/* A write that moves nothing would go on for ever. */
+static void
+test_a_write_of_no_byte_means_no_space(void **state)
+{
+	struct bed *bed = open_obedient(state);
+	char byte = 'x';
+
+	sim_fail_nth(bed->loop, AIO_WRITE, 1, 0, false);
+	assert_int_equal(call(bed->file, AIO_WRITE, &byte, 1, 0), -ENOSPC);
+	assert_int_equal(call(bed->file, AIO_WRITE, &byte, 1, 0), 0);
+	bed_close(bed);
+}
+
 static void
 test_a_missing_zero_range_is_written(void **state)
 {
@@ -441,6 +524,8 @@ main(void)
 	static const struct variant_test tests[] = {
 		{"neighbours lose no byte", test_neighbours_lose_no_byte,
 		 false},
+		{"a write within a write loses nothing around it",
+		 test_a_write_within_a_write_loses_nothing_around_it, false},
 		{"there are zeros beyond the end",
 		 test_there_are_zeros_beyond_the_end, false},
 		{"lengths and allocation", test_lengths_and_allocation, false},
@@ -451,6 +536,8 @@ main(void)
 		 true},
 		{"a broken device ends in an error",
 		 test_a_broken_device_ends_in_an_error, true},
+		{"a write of no byte means no space",
+		 test_a_write_of_no_byte_means_no_space, true},
 		{"a missing zero range is written",
 		 test_a_missing_zero_range_is_written, true},
 		{"a write that does not fit fails",

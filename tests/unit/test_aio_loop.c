@@ -354,9 +354,9 @@ is_readable(int fd, int timeout_ms)
 #define PATIENCE_MS 20000
 
 static void
-test_the_descriptor_tells_when_to_run(void **state)
+check_descriptor(const struct variant *v, unsigned depth)
 {
-	struct bed *bed = bed_open(*state);
+	struct bed *bed = bed_open_deep(v, depth);
 	struct batch *b = new_batch(bed);
 	struct posting p = {.loop = bed->loop};
 	pthread_t t[POSTERS];
@@ -365,6 +365,7 @@ test_the_descriptor_tells_when_to_run(void **state)
 	assert_true(fd >= 0);
 	fill(b, REQUESTS, 3);
 	start_batch(b, AIO_WRITE, bed->file, REQUESTS);
+	b->again = &b->v[REQUESTS - 1];
 	for (int i = 0; i < POSTERS; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, poster, &p), 0);
 	assert_true(loop_run(bed->loop, 0, 0) >= 0);
@@ -384,6 +385,13 @@ test_the_descriptor_tells_when_to_run(void **state)
 	}
 	free_batch(b);
 	bed_close(bed);
+}
+
+static void
+test_the_descriptor_tells_when_to_run(void **state)
+{
+	check_descriptor(*state, 64);
+	check_descriptor(*state, 1);
 }
 
 /* ---- time and counts --------------------------------------------------- */
@@ -456,6 +464,25 @@ test_requests_and_system_calls_are_counted(void **state)
 	bed_close(bed);
 }
 
+static void
+test_the_depth_is_what_the_kernel_has_at_once(void **state)
+{
+	const struct variant *v = *state;
+	struct bed *bed = bed_open_deep(v, 2);
+	struct batch *b = new_batch(bed);
+	uint64_t sqes = bed->loop->sqes;
+
+	start_batch(b, AIO_WRITE, bed->file, 10);
+	assert_true(loop_run(bed->loop, 0, 0) >= 0);
+	/* And the poll of an eventfd. */
+	if (v->place == ON_DISK_DIRECT && strcmp(v->backend, "threads") != 0)
+		assert_in_range(bed->loop->sqes - sqes, 2, 3);
+	assert_int_equal(loop_run_until(bed->loop, &b->over), 0);
+	assert_int_equal(b->errors, 0);
+	free_batch(b);
+	bed_close(bed);
+}
+
 int
 main(void)
 {
@@ -470,6 +497,8 @@ main(void)
 		{"the descriptor tells when to run",
 		 test_the_descriptor_tells_when_to_run, true},
 		{"a run ends in time", test_a_run_ends_in_time, true},
+		{"the depth is what the kernel has at once",
+		 test_the_depth_is_what_the_kernel_has_at_once, true},
 		{"requests and system calls are counted",
 		 test_requests_and_system_calls_are_counted, true},
 	};
