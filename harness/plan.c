@@ -119,6 +119,13 @@ plan_init(struct plan *plan, const struct wishes *wishes)
 	assert(plan->nconfigs <= TURNS_MAX);
 }
 
+/* A share of an image of whole MiB, in whole MiB. */
+static uint64_t
+percent(uint64_t bytes, unsigned share)
+{
+	return bytes / MiB * share / 100 * MiB;
+}
+
 /* Where the pass works, and how often. */
 static void
 resolve_stream(struct plan *plan, struct plan_pass *pp)
@@ -127,17 +134,15 @@ resolve_stream(struct plan *plan, struct plan_pass *pp)
 	bool quick = plan->quick && pass->quick_share;
 	unsigned from = quick ? pass->quick_from : pass->area_from;
 	unsigned share = quick ? pass->quick_share : pass->area_share;
-	uint64_t grain = MiB;
 
 	pp->stream = (struct stream_spec){
 		.order = pass->order,
 		.write = pass->write,
 		.bs_bytes = pass->bs_bytes,
-		.area_off = align_down(plan->image_bytes / 100 * from, grain),
+		.area_off = percent(plan->image_bytes, from),
+		.area_bytes = percent(plan->image_bytes, share),
 		.ops = pass->requests ? plan->requests : 0,
 	};
-	pp->stream.area_bytes = align_down(plan->image_bytes / 100 * share,
-					   grain);
 	/* Random places are one to a stride, as many as there are. */
 	if (pass->requests)
 		pp->stream.ops = min_u64(plan->requests,
@@ -241,9 +246,9 @@ plan_space(const struct plan *plan, uint64_t image_bytes, uint64_t requests)
 		if (pass->requests)
 			touched += requests * STREAM_STRIDE_DEFAULT;
 		else
-			touched += image_bytes / 100 *
-				   (quick ? pass->quick_share
-					  : pass->area_share);
+			touched += percent(image_bytes,
+					   quick ? pass->quick_share
+						 : pass->area_share);
 	}
 	for (size_t i = 0; i < plan->nconfigs; i++) {
 		if (strcmp(plan->configs[i]->target, "null") == 0)

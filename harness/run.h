@@ -36,8 +36,8 @@ struct run {
 	/* Of the rounds that are whole. */
 	struct rows trials, series;
 	uint64_t rounds_done;
-	double rounds_s; /* they took */
-	bool kept;       /* images of the last round stay */
+	double round_s; /* that one has taken, with all around it */
+	bool kept;      /* images of the last round stay */
 };
 
 /* run_measure.c: probe and sizes; warm-up; all rounds. */

@@ -109,6 +109,7 @@ run_write_json(const struct run *run, const char *state, struct q2_err *err)
 	set_real(json, "started_at_s", run->began_at_s);
 	set_real(json, "duration_s", clock_s() - run->began_s);
 	set_int(json, "rounds_done", run->rounds_done);
+	set_real(json, "round_s", run->round_s);
 	set_text(json, "dir", run->args.dir);
 	set_text(json, "aio_asked", run->args.aio);
 	set_text(json, "aio", run->aio);
@@ -202,9 +203,7 @@ print_advice(const struct run *run, const struct rows *cells)
 		.margin = MARGIN,
 		.quick = run->plan.quick,
 		.user_bytes = run->plan.disk_bytes,
-		.round_s = run->rounds_done
-				   ? run->rounds_s / (double)run->rounds_done
-				   : 0,
+		.round_s = run->round_s,
 	};
 	struct advice advice;
 	char label[32];

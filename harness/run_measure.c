@@ -93,7 +93,8 @@ choose_warm_up(const struct plan *plan, struct round *round)
 /* What a round of all configurations takes, and what of it does not depend on
  * the sizes. */
 static double
-predict(const struct plan *plan, const struct round *warm, double *ret_fixed_s)
+predict(const struct plan *plan, const struct round *warm, double removal_s,
+	double *ret_fixed_s)
 {
 	double create_s[2] = {0, 0}, disk_s = 0, work_s = 0, sum_s = 0;
 	double n = (double)plan->nconfigs, round_s;
@@ -121,7 +122,7 @@ predict(const struct plan *plan, const struct round *warm, double *ret_fixed_s)
 		}
 	}
 	*ret_fixed_s = SETTLE_QUIET_S + (warm->seconds - sum_s) * n / warm->n;
-	round_s = work_s * n;
+	round_s = (work_s + removal_s / warm->n) * n;
 	for (size_t c = 0; c < plan->nconfigs; c++) {
 		round_s += create_s[plan_writes_all(plan->configs[c])];
 		for (size_t p = 0; p < plan->npasses; p++) {
@@ -161,24 +162,27 @@ enum bench_exit
 run_warm_up(struct run *run, struct settled *ret_settled, struct q2_err *err)
 {
 	enum bench_exit code;
+	double fixed_s, removal_s;
 	struct round round;
-	double fixed_s;
 
 	choose_warm_up(&run->plan, &round);
 	progress_round(&run->progress, 0);
 	code = round_run(&run->rounds, &round, err);
+	removal_s = clock_s();
+	workdir_empty(&run->work);
+	removal_s = clock_s() - removal_s;
 	if (code == BENCH_OK) {
 		progress_trials(&run->progress, &round.trials);
 		run->warmup_s = round.seconds;
-		run->predicted_s = predict(&run->plan, &round, &fixed_s);
+		run->predicted_s = predict(&run->plan, &round, removal_s,
+					   &fixed_s);
 		if (halve(run, fixed_s, err) < 0)
 			code = BENCH_USAGE;
 	}
 	round_done(&round);
-	workdir_empty(&run->work);
 	*ret_settled = settle(run->work.path, run->env.dev_stat,
 			      &stop_requested);
-	run->progress.round_s = run->predicted_s + ret_settled->waited_s;
+	run->progress.round_s = run->predicted_s;
 	return code;
 }
 
@@ -211,8 +215,6 @@ keep_round(struct run *run, struct round *round, enum bench_exit code,
 	move_rows(&round->trials, &run->trials);
 	move_rows(&round->series, &run->series);
 	run->rounds_done++;
-	run->rounds_s += round->seconds + round->settled.waited_s;
-	run->progress.round_s = run->rounds_s / (double)run->rounds_done;
 	return BENCH_OK;
 }
 
@@ -220,6 +222,7 @@ enum bench_exit
 run_rounds(struct run *run, struct settled settled, struct q2_err *err)
 {
 	enum bench_exit code = BENCH_OK;
+	double began_s = clock_s();
 	struct round round;
 
 	run->progress.rounds = run->plan.rounds;
@@ -240,6 +243,8 @@ run_rounds(struct run *run, struct settled settled, struct q2_err *err)
 		if (i < run->plan.rounds)
 			settled = settle(run->work.path, run->env.dev_stat,
 					 &stop_requested);
+		run->round_s = (clock_s() - began_s) / (double)i;
+		run->progress.round_s = run->round_s;
 	}
 	return code;
 }

@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,9 @@
 #include <unistd.h>
 
 #include "engine/base/num.h"
+
+/* A round has no more images. */
+#define REMOVALS_MAX 16
 
 int
 workdir_check(const char *dir, struct q2_err *err)
@@ -111,21 +116,63 @@ workdir_make(struct workdir *work, const char *dir, struct q2_err *err)
 	return r;
 }
 
+struct removal {
+	pthread_t thread;
+	int dir;
+	char name[NAME_MAX + 1];
+};
+
+static void *
+remove_one(void *arg)
+{
+	const struct removal *r = arg;
+
+	(void)unlinkat(r->dir, r->name, 0);
+	return NULL;
+}
+
+/* All at the same time: a file of thousands of extents on a file system that
+ * discards as it frees waits for as many discards, one after the other. */
+static void
+remove_together(struct removal *v, size_t n)
+{
+	bool started[REMOVALS_MAX] = {false};
+
+	for (size_t i = 0; i < n; i++)
+		started[i] = pthread_create(&v[i].thread, NULL, remove_one,
+					    &v[i]) == 0;
+	for (size_t i = 0; i < n; i++) {
+		if (started[i])
+			(void)pthread_join(v[i].thread, NULL);
+		else
+			(void)remove_one(&v[i]);
+	}
+}
+
 /* Remove plain files; nobody makes folders in here. */
 static void
 remove_files(const char *path, bool marker)
 {
+	struct removal v[REMOVALS_MAX];
 	DIR *d = opendir(path);
 	struct dirent *e;
+	size_t n = 0;
 
 	if (!d)
 		return;
 	while ((e = readdir(d))) {
-		if (strcmp(e->d_name, ".") != 0 &&
-		    strcmp(e->d_name, "..") != 0 &&
-		    (marker || strcmp(e->d_name, WORKDIR_MARKER) != 0))
-			(void)unlinkat(dirfd(d), e->d_name, 0);
+		if (strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0 ||
+		    (!marker && strcmp(e->d_name, WORKDIR_MARKER) == 0))
+			continue;
+		v[n].dir = dirfd(d);
+		(void)snprintf(v[n].name, sizeof(v[n].name), "%s", e->d_name);
+		if (++n == REMOVALS_MAX) {
+			remove_together(v, n);
+			n = 0;
+		}
 	}
+	remove_together(v, n);
 	(void)closedir(d);
 }
 

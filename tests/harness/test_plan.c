@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From suite, wishes and probe to exact work.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/base/num.h"
+#include "harness/plan.h"
+
+#define MUCH (UINT64_C(1) << 50)
+
+static struct plan
+quick_plan(const char *suite)
+{
+	struct wishes wishes = {
+		.suite = suites_find(suite), .quick = true, .seed = 7};
+	struct plan plan;
+
+	assert_non_null(wishes.suite);
+	plan_init(&plan, &wishes);
+	return plan;
+}
+
+static void
+test_quick_sizes_follow_the_disk(void **state)
+{
+	static const struct {
+		struct probe probe;
+		uint64_t image_mib, requests;
+	} cases[] = {
+		{{.iops = 100, .bytes_per_s = 1e6}, 80, 128},
+		{{.iops = 284, .bytes_per_s = 93.3e6}, 80, 128},
+		{{.iops = 570, .bytes_per_s = 187e6}, 160, 256},
+		{{.iops = 10000, .bytes_per_s = 750e6}, 640, 4096},
+		{{.iops = 1e6, .bytes_per_s = 1e10}, 1280, 16384},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct plan plan = quick_plan("preallocation");
+		struct q2_err err;
+
+		assert_int_equal(
+			plan_sizes(&plan, 0, 0, &cases[i].probe, MUCH, &err),
+			0);
+		assert_int_equal(plan.image_bytes, cases[i].image_mib * MiB);
+		assert_int_equal(plan.requests, cases[i].requests);
+	}
+}
+
+static void
+test_quick_image_shrinks_to_the_space(void **state)
+{
+	struct plan plan = quick_plan("preallocation");
+	struct q2_err err;
+
+	(void)state;
+	assert_int_equal(
+		plan_sizes(&plan, 0, 0, &plan_fast_disk, 3 * GiB, &err), 0);
+	assert_true(plan.image_bytes < 1280 * MiB);
+	assert_true(plan_space(&plan, plan.image_bytes, plan.requests) <=
+		    3 * GiB);
+	assert_int_equal(
+		plan_sizes(&plan, 0, 0, &plan_fast_disk, 100 * MiB, &err),
+		-ENOSPC);
+	assert_non_null(strstr(err.text, "there are 100 MiB free"));
+}
+
+static void
+test_wishes_are_kept(void **state)
+{
+	struct wishes wishes = {
+		.suite = suites_find("preallocation"),
+		.quick = true,
+		.rounds = 3,
+		.disk_bytes = 50 * MiB,
+		.cache = "writeback",
+	};
+	struct q2_err err;
+	struct plan plan;
+
+	(void)state;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan.rounds, 3);
+	assert_int_equal(plan.cache, Q2_CACHE_WRITEBACK);
+	/* Measured is not more than the user wants to have. */
+	assert_int_equal(plan_sizes(&plan, 0, 64, &plan_fast_disk, MUCH, &err),
+			 0);
+	assert_int_equal(plan.image_bytes, 50 * MiB);
+	assert_int_equal(plan.requests, 64);
+	/* Buffered: in one piece. */
+	for (size_t i = 0; i < plan.npasses; i++)
+		assert_int_equal(plan.passes[i].cut.turns, 1);
+	assert_int_equal(
+		plan_sizes(&plan, MiB, 64, &plan_fast_disk, MUCH, &err),
+		-EINVAL);
+}
+
+static void
+test_passes_of_the_quick_form(void **state)
+{
+	static const char *const names[] = {
+		"create", "create-disk", "first-write", "rewrite",
+		"read",   "seq-write",   "seq-read"};
+	struct plan plan = quick_plan("preallocation");
+	struct q2_err err;
+
+	(void)state;
+	assert_int_equal(plan.nconfigs, 6);
+	assert_int_equal(plan.rounds, 6);
+	assert_int_equal(plan.npasses, ARRAY_SIZE(names));
+	assert_int_equal(plan_resolve(&plan, 640 * MiB, 4096, &err), 0);
+	for (size_t i = 0; i < plan.npasses; i++)
+		assert_string_equal(plan.passes[i].pass->name, names[i]);
+	/* Rewrite and read: the very bytes of first-write. */
+	assert_int_equal(plan.passes[3].touch, 2);
+	assert_int_equal(plan.passes[4].touch, 2);
+	assert_int_equal(plan.passes[3].stream.ops, plan.passes[2].stream.ops);
+	/* Random in the first 80 %, sequential in the last 20 %. */
+	assert_int_equal(plan.passes[2].stream.area_off, 0);
+	assert_int_equal(plan.passes[2].stream.area_bytes, 512 * MiB);
+	assert_true(plan.passes[5].stream.area_off >= 511 * MiB);
+	assert_true(plan.passes[5].stream.area_off +
+			    plan.passes[5].stream.area_bytes <=
+		    640 * MiB);
+}
+
+static void
+test_all_configurations_get_the_same_operations(void **state)
+{
+	struct stream_spec one[SUITE_PASSES_MAX], two[SUITE_PASSES_MAX];
+	struct plan plan = quick_plan("preallocation");
+	struct q2_err err;
+
+	(void)state;
+	assert_int_equal(plan_resolve(&plan, 160 * MiB, 1024, &err), 0);
+	plan_streams(&plan, 1, one);
+	plan_streams(&plan, 1, two);
+	for (size_t i = 0; i < plan.npasses; i++)
+		assert_int_equal(one[i].seed, two[i].seed);
+	plan_streams(&plan, 2, two);
+	for (size_t i = 0; i < plan.npasses; i++) {
+		assert_int_not_equal(one[i].seed, two[i].seed);
+		for (size_t j = 0; j < i; j++)
+			assert_int_not_equal(one[i].seed, one[j].seed);
+	}
+}
+
+static void
+test_only_two_policies_make_the_users_disk(void **state)
+{
+	struct plan plan = quick_plan("preallocation");
+
+	(void)state;
+	for (size_t c = 0; c < plan.nconfigs; c++) {
+		const char *label = plan.configs[c]->label;
+		bool does = strcmp(label, "qcow2-off") == 0 ||
+			    strcmp(label, "qcow2-metadata") == 0;
+
+		assert_int_equal(plan_does(&plan, c, 1), does);
+		assert_true(plan_does(&plan, c, 0));
+	}
+}
+
+static void
+test_halvings_until_it_fits(void **state)
+{
+	(void)state;
+	assert_int_equal(plan_halvings(10, 1, 6, 100), 0);
+	assert_int_equal(plan_halvings(20, 1, 6, 100), 1);
+	assert_int_equal(plan_halvings(60, 1, 6, 100), 2);
+	assert_int_equal(plan_halvings(1e6, 1, 6, 100), 3);
+}
+
+static void
+test_every_suite_can_be_planned(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < suites_count(); i++) {
+		struct plan plan = quick_plan(suites_at(i)->name);
+		struct plan_cost slow, fast;
+		struct q2_err err;
+
+		assert_int_equal(
+			plan_sizes(&plan, 0, 0, &plan_slow_disk, MUCH, &err),
+			0);
+		slow = plan_cost(&plan, &plan_slow_disk);
+		assert_true(slow.cells > 0 && slow.seconds > 0);
+		/* Under three minutes everywhere. */
+		assert_true(slow.seconds < 165);
+		assert_int_equal(
+			plan_sizes(&plan, 0, 0, &plan_fast_disk, MUCH, &err),
+			0);
+		fast = plan_cost(&plan, &plan_fast_disk);
+		assert_true(fast.seconds < 165);
+		assert_true(fast.space >= slow.space);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_quick_sizes_follow_the_disk),
+		cmocka_unit_test(test_quick_image_shrinks_to_the_space),
+		cmocka_unit_test(test_wishes_are_kept),
+		cmocka_unit_test(test_passes_of_the_quick_form),
+		cmocka_unit_test(
+			test_all_configurations_get_the_same_operations),
+		cmocka_unit_test(test_only_two_policies_make_the_users_disk),
+		cmocka_unit_test(test_halvings_until_it_fits),
+		cmocka_unit_test(test_every_suite_can_be_planned),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
