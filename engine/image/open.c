@@ -177,7 +177,8 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 		return 0;
 	if (h->incompatible & INCOMPAT_CORRUPT)
 		return q2_fail(err, -EACCES,
-			       "Image is corrupt; cannot be opened read/write");
+			       "qcow2: Image is corrupt; cannot be opened "
+			       "read/write");
 	if (h->incompatible & INCOMPAT_DIRTY)
 		return q2_fail(err, -ENOTSUP,
 			       "the image was not closed cleanly and must be "

@@ -1,7 +1,158 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
-int
-main(void)
+/*
+ * qcowimg.c - the program: which role, which subcommand
+ *
+ * Called qemu-img or qemu-io (a link), it takes that role and that name in its
+ * messages.
+ */
+#include <string.h>
+
+#include "engine/base/num.h"
+#include "engine/img/cmd.h"
+#include "engine/img/msg.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{"check", cmd_check}, {"create", cmd_create}, {"info", cmd_info},
+	{"io", cmd_io},       {"map", cmd_map},
+};
+
+/* What qemu-img has besides. */
+static const char *const missing[] = {
+	"amend", "bench",   "bitmap", "commit", "compare",  "convert",
+	"dd",    "measure", "rebase", "resize", "snapshot",
+};
+
+static const struct command *
+find_command(const char *name)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static size_t
+min3(size_t a, size_t b, size_t c)
+{
+	size_t least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/* Letters to insert, delete or change to make b of a (at most 15 long). */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t row[16], len = strlen(b);
+
+	if (len >= ARRAY_SIZE(row))
+		return len;
+	for (size_t j = 0; j <= len; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t corner = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < len; j++) {
+			size_t above = row[j + 1];
+
+			row[j + 1] = min3(above + 1, row[j] + 1,
+					  corner + (a[i] != b[j]));
+			corner = above;
+		}
+	}
+	return row[len];
+}
+
+static int
+unknown_command(const char *name)
+{
+	const char *nearest = NULL;
+	size_t least = 3; /* more wrong letters are another word */
+
+	for (size_t i = 0; i < ARRAY_SIZE(missing); i++)
+		if (strcmp(missing[i], name) == 0)
+			return complain("'%s' is not in this version yet; "
+					"QEMU's qemu-img has it",
+					name);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		size_t d = distance(name, commands[i].name);
+
+		if (d < least && d < strlen(commands[i].name)) {
+			least = d;
+			nearest = commands[i].name;
+		}
+	}
+	if (!nearest)
+		return complain_usage("Command not found: %s", name);
+	return complain_usage("Command not found: %s (did you mean '%s'?)",
+			      name, nearest);
+}
+
+static int
+print_help_of(const char *name)
+{
+	if (name && !find_command(name))
+		return unknown_command(name);
+	help_print(name);
 	return 0;
+}
+
+static int
+print_version(void)
+{
+	if (msg_role() == ROLE_QCOWIMG)
+		say("qcowimg version %s\n", q2_version());
+	else
+		say("%s version %s (qcowimg)\n", msg_name(), q2_version());
+	return 0;
+}
+
+static int
+run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		CMD_HELP, {"version", no_argument, NULL, 'V'}, CMD_END};
+	const struct command *command;
+	int c;
+
+	if (msg_role() == ROLE_QEMU_IO)
+		return cmd_io(argc, argv);
+	while ((c = getopt_long(argc, argv, "+:hV", options, NULL)) != -1) {
+		if (c == 'h')
+			return print_help_of(NULL);
+		if (c == 'V')
+			return print_version();
+		return complain_usage("unrecognized option '%s'",
+				      argv[optind - 1]);
+	}
+	if (optind >= argc)
+		return complain_usage("Not enough arguments");
+	argc -= optind;
+	argv += optind;
+	if (strcmp(argv[0], "help") == 0)
+		return print_help_of(argc > 1 ? argv[1] : NULL);
+	command = find_command(argv[0]);
+	if (!command)
+		return unknown_command(argv[0]);
+	optind = 0; /* glibc: start anew, with other options */
+	return command->run(argc, argv);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+	const char *name = slash ? slash + 1 : argc ? argv[0] : "";
+
+	if (strcmp(name, "qemu-img") == 0)
+		msg_set_role(ROLE_QEMU_IMG);
+	else if (strcmp(name, "qemu-io") == 0)
+		msg_set_role(ROLE_QEMU_IO);
+	return msg_end(run(argc, argv));
 }

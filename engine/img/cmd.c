@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd.c - what the subcommands' option parsers share
+ */
+#include "engine/img/cmd.h"
+
+#include <string.h>
+
+#include "engine/img/msg.h"
+
+static int
+take_output(const char *text, struct cmd_common *common)
+{
+	if (strcmp(text, "json") == 0)
+		common->json = true;
+	else if (strcmp(text, "human") == 0)
+		common->json = false;
+	else
+		return complain("--output must be used with human or json as "
+				"argument.");
+	return CMD_GO_ON;
+}
+
+static int
+take_aio(const char *text, struct cmd_common *common)
+{
+	common->file.aio = file_parse_aio(text);
+	if (!common->file.aio)
+		return complain("Invalid aio option: %s (use io_uring, libaio "
+				"or threads)",
+				text);
+	return CMD_GO_ON;
+}
+
+int
+cmd_common_option(int c, char **argv, struct cmd_common *common)
+{
+	switch (c) {
+	case 'h':
+		help_print(argv[0]);
+		return 0;
+	case 'f':
+		common->file.format = optarg;
+		return CMD_GO_ON;
+	case 'q':
+		common->quiet = true;
+		return CMD_GO_ON;
+	case 'U':
+		common->file.open.flags |= Q2_FORCE_SHARE;
+		return CMD_GO_ON;
+	case OPT_OUTPUT:
+		return take_output(optarg, common);
+	case OPT_AIO:
+		return take_aio(optarg, common);
+	case OPT_OBJECT:
+		return complain("--object is for encrypted images, which are "
+				"not supported yet");
+	case OPT_IMAGE_OPTS:
+		return complain("--image-opts is not supported yet; give the "
+				"file name, and -f for its format");
+	case ':':
+		return complain_usage("missing argument for option '%s'",
+				      argv[optind - 1]);
+	default:
+		return complain_usage("unrecognized option '%s'",
+				      argv[optind - 1]);
+	}
+}
+
+int
+cmd_one_file(int argc, char **argv, const char **ret_filename)
+{
+	if (optind != argc - 1)
+		return complain_usage("Expecting one image file name");
+	*ret_filename = argv[optind];
+	return CMD_GO_ON;
+}

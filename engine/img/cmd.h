@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd.h - the subcommands: one file each, and what their option parsers share
+ *
+ * A subcommand gets argv with its own name as argv[0] and returns the exit
+ * status.
+ */
+#ifndef Q2_IMG_CMD_H
+#define Q2_IMG_CMD_H
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include "engine/img/file.h"
+
+int cmd_check(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_io(int argc, char **argv);
+int cmd_map(int argc, char **argv);
+
+/* Print the help of a subcommand, or of the program if name is NULL. */
+void help_print(const char *name);
+
+/* Values of getopt_long() for options that have no letter. */
+enum cmd_option {
+	OPT_OUTPUT = 256,
+	OPT_AIO,
+	OPT_OBJECT,
+	OPT_IMAGE_OPTS,
+	OPT_LAYOUT,
+	OPT_BACKING_CHAIN,
+	OPT_FIRST_OWN, /* a subcommand's own start here */
+};
+
+#define CMD_HELP                               \
+	{                                      \
+		"help", no_argument, NULL, 'h' \
+	}
+#define CMD_AIO                                         \
+	{                                               \
+		"aio", required_argument, NULL, OPT_AIO \
+	}
+#define CMD_OBJECT                                            \
+	{                                                     \
+		"object", required_argument, NULL, OPT_OBJECT \
+	}
+#define CMD_IMAGE_OPTS                                          \
+	{                                                       \
+		"image-opts", no_argument, NULL, OPT_IMAGE_OPTS \
+	}
+#define CMD_FORMAT                                     \
+	{                                              \
+		"format", required_argument, NULL, 'f' \
+	}
+#define CMD_OUTPUT                                            \
+	{                                                     \
+		"output", required_argument, NULL, OPT_OUTPUT \
+	}
+#define CMD_SHARE                                     \
+	{                                             \
+		"force-share", no_argument, NULL, 'U' \
+	}
+#define CMD_END                  \
+	{                        \
+		NULL, 0, NULL, 0 \
+	}
+
+/* What most subcommands take. */
+struct cmd_common {
+	struct file_opts file;
+	bool json;
+	bool quiet;
+};
+
+/* What option handlers return: go on, or end with a status. */
+enum {
+	CMD_GO_ON = -1
+};
+
+/*
+ * Handle an option that is not a subcommand's own: -h -f -q -U --output --aio,
+ * those that are refused, and unknown ones.
+ */
+int cmd_common_option(int c, char **argv, struct cmd_common *common);
+
+/* The single file name after the options; CMD_GO_ON or a status. */
+int cmd_one_file(int argc, char **argv, const char **ret_filename);
+
+#endif

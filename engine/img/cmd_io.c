@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_io.c - qcowimg io: the command line, and where commands come from
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/img/cmd.h"
+#include "engine/img/io.h"
+#include "engine/img/msg.h"
+
+/* Longer lines are no commands. */
+#define LINE_MAX_BYTES 65536
+
+struct io_args {
+	struct file_opts file;
+	const char **commands; /* of -c */
+	size_t n_commands;
+	bool misalign;
+	const char *filename; /* or NULL */
+};
+
+/* ---- the command line -------------------------------------------------- */
+
+static int
+refused(const char *option, const char *why)
+{
+	return complain("%s is not supported yet%s", option, why);
+}
+
+static int
+take_option(int c, struct io_args *args)
+{
+	struct file_opts *f = &args->file;
+
+	switch (c) {
+	case 'c':
+		args->commands[args->n_commands++] = optarg;
+		break;
+	case 'f':
+		f->format = optarg;
+		break;
+	case 'r':
+		f->open.flags |= Q2_RDONLY;
+		break;
+	case 'U':
+		f->open.flags |= Q2_FORCE_SHARE;
+		break;
+	case 'n':
+		f->open.cache = Q2_CACHE_NONE;
+		break;
+	case 'k':
+		f->aio = "libaio";
+		break;
+	case 'm':
+		args->misalign = true;
+		break;
+	case 't':
+		if (!file_parse_cache(optarg, &f->open.cache))
+			return complain("Invalid cache option: %s", optarg);
+		break;
+	case 'd':
+		if (!file_parse_discard(optarg, &f->open.flags))
+			return complain("Invalid discard option: %s", optarg);
+		break;
+	case 'i':
+		f->aio = file_parse_aio(optarg);
+		if (!f->aio)
+			return complain("Invalid aio option: %s", optarg);
+		break;
+	case 's':
+	case 'C':
+		return refused(c == 's' ? "-s" : "-C",
+			       ": it needs backing files");
+	case OPT_OBJECT:
+		return refused("--object", ": it is for encrypted images");
+	case OPT_IMAGE_OPTS:
+		return refused("--image-opts",
+			       "; give the file name, and -f for its format");
+	default:
+		help_print("io");
+		return c == 'h' ? 0 : 1;
+	}
+	return CMD_GO_ON;
+}
+
+static int
+parse(int argc, char **argv, struct io_args *ret)
+{
+	static const struct option options[] = {
+		CMD_HELP,
+		CMD_FORMAT,
+		CMD_OBJECT,
+		CMD_IMAGE_OPTS,
+		CMD_SHARE,
+		{"version", no_argument, NULL, 'V'},
+		{"cmd", required_argument, NULL, 'c'},
+		{"read-only", no_argument, NULL, 'r'},
+		{"snapshot", no_argument, NULL, 's'},
+		{"nocache", no_argument, NULL, 'n'},
+		{"copy-on-read", no_argument, NULL, 'C'},
+		{"misalign", no_argument, NULL, 'm'},
+		{"native-aio", no_argument, NULL, 'k'},
+		{"aio", required_argument, NULL, 'i'},
+		{"cache", required_argument, NULL, 't'},
+		{"discard", required_argument, NULL, 'd'},
+		CMD_END};
+	int c, status = CMD_GO_ON;
+
+	while ((c = getopt_long(argc, argv, "hVc:d:f:rsnCmki:t:U", options,
+				NULL)) != -1) {
+		if (c == 'V') {
+			say("%s version %s\n", msg_name(), q2_version());
+			return 0;
+		}
+		status = take_option(c, ret);
+		if (status != CMD_GO_ON)
+			return status;
+	}
+	if (optind < argc - 1) {
+		help_print("io");
+		return 1;
+	}
+	ret->filename = optind < argc ? argv[optind] : NULL;
+	return CMD_GO_ON;
+}
+
+/* ---- commands ---------------------------------------------------------- */
+
+/* Lines of standard input.  Not stdio: while no line is there, requests in
+ * flight must go on. */
+struct reader {
+	char bytes[LINE_MAX_BYTES];
+	size_t have;
+	bool ended;
+};
+
+/* Wait until input is there; requests go on meanwhile. */
+static void
+wait_for_input(struct io *io)
+{
+	while (io->in_flight) {
+		struct pollfd fds[] = {
+			{.fd = STDIN_FILENO, .events = POLLIN},
+			{.fd = q2_loop_fd(io->file.loop), .events = POLLIN},
+		};
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (fds[0].revents)
+			return;
+		if (q2_loop_run(io->file.loop, 0, 0) < 0)
+			return;
+		(void)msg_flush();
+	}
+}
+
+/*
+ * The next line, without its end; false at the end of input.  The line stays
+ * until take_line().
+ */
+static bool
+next_line(struct reader *in, struct io *io, size_t *ret_len)
+{
+	for (;;) {
+		char *end = memchr(in->bytes, '\n', in->have);
+		ssize_t n;
+
+		if (end || in->ended || in->have == sizeof(in->bytes) - 1) {
+			*ret_len = end ? (size_t)(end - in->bytes) : in->have;
+			in->bytes[*ret_len] = 0;
+			return end || in->have;
+		}
+		wait_for_input(io);
+		n = read(STDIN_FILENO, in->bytes + in->have,
+			 sizeof(in->bytes) - 1 - in->have);
+		if (n > 0)
+			in->have += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			in->ended = true;
+	}
+}
+
+static void
+drop_line(struct reader *in, size_t len)
+{
+	size_t used = len < in->have ? len + 1 : len;
+
+	in->have -= used;
+	memmove(in->bytes, in->bytes + used, in->have);
+}
+
+/* qemu-io prompts always; programs wait for it. */
+static void
+prompt(void)
+{
+	if (msg_role() == ROLE_QEMU_IO || isatty(STDIN_FILENO)) {
+		say("%s> ", msg_name());
+		(void)msg_flush();
+	}
+}
+
+/* Returns 0, or -EINVAL if a command failed. */
+static int
+run_stdin(struct io *io)
+{
+	struct reader *in = calloc(1, sizeof(*in));
+	int r, status = 0;
+	size_t len;
+
+	if (!in) {
+		(void)complain("no memory");
+		return -ENOMEM;
+	}
+	prompt();
+	while (next_line(in, io, &len)) {
+		r = io_run_line(io, in->bytes);
+		(void)msg_flush();
+		if (r == IO_QUIT)
+			break;
+		if (r < 0)
+			status = r;
+		drop_line(in, len);
+		prompt();
+	}
+	free(in);
+	return status;
+}
+
+static int
+run_commands(struct io *io, const struct io_args *args)
+{
+	int r, status = 0;
+
+	if (!args->n_commands)
+		return run_stdin(io);
+	for (size_t i = 0; i < args->n_commands; i++) {
+		char *line = strdup(args->commands[i]);
+
+		r = line ? io_run_line(io, line) : -ENOMEM;
+		free(line);
+		if (r == IO_QUIT)
+			break;
+		if (r < 0)
+			status = r;
+	}
+	return status;
+}
+
+static int
+run(const struct io_args *args)
+{
+	struct io io = {.misalign = args->misalign};
+	int status;
+
+	if (args->filename && io_open(&io, args->filename, &args->file) < 0)
+		return 1;
+	status = run_commands(&io, args) < 0;
+	if (io_close(&io) < 0)
+		status = 1;
+	return status;
+}
+
+int
+cmd_io(int argc, char **argv)
+{
+	struct io_args args = {.file = IO_OPTS_DEFAULT};
+	int status;
+
+	args.commands = calloc((size_t)argc, sizeof(*args.commands));
+	if (!args.commands)
+		return complain("no memory");
+	/* getopt names the program by this in its messages. */
+	argv[0] = (char *)(uintptr_t)msg_name();
+	status = parse(argc, argv, &args);
+	if (status == CMD_GO_ON)
+		status = run(&args);
+	free(args.commands);
+	return status;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.h - the image files that the subcommands are given: options that all
+ * of them share, names, opening
+ */
+#ifndef Q2_IMG_FILE_H
+#define Q2_IMG_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/q2.h"
+
+/* How an image is to be opened. */
+struct file_opts {
+	const char *format; /* -f; NULL: probe */
+	const char *aio;    /* --aio; NULL: the best there is */
+	struct q2_open_opts open;
+};
+
+/* An open image.  {0} is a closed one. */
+struct file {
+	struct q2_loop *loop;
+	struct q2_image *img;
+	const char *name; /* the path: without "file:"; the caller's */
+};
+
+/* Name of a cache mode, as in -t; false if there is none. */
+bool file_parse_cache(const char *text, enum q2_cache *ret);
+
+/* Our name of an I/O backend, or of QEMU's "native"; NULL if it is neither. */
+const char *file_parse_aio(const char *text);
+
+/* Take a discard mode, as in -d, into the flags of q2_open(). */
+bool file_parse_discard(const char *text, unsigned *flags);
+
+/*
+ * Take "name=value,..." into opts: driver, cache-size, l2-cache-size,
+ * l2-cache-entry-size, refcount-cache-size.  An error about another name is
+ * "UNKNOWN 'name'".
+ */
+int file_parse_options(const char *text, const char *unknown,
+		       struct file_opts *opts, struct q2_err *err);
+
+/*
+ * The path in a file name, as QEMU understands it: "file:" in front of it is
+ * left out; another protocol is an error.
+ */
+int file_path(const char *filename, const char **ret_path, struct q2_err *err);
+
+/* Open and close; the error texts are the engine's. */
+int file_open(const char *filename, const struct file_opts *opts,
+	      struct file *ret_file, struct q2_err *err);
+int file_close(struct file *file, struct q2_err *err);
+
+/* file_open() with qemu-img's complaint; returns 0 or the exit status. */
+int file_open_or_complain(const char *filename, const struct file_opts *opts,
+			  struct file *ret_file);
+/* Close after use; returns status, or 1 after a complaint. */
+int file_end(struct file *file, int status);
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io_image.c - io commands about the image: open, close, reopen, length, map,
+ * alloc, info
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/err.h"
+#include "engine/base/num.h"
+#include "engine/img/cmd_info.h"
+#include "engine/img/io.h"
+#include "engine/img/msg.h"
+#include "engine/img/size.h"
+
+/* ---- open and close ---------------------------------------------------- */
+
+/* QEMU's warning, word for word: it is looked for. */
+static void
+warn_probed(const char *filename)
+{
+	talk("WARNING: Image format was not specified for '%s' and probing "
+	     "guessed raw.\n"
+	     "         Automatically detecting the format is dangerous for raw "
+	     "images, write operations on block 0 will be restricted.\n"
+	     "         Specify the 'raw' format explicitly to remove the "
+	     "restrictions.",
+	     filename);
+}
+
+static int
+open_file(struct io *io, const char *filename, const struct file_opts *opts,
+	  struct q2_err *err)
+{
+	unsigned flags = opts->open.flags;
+	struct q2_info info;
+	const char *notice;
+	int r;
+
+	if ((flags & Q2_FORCE_SHARE) && !(flags & Q2_RDONLY))
+		return q2_fail(err, -EINVAL,
+			       "force-share=on can only be used with read-only "
+			       "images");
+	r = file_open(filename, opts, &io->file, err);
+	if (r == 0)
+		r = q2_info(io->file.img, &info, err);
+	if (r < 0)
+		return r;
+	io->probed_raw = !opts->format && strcmp(info.driver, "raw") == 0;
+	if (io->probed_raw && !(flags & Q2_RDONLY))
+		warn_probed(io->file.name);
+	notice = q2_loop_notice(io->file.loop);
+	if (notice)
+		note("%s", notice);
+	return 0;
+}
+
+int
+io_open(struct io *io, const char *filename, const struct file_opts *opts)
+{
+	char *copy = strdup(filename);
+	struct q2_err err;
+
+	if (!copy) {
+		(void)complain("no memory for a file name");
+		return -ENOMEM;
+	}
+	if (open_file(io, copy, opts, &err) < 0) {
+		if (io->file.loop)
+			(void)file_close(&io->file, NULL);
+		(void)complain("can't open device %s: %s", filename, err.text);
+		free(copy);
+		return -EINVAL;
+	}
+	free(io->filename);
+	io->filename = copy;
+	io->opts = *opts;
+	return 0;
+}
+
+int
+io_close(struct io *io)
+{
+	struct q2_err err;
+	int r;
+
+	if (!io->file.img)
+		return 0;
+	io_drain(io);
+	r = file_close(&io->file, &err);
+	if (r < 0)
+		(void)complain("could not close '%s': %s", io->filename,
+			       err.text);
+	free(io->filename);
+	io->filename = NULL;
+	return r;
+}
+
+int
+io_cmd_close(struct io *io, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return io_close(io);
+}
+
+static int
+bad_value(const char *what, const char *value)
+{
+	(void)complain("Invalid %s option: %s", what, value);
+	return -EINVAL;
+}
+
+/* An option of `open`; returns 0, or -EINVAL after having said why. */
+static int
+open_option(int c, struct file_opts *opts)
+{
+	if (c == 'r')
+		opts->open.flags |= Q2_RDONLY;
+	else if (c == 'U')
+		opts->open.flags |= Q2_FORCE_SHARE;
+	else if (c == 'n')
+		opts->open.cache = Q2_CACHE_NONE;
+	else if (c == 'k')
+		opts->aio = "libaio";
+	else if (c == 't' && !file_parse_cache(optarg, &opts->open.cache))
+		return bad_value("cache", optarg);
+	else if (c == 'd' && !file_parse_discard(optarg, &opts->open.flags))
+		return bad_value("discard", optarg);
+	else if (c == 'i' && !(opts->aio = file_parse_aio(optarg)))
+		return bad_value("aio", optarg);
+	else if (c == 's' || c == 'C') {
+		(void)complain("-%c is not supported yet: it needs backing "
+			       "files",
+			       c);
+		return -EINVAL;
+	}
+	return c == '?' ? io_usage("open") : 0;
+}
+
+int
+io_cmd_open(struct io *io, int argc, char **argv)
+{
+	struct file_opts opts = IO_OPTS_DEFAULT;
+	const char *options = NULL;
+	struct q2_err err;
+	int c;
+
+	while ((c = getopt(argc, argv, "snCrki:t:d:o:U")) != -1)
+		if (c == 'o')
+			options = optarg;
+		else if (open_option(c, &opts) < 0)
+			return -EINVAL;
+	if (io->file.img) {
+		(void)complain("file open already, try 'help close'");
+		return -EINVAL;
+	}
+	if (optind != argc - 1)
+		return io_usage("open");
+	if (options && file_parse_options(options,
+					  "Block format 'qcow2' does "
+					  "not support the option",
+					  &opts, &err) < 0) {
+		(void)complain("can't open device %s: %s", argv[optind],
+			       err.text);
+		return -EINVAL;
+	}
+	return io_open(io, argv[optind], &opts);
+}
+
+/* Close and open again; only the options change. */
+static int
+open_anew(struct io *io, const struct file_opts *opts)
+{
+	char *filename = strdup(io->filename);
+	int r;
+
+	if (!filename) {
+		(void)complain("no memory for a file name");
+		return -ENOMEM;
+	}
+	r = io_close(io);
+	if (r == 0)
+		r = io_open(io, filename, opts);
+	free(filename);
+	return r;
+}
+
+static int
+parse_reopen(int argc, char **argv, struct file_opts *opts)
+{
+	bool has_mode = false;
+	int c;
+
+	while ((c = getopt(argc, argv, "c:o:rw")) != -1) {
+		struct q2_err err;
+
+		if (c == '?')
+			return io_usage("reopen");
+		if (c == 'c' && !file_parse_cache(optarg, &opts->open.cache))
+			return bad_value("cache", optarg);
+		if (c == 'o' &&
+		    file_parse_options(optarg, "Cannot change the option", opts,
+				       &err) < 0) {
+			(void)complain("%s", err.text);
+			return -EINVAL;
+		}
+		if ((c == 'r' || c == 'w') && has_mode) {
+			(void)complain("Only one -r/-w option may be given");
+			return -EINVAL;
+		}
+		has_mode |= c == 'r' || c == 'w';
+		if (c == 'r')
+			opts->open.flags |= Q2_RDONLY;
+		else if (c == 'w')
+			opts->open.flags &= ~(unsigned)Q2_RDONLY;
+	}
+	return optind == argc ? 0 : io_usage("reopen");
+}
+
+int
+io_cmd_reopen(struct io *io, int argc, char **argv)
+{
+	struct file_opts opts = io->opts;
+
+	if (parse_reopen(argc, argv, &opts) < 0)
+		return -EINVAL;
+	return open_anew(io, &opts);
+}
+
+/* ---- looking ----------------------------------------------------------- */
+
+int
+io_cmd_length(struct io *io, int argc, char **argv)
+{
+	char text[SIZE_TEXT_MAX];
+
+	(void)argc;
+	(void)argv;
+	size_io((double)q2_size(io->file.img), text);
+	say("%s\n", text);
+	return 0;
+}
+
+/* From off on, how many of len bytes are all in this image, or all not? */
+static int
+run_of(struct io *io, uint64_t off, uint64_t len, uint64_t *ret_len,
+       bool *ret_is_here)
+{
+	struct q2_extent e;
+	uint64_t at = off, end = off + len;
+	bool is_here = false;
+	struct q2_err err;
+
+	while (at < end) {
+		bool here;
+
+		if (q2_map(io->file.img, at, end - at, &e, &err) < 0) {
+			say("Failed to query allocation status: %s\n",
+			    err.text);
+			return -EIO;
+		}
+		here = e.present && e.depth == 0;
+		if (at != off && here != is_here)
+			break;
+		is_here = here;
+		at = e.off + e.len;
+	}
+	*ret_len = at - off;
+	*ret_is_here = is_here;
+	return 0;
+}
+
+int
+io_cmd_map(struct io *io, int argc, char **argv)
+{
+	uint64_t size = q2_size(io->file.img), len;
+
+	(void)argc;
+	(void)argv;
+	for (uint64_t off = 0; off < size; off += len) {
+		char len_text[SIZE_TEXT_MAX], off_text[SIZE_TEXT_MAX];
+		bool is_here;
+		int r = run_of(io, off, size - off, &len, &is_here);
+
+		if (r < 0)
+			return r;
+		size_io((double)len, len_text);
+		size_io((double)off, off_text);
+		say("%s (0x%" PRIx64
+		    ") bytes %s allocated at offset %s (0x%" PRIx64 ")\n",
+		    len_text, len, is_here ? "   " : "not", off_text, off);
+	}
+	return 0;
+}
+
+int
+io_cmd_alloc(struct io *io, int argc, char **argv)
+{
+	uint64_t off, len = IO_SECTOR, size = q2_size(io->file.img);
+	uint64_t sum = 0, n;
+	char text[SIZE_TEXT_MAX];
+
+	if (io_number(argv[1], &off) < 0 ||
+	    (argc == 3 && io_number(argv[2], &len) < 0))
+		return -EINVAL;
+	len = off < size ? min_u64(len, size - off) : 0;
+	for (uint64_t at = 0; at < len; at += n) {
+		bool is_here;
+		int r = run_of(io, off + at, len - at, &n, &is_here);
+
+		if (r < 0)
+			return r;
+		sum += is_here ? n : 0;
+	}
+	size_io((double)off, text);
+	say("%" PRIu64 "/%" PRIu64 " bytes allocated at offset %s\n", sum, len,
+	    text);
+	return 0;
+}
+
+/* Where the state of a virtual machine would begin: behind what whole L2
+ * tables can map. */
+static uint64_t
+vm_state_offset(const struct q2_info *info)
+{
+	uint64_t entry = info->extended_l2 ? 16 : 8, reach;
+
+	if (!info->cluster_size)
+		return 0;
+	reach = info->cluster_size / entry * info->cluster_size;
+	return div_up(info->virtual_bytes, reach) * reach;
+}
+
+int
+io_cmd_info(struct io *io, int argc, char **argv)
+{
+	char text[SIZE_TEXT_MAX];
+	struct q2_info info;
+	struct q2_err err;
+
+	(void)argc;
+	(void)argv;
+	if (q2_info(io->file.img, &info, &err) < 0) {
+		say("info failed: %s\n", err.text);
+		return -EIO;
+	}
+	say("format name: %s\n", info.driver);
+	size_io(info.cluster_size, text);
+	say("cluster size: %s\n", text);
+	size_io((double)vm_state_offset(&info), text);
+	say("vm state offset: %s\n", text);
+	info_print_specific(&info);
+	return 0;
+}
