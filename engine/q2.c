@@ -355,6 +355,59 @@ info_qcow2(const struct image *i, struct q2_info *ret_info)
 					i->refs.slice_bytes;
 }
 
+struct layout_call {
+	struct image *img;
+	struct q2_layout *ret;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_layout(void *arg)
+{
+	struct layout_call *c = arg;
+
+	return layout_image(c->img, c->ret, c->err);
+}
+
+int
+q2_layout(struct q2_image *img, struct q2_layout *ret_layout,
+	  struct q2_err *err)
+{
+	struct layout_call c = {
+		.img = image_of(img), .ret = ret_layout, .err = err};
+
+	return loop_call(c.img->loop, run_layout, &c);
+}
+
+struct check_call {
+	struct image *img;
+	struct q2_check *ret;
+	q2_finding_fn finding;
+	void *arg;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_check(void *arg)
+{
+	struct check_call *c = arg;
+
+	return check_image(c->img, c->ret, c->finding, c->arg, c->err);
+}
+
+int
+q2_check(struct q2_image *img, struct q2_check *ret_check,
+	 q2_finding_fn finding, void *arg, struct q2_err *err)
+{
+	struct check_call c = {.img = image_of(img),
+			       .ret = ret_check,
+			       .finding = finding,
+			       .arg = arg,
+			       .err = err};
+
+	return loop_call(c.img->loop, run_check, &c);
+}
+
 int
 q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err)
 {

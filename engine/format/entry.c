@@ -59,3 +59,15 @@ l2_encode(const struct l2_entry *e)
 	assert(!"compressed entries are not encoded here");
 	return 0;
 }
+
+uint32_t
+entry_run(const struct geom *g, const uint64_t *entries, uint32_t n,
+	  uint64_t mask)
+{
+	uint32_t i = 1;
+
+	while (i < n &&
+	       (entries[i] & mask) == (entries[0] & mask) + i * g->cluster_size)
+		i++;
+	return i;
+}

@@ -55,6 +55,13 @@ struct l2_entry {
  * callers check what they are about to use. */
 struct l2_entry l2_decode(const struct geom *g, uint64_t word);
 
+/*
+ * How many of the n clusters that entries name, from the first one on, follow
+ * each other in the file; at least 1.  mask takes the offset out of an entry.
+ */
+uint32_t entry_run(const struct geom *g, const uint64_t *entries, uint32_t n,
+		   uint64_t mask);
+
 /* kind normal, zero-alloc, zero-plain or unallocated. */
 uint64_t l2_encode(const struct l2_entry *e);
 
