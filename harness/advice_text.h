@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * advice_text.h - what advice.c has found out, and its words; for those two
+ */
+#ifndef HARNESS_ADVICE_TEXT_H
+#define HARNESS_ADVICE_TEXT_H
+
+#include "harness/advice.h"
+#include "harness/stats/rank.h"
+
+/* What was measured of one policy; label is NULL if it was not. */
+struct advice_found {
+	const char *label;
+	struct rank_shift shift; /* first-write against off, log-ratios */
+	size_t beyond;           /* rounds in which it beat off by the margin */
+	double create_s, alloc_bytes; /* medians, at the size of the run */
+	double write_s;               /* first-write, median */
+	bool emulated;                /* falloc that writes zeroes */
+	bool slower_elsewhere;
+	char slower_pass[32];
+};
+
+struct advice_case {
+	const struct rows *trials;
+	const struct advice_opts *opts;
+	double margin;
+	struct advice_found of[ADVICE_POLICIES];
+	const struct record *any; /* a trial of off, or of anything */
+	const char *filesystem, *medium;
+	uint64_t image_bytes, ops, write_bytes; /* of first-write */
+	enum advice_policy doubtful;            /* CANNOT_TELL: which */
+	/* of the recommended policy, at the size that the user wants */
+	uint64_t disk_bytes;
+	double price_s, off_s, price_bytes;
+	bool price_computed;
+};
+
+/* Write ret->sentence and ret->notes from everything else. */
+void advice_write(const struct advice_case *c, struct advice *ret);
+
+#endif
