@@ -210,6 +210,11 @@ check_count_l1(struct check *c, uint64_t host, const uint64_t *l1, uint32_t n,
 			i++;
 			continue;
 		}
+		/* Behind the end of the file there are only zeros. */
+		if ((l1[i] & ENTRY_OFFSET_MASK) >= c->file_bytes) {
+			count_l1_entry(c, l1[i++]);
+			continue;
+		}
 		count = read_tables(c, l1 + i, n - i, &r);
 		for (uint32_t j = 0; j < count; j++) {
 			count_l1_entry(c, l1[i + j]);
@@ -280,7 +285,9 @@ compare_copied(struct check *c)
 		uint32_t count;
 		int r;
 
-		if (!(l1->entries[i] & ENTRY_OFFSET_MASK)) {
+		if ((l1->entries[i] & ENTRY_OFFSET_MASK) >= c->file_bytes ||
+		    !(l1->entries[i] & ENTRY_OFFSET_MASK)) {
+			(void)compare_copied_l1(c, i, l1->entries[i]);
 			i++;
 			continue;
 		}

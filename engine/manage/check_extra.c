@@ -125,7 +125,7 @@ check_snapshots_done(struct check_snapshots *s)
 static int Q2_CO
 count_snapshot(struct check *c, const struct check_snapshot *sn)
 {
-	uint64_t bytes = (uint64_t)sn->l1_entries * 8;
+	uint64_t bytes = (uint64_t)sn->l1_entries * 8, here;
 	Q2_AUTO_FREE uint64_t *l1 = NULL;
 	int r;
 
@@ -145,9 +145,16 @@ count_snapshot(struct check *c, const struct check_snapshot *sn)
 			      sn->label, sn->l1_entries);
 		return 0;
 	}
-	if (!bytes)
+	/* Behind the end of the file there are only zeros. */
+	here = sn->l1_offset < c->file_bytes
+		       ? min_u64(bytes,
+				 align_up(c->file_bytes - sn->l1_offset, 8))
+		       : 0;
+	if (!here) {
+		check_count(c, sn->l1_offset, bytes);
 		return 0;
-	l1 = mem_aligned(bytes);
+	}
+	l1 = mem_aligned_zero(bytes);
 	if (!l1)
 		return fail_check(c, -ENOMEM);
 	r = sn->l1_offset > INT64_MAX - bytes

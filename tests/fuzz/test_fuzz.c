@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_fuzz.c - damaged images: parsers, opening and check end with a result,
+ * without touching memory that is not theirs and without much memory
+ *
+ * Deterministic: bytes of the golden images are changed as the seed says.
+ * MODE=asan sees what goes beyond a buffer; each buffer is exactly as long as
+ * it is said to be.  Q2_SEED replays, Q2_TEST_SCALE makes more rounds.
+ */
+#include <glob.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+#include "engine/aio/backend.h"
+#include "engine/base/num.h"
+#include "engine/base/rng.h"
+#include "engine/format/bitmap.h"
+#include "engine/format/entry.h"
+#include "engine/format/header.h"
+#include "engine/format/snapshot.h"
+#include "engine/image/open.h"
+#include "engine/manage/manage.h"
+#include "tests/env.h"
+
+#define IMAGES      "tests/golden/images/*/*.qcow2.gz"
+#define MAX_IMAGE   MiB
+#define HEADER_PART 4096
+
+struct golden {
+	uint8_t *bytes;
+	size_t len;
+};
+
+static struct golden *golden;
+static size_t n_golden;
+
+static bool
+load(const char *name, struct golden *g)
+{
+	char cmd[512];
+	FILE *p;
+
+	(void)snprintf(cmd, sizeof(cmd), "gzip -dc '%s' 2>/dev/null", name);
+	p = popen(cmd, "r"); /* NOLINT(cert-env33-c): test tools */
+	assert_non_null(p);
+	g->bytes = malloc(MAX_IMAGE + 1);
+	assert_non_null(g->bytes);
+	g->len = fread(g->bytes, 1, MAX_IMAGE + 1, p);
+	(void)pclose(p);
+	if (g->len > 0 && g->len <= MAX_IMAGE)
+		return true;
+	free(g->bytes);
+	return false;
+}
+
+static int
+setup(void **state)
+{
+	glob_t gl;
+
+	(void)state;
+	assert_int_equal(glob(IMAGES, 0, NULL, &gl), 0);
+	golden = calloc(gl.gl_pathc, sizeof(*golden));
+	assert_non_null(golden);
+	for (size_t i = 0; i < gl.gl_pathc; i++)
+		n_golden += load(gl.gl_pathv[i], &golden[n_golden]);
+	globfree(&gl);
+	return n_golden > 80 ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < n_golden; i++)
+		free(golden[i].bytes);
+	free(golden);
+	return 0;
+}
+
+/* ---- damage ------------------------------------------------------------ */
+
+/* Values that sit on an edge of something. */
+static uint8_t
+random_byte(struct rng *rng)
+{
+	static const uint8_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xc0, 0xff};
+
+	if (rng_below(rng, 3))
+		return edges[rng_below(rng, sizeof(edges))];
+	return (uint8_t)rng_next(rng);
+}
+
+/* Near a byte that means something: metadata is mostly zeros. */
+static size_t
+random_place(struct rng *rng, const uint8_t *p, size_t len)
+{
+	size_t at = rng_below(rng, len);
+
+	for (size_t i = 0; i < 4096 && !p[at]; i++)
+		at = (at + 1) % len;
+	return (at + len - rng_below(rng, 8)) % len;
+}
+
+static void
+damage(struct rng *rng, uint8_t *p, size_t len)
+{
+	unsigned n = 1 + (unsigned)rng_below(rng, 4);
+
+	while (n--) {
+		size_t at = rng_below(rng, 2)
+				    ? rng_below(rng, min_u64(len, 120))
+				    : random_place(rng, p, len);
+
+		p[at] = random_byte(rng);
+	}
+}
+
+/* ---- parsers ----------------------------------------------------------- */
+
+/* What is believed of a header that was accepted. */
+static void
+check_header(const struct header *h)
+{
+	struct geom g = header_geom(h);
+
+	assert_in_range(h->version, 2, 3);
+	assert_true((uint64_t)h->l1_entries * 8 <= Q2_MAX_L1_BYTES);
+	assert_true(h->l1_entries >= geom_l1_entries(&g, h->virtual_size));
+	assert_true((uint64_t)h->reftable_clusters << g.cluster_bits <=
+		    Q2_MAX_REFTABLE_BYTES);
+	assert_true(h->l1_offset <= INT64_MAX);
+	assert_true(strnlen(h->backing_file, sizeof(h->backing_file)) <=
+		    Q2_MAX_BACKING_NAME);
+	assert_true(strnlen(h->backing_format, sizeof(h->backing_format)) <=
+		    Q2_MAX_BACKING_FORMAT);
+	assert_true(strnlen(h->data_file, sizeof(h->data_file)) <=
+		    Q2_MAX_BACKING_NAME);
+	assert_true(!h->has_bitmaps ||
+		    (h->bitmaps && h->bitmaps <= Q2_MAX_BITMAPS &&
+		     h->bitmaps_bytes <= UINT64_C(1024) * Q2_MAX_BITMAPS));
+}
+
+static void
+test_headers(void **state)
+{
+	struct rng rng = {test_seed(6)};
+	unsigned accepted = 0, refused = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < test_rounds(60000); i++) {
+		const struct golden *g = &golden[rng_below(&rng, n_golden)];
+		size_t len = min_u64(g->len, HEADER_PART);
+		struct q2_err err = {0};
+		struct header h;
+		uint8_t *buf;
+
+		if (rng_below(&rng, 8) == 0)
+			len = 1 + rng_below(&rng, len);
+		buf = malloc(len);
+		memcpy(buf, g->bytes, len);
+		damage(&rng, buf, len);
+		if (header_decode(buf, len, rng_below(&rng, 2), &h, &err) < 0) {
+			refused++;
+			assert_true(err.text[0]);
+		} else {
+			accepted++;
+			check_header(&h);
+		}
+		free(buf);
+	}
+	/* Both must happen, or nothing is tested. */
+	assert_true(accepted > 100 * refused / 1000);
+	assert_true(refused > 100 * accepted / 1000);
+}
+
+static void
+test_table_entries(void **state)
+{
+	struct rng rng = {test_seed(7)};
+
+	(void)state;
+	for (unsigned i = 0; i < test_rounds(200000); i++) {
+		size_t len = rng_below(&rng, 200);
+		uint8_t *buf = malloc(len ? len : 1);
+		struct geom g = geom_init(9 + (unsigned)rng_below(&rng, 13), 4,
+					  rng_below(&rng, 2), TiB);
+		struct snapshot sn;
+		struct bitmap b;
+		struct l2_entry e;
+
+		for (size_t k = 0; k < len; k++)
+			buf[k] = rng_below(&rng, 4) ? 0 : random_byte(&rng);
+		if (snapshot_decode(buf, len, &sn) == 0) {
+			assert_true(sn.bytes <= len);
+			assert_true((const uint8_t *)sn.name + sn.name_len <=
+				    buf + len);
+		}
+		if (bitmap_decode(buf, len, &b) == 0) {
+			assert_true(b.bytes <= len);
+			assert_true((const uint8_t *)b.name + b.name_len <=
+				    buf + len);
+			(void)bitmap_is_valid(&b, &g);
+		}
+		e = l2_decode(&g, rng_next(&rng));
+		assert_true(e.host < Q2_MAX_HOST_OFFSET ||
+			    e.kind == CLUSTER_COMPRESSED);
+		assert_true(e.len <= 2 * g.cluster_size);
+		(void)bitmap_entry_is_valid(rng_next(&rng), &g);
+		free(buf);
+	}
+}
+
+/* ---- opening and check ------------------------------------------------- */
+
+struct writing {
+	struct aio_file *file;
+	const uint8_t *bytes;
+	size_t len;
+};
+
+static int Q2_CO
+write_all(void *arg)
+{
+	struct writing *w = arg;
+
+	return file_write(w->file, AIO_DATA, w->bytes, w->len, 0);
+}
+
+static void
+put(struct loop *loop, const uint8_t *bytes, size_t len)
+{
+	struct writing w = {.bytes = bytes, .len = len};
+	struct points points = {0};
+
+	assert_int_equal(
+		aio_open(loop, "disk", AIO_CREATE, &points, &w.file, NULL), 0);
+	assert_int_equal(loop_call(loop, write_all, &w), 0);
+	aio_close(w.file);
+}
+
+struct call {
+	struct image *img;
+	struct q2_check check;
+	struct q2_layout layout;
+	struct q2_err err;
+	unsigned findings;
+};
+
+static void
+finding(void *arg, const char *text)
+{
+	struct call *c = arg;
+
+	assert_true(text[0]);
+	c->findings++;
+}
+
+static int Q2_CO
+run_check(void *arg)
+{
+	struct call *c = arg;
+
+	return check_image(c->img, &c->check, finding, c, &c->err);
+}
+
+static int Q2_CO
+run_layout(void *arg)
+{
+	struct call *c = arg;
+
+	return layout_image(c->img, &c->layout, &c->err);
+}
+
+/* True if the image could be opened. */
+static bool
+open_and_check(struct loop *loop)
+{
+	struct q2_open_opts o = {.size = sizeof(o),
+				 .driver = "qcow2",
+				 .flags = Q2_RDONLY | Q2_CHECK};
+	struct call c = {0};
+	int r;
+
+	if (image_open(loop, "disk", &o, &c.img, &c.err) < 0) {
+		assert_true(c.err.text[0]);
+		return false;
+	}
+	r = loop_call(loop, run_check, &c);
+	if (r < 0)
+		assert_true(c.err.text[0]);
+	else
+		assert_true(!c.check.corruptions || c.findings);
+	(void)loop_call(loop, run_layout, &c);
+	assert_int_equal(image_close(c.img, NULL), 0);
+	return true;
+}
+
+static void
+test_check(void **state)
+{
+	struct rng rng = {test_seed(8)};
+	uint8_t *buf = malloc(MAX_IMAGE);
+	unsigned opened = 0, rounds = test_rounds(1500);
+	struct rusage use;
+	struct loop *loop;
+
+	(void)state;
+	assert_int_equal(loop_new_backend(backend_memory_new(1, NULL), NULL,
+					  &loop, NULL),
+			 0);
+	for (unsigned i = 0; i < rounds; i++) {
+		const struct golden *g = &golden[rng_below(&rng, n_golden)];
+
+		memcpy(buf, g->bytes, g->len);
+		damage(&rng, buf, g->len);
+		put(loop, buf, g->len);
+		opened += open_and_check(loop);
+	}
+	loop_free(loop);
+	free(buf);
+	assert_true(opened > rounds / 4);
+	assert_int_equal(getrusage(RUSAGE_SELF, &use), 0);
+#ifndef __SANITIZE_ADDRESS__
+	/* Hundreds of MiB are legal: tables of the largest size. */
+	assert_in_range(use.ru_maxrss, 0, 400 * 1024);
+#endif
+	print_message("%u of %u opened, %ld KiB\n", opened, rounds,
+		      use.ru_maxrss);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_table_entries),
+		cmocka_unit_test(test_check),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
