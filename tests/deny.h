@@ -35,6 +35,7 @@ deny_add(struct deny *d, const char *name, int error)
 		unsigned nr;
 	} known[] = {
 		{"io_uring_setup", SYS_io_uring_setup},
+		{"io_uring_register", SYS_io_uring_register},
 		{"io_setup", SYS_io_setup},
 		{"fallocate", SYS_fallocate},
 	};

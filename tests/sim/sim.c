@@ -168,8 +168,8 @@ sim_submit(struct aio_backend *b, struct aio_op *op)
 	    (op->kind == AIO_READ || op->kind == AIO_WRITE) &&
 	    happens(s, s->opts.shorten))
 		shorten(s, sop);
-	/* A transient failure leaves no trace. */
-	if (s->opts.log && r != -EINTR && r != -EAGAIN)
+	/* A transient failure, and one that moves nothing, leaves no trace. */
+	if (s->opts.log && r != -EINTR && r != -EAGAIN && (r < 0 || !planned))
 		sop->rec = sim_log_submit(s->opts.log, &sop->inner, except);
 	if (r < 0 || planned) {
 		hold(s, sop, r);

@@ -4,7 +4,7 @@
  *
  *	deny CALL=ERROR ... COMMAND [ARG ...]
  *
- * with CALL io_uring_setup, io_setup or fallocate and ERROR EPERM, ENOSYS or
+ * with CALL io_uring_setup, io_uring_register, io_setup or fallocate, and ERROR EPERM, ENOSYS or
  * EOPNOTSUPP.  Exits with 125 if that cannot be arranged, else as COMMAND.
  */
 #include <err.h>

@@ -27,11 +27,12 @@ struct report {
 };
 
 struct world {
-	const char *aio;  /* asked for, or NULL */
-	int uring_error;  /* io_uring_setup() fails so, or 0 */
-	int libaio_error; /* io_setup() */
-	int locked_kib;   /* no privileges; memory to lock, -1: none */
-	const char *dir;  /* of the file that is written */
+	const char *aio;    /* asked for, or NULL */
+	int uring_error;    /* io_uring_setup() fails so, or 0 */
+	int register_error; /* io_uring_register() */
+	int libaio_error;   /* io_setup() */
+	int locked_kib;     /* no privileges; memory to lock, -1: none */
+	const char *dir;    /* of the file that is written */
 };
 
 static int Q2_CO
@@ -98,6 +99,9 @@ child(const struct world *w, int fd)
 
 	if (w->uring_error &&
 	    deny_add(&d, "io_uring_setup", w->uring_error) < 0)
+		_exit(1);
+	if (w->register_error &&
+	    deny_add(&d, "io_uring_register", w->register_error) < 0)
 		_exit(1);
 	if (w->libaio_error && deny_add(&d, "io_setup", w->libaio_error) < 0)
 		_exit(1);
@@ -250,6 +254,20 @@ test_memory_that_cannot_be_locked_is_used_as_it_is(void **state)
 	assert_true(r.works);
 }
 
+static void
+test_nothing_needs_to_be_registered(void **state)
+{
+	struct report r;
+
+	(void)state;
+	need_uring();
+	r = ask(&(struct world){.register_error = EPERM});
+	assert_int_equal(r.result, 0);
+	assert_string_equal(r.aio, "io_uring");
+	assert_string_equal(r.notice, "");
+	assert_true(r.works);
+}
+
 /* Newer kernels count the ring itself. */
 static void
 test_without_any_locked_memory(void **state)
@@ -292,6 +310,7 @@ main(void)
 		cmocka_unit_test(test_what_was_asked_for_is_not_replaced),
 		cmocka_unit_test(
 			test_memory_that_cannot_be_locked_is_used_as_it_is),
+		cmocka_unit_test(test_nothing_needs_to_be_registered),
 		cmocka_unit_test(test_without_any_locked_memory),
 		cmocka_unit_test(test_files_in_memory_are_served_at_once),
 	};
