@@ -109,6 +109,9 @@ $B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The scripts of the plots are inside the program.
+$B/plots/scripts.o: $(wildcard plots/*.gp)
+
 $(lib):   $(call obj,$(lib_src))
 $(img):   $(call obj,$(filter-out $(img_main),$(img_src)))
 $(bench): $(call obj,$(filter-out $(bench_main),$(bench_src)))

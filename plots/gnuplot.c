@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "plots/gnuplot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/num.h"
+
+#define TIMEOUT_S     30
+#define NOT_INSTALLED 127 /* as in a shell */
+
+/* In the child: become gnuplot, in dir, talking into fd. */
+static void __attribute__((noreturn))
+become_gnuplot(const char *program, const char *dir, const char *script, int fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* -d: a user's own start-up file would change the pictures. */
+	if (null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 &&
+	    dup2(fd, 2) == 2 && chdir(dir) == 0)
+		(void)execlp(program, program, "-d", script, (char *)NULL);
+	_exit(errno == ENOENT ? NOT_INSTALLED : 126);
+}
+
+static long long
+now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* Read what the child says until it closes the pipe by ending; false if it
+ * takes too long. */
+static bool
+listen_to(int fd, char *said, size_t size, unsigned timeout_s)
+{
+	long long end = now_ms() + 1000LL * timeout_s, left;
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	char more[512];
+	size_t used = 0;
+	ssize_t n;
+
+	said[0] = '\0';
+	while ((left = end - now_ms()) > 0) {
+		int r = poll(&pfd, 1, (int)left);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return false;
+		n = read(fd, more, sizeof(more));
+		if (n <= 0)
+			return true;
+		for (ssize_t i = 0; i < n && used + 1 < size; i++)
+			said[used++] = more[i];
+		said[used] = '\0';
+	}
+	return false;
+}
+
+/* How to install gnuplot here. */
+static const char *
+install_command(void)
+{
+	static const struct {
+		const char *tool, *command;
+	} tools[] = {
+		{"/usr/bin/apt-get", "apt-get install gnuplot-nox"},
+		{"/usr/bin/dnf", "dnf install gnuplot"},
+		{"/usr/bin/pacman", "pacman -S gnuplot"},
+		{"/usr/bin/zypper", "zypper install gnuplot"},
+		{"/sbin/apk", "apk add gnuplot"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
+		if (access(tools[i].tool, X_OK) == 0)
+			return tools[i].command;
+	}
+	return "install gnuplot";
+}
+
+/* The first line that says something about the error: gnuplot shows the
+ * offending line and an arrow before it. */
+static void
+pick_reason(const char *said, char *reason, size_t size)
+{
+	const char *at = strstr(said, "line ");
+
+	at = at ? at : said + strspn(said, "\n ");
+	(void)snprintf(reason, size, "%.*s",
+		       (int)min_u64(strcspn(at, "\n"), 120), at);
+}
+
+static void
+count_pictures(const char *dir, const char *name, struct plots_result *ret)
+{
+	static const char *const kinds[] = {"png", "svg"};
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s.%s", dir, name,
+			       kinds[i]);
+		ret->written += access(path, F_OK) == 0;
+	}
+}
+
+static void
+judge(int status, const char *said, const char *name, struct plots_result *ret)
+{
+	char reason[128];
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_INSTALLED) {
+		(void)snprintf(ret->notice, sizeof(ret->notice),
+			       "no pictures: gnuplot is not installed (%s); "
+			       "scripts and CSV are in plots/, draw there "
+			       "with: gnuplot %s.gp",
+			       install_command(), name);
+		return;
+	}
+	pick_reason(said, reason, sizeof(reason));
+	(void)snprintf(ret->notice, sizeof(ret->notice),
+		       "no picture of %s: gnuplot ended with %s %d%s%s", name,
+		       WIFEXITED(status) ? "status" : "signal",
+		       WIFEXITED(status) ? WEXITSTATUS(status)
+					 : WTERMSIG(status),
+		       reason[0] ? ": " : "", reason);
+}
+
+void
+gnuplot_run(const char *dir, const char *name, const struct plots_opts *opts,
+	    struct plots_result *ret)
+{
+	const char *program = opts->gnuplot ? opts->gnuplot : "gnuplot";
+	unsigned timeout_s = opts->timeout_s ? opts->timeout_s : TIMEOUT_S;
+	char script[64], said[2048];
+	int fds[2], status = 0;
+	bool in_time;
+	pid_t pid;
+
+	(void)snprintf(script, sizeof(script), "%s.gp", name);
+	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		(void)snprintf(ret->notice, sizeof(ret->notice),
+			       "no pictures: %s", strerror(errno));
+		return;
+	}
+	if (pid == 0)
+		become_gnuplot(program, dir, script, fds[1]);
+	(void)close(fds[1]);
+	in_time = listen_to(fds[0], said, sizeof(said), timeout_s);
+	(void)close(fds[0]);
+	if (!in_time)
+		(void)kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (in_time)
+		judge(status, said, name, ret);
+	else
+		(void)snprintf(ret->notice, sizeof(ret->notice),
+			       "no picture of %s: gnuplot took more than %u s",
+			       name, timeout_s);
+	if (!ret->notice[0])
+		count_pictures(dir, name, ret);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gnuplot.h - run gnuplot on a script, with a limit of time; for plots.c
+ */
+#ifndef PLOTS_GNUPLOT_H
+#define PLOTS_GNUPLOT_H
+
+#include "plots/plots.h"
+
+/* Run NAME.gp in dir. Adds the pictures that came out to ret->written; what
+ * went wrong goes into ret->notice. */
+void gnuplot_run(const char *dir, const char *name,
+		 const struct plots_opts *opts, struct plots_result *ret);
+
+#endif
