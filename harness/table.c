@@ -121,7 +121,7 @@ struct column_of {
 
 /* One configuration in one pass. */
 struct entry {
-	char median[24], ratio[16], range[32];
+	char median[24], ratio[16], range[40];
 	char mark; /* '\0': no verdict */
 };
 
