@@ -95,9 +95,11 @@ take(struct replay *r, uint64_t start, uint64_t n)
 	while (gap->end <= start)
 		gap++;
 	assert(gap->start <= start && start + n <= gap->end);
-	if (gap->start < start)
-		insert_gap(r, (unsigned)(gap++ - r->gaps),
+	if (gap->start < start) {
+		insert_gap(r, (unsigned)(gap - r->gaps),
 			   (struct gap){gap->start, start});
+		gap++;
+	}
 	gap->start = start + n;
 	if (gap->start == gap->end) {
 		r->n_gaps--;

@@ -403,20 +403,22 @@ create_image(struct loop *loop, const char *path,
 	     const struct q2_create_opts *opts,
 	     struct q2_create_result *ret_result, struct q2_err *err)
 {
+	bool raw = opts->driver && strcmp(opts->driver, "raw") == 0;
 	/* Too large for a coroutine's stack: the plan holds a header. */
-	Q2_AUTO_FREE struct creation *c = calloc(1, sizeof(*c));
+	Q2_AUTO_FREE struct creation *c = NULL;
 	int r;
 
+	if (opts->driver && !raw && strcmp(opts->driver, "qcow2") != 0)
+		return q2_fail(err, -EINVAL, "Unknown file format '%s'",
+			       opts->driver);
+	c = calloc(1, sizeof(*c));
 	if (!c)
 		return q2_fail(err, -ENOMEM, "no memory to create an image");
 	c->loop = loop;
 	c->path = path;
 	c->opts = opts;
 	c->err = err;
-	c->raw = opts->driver && strcmp(opts->driver, "raw") == 0;
-	if (opts->driver && !c->raw && strcmp(opts->driver, "qcow2") != 0)
-		return q2_fail(err, -EINVAL, "Unknown file format '%s'",
-			       opts->driver);
+	c->raw = raw;
 	r = c->raw ? plan_raw(c) : plan_qcow2(c);
 	if (r == 0)
 		r = create(c);
