@@ -117,16 +117,27 @@ make_refblock(struct image *img, uint64_t cluster)
 	const struct geom *g = &img->geom;
 	uint32_t block = (uint32_t)(cluster >> g->refblock_bits);
 	uint64_t first = (uint64_t)block << g->refblock_bits;
-	uint64_t done;
+	struct slice *s;
 	int r;
 
 	r = POINT_HIT(&img->points, refblock_alloc);
 	if (r < 0)
 		return r;
-	table_set_new(&img->reftable, block, first << g->cluster_bits);
+	/* The slice first: waiting for it may run a commit, and none may carry
+	 * the block without its own count. */
+	img->reftable.child[block] = CHILD_MAKING;
+	r = slice_get(img, &img->refs, first << g->cluster_bits, block, &s);
+	if (r < 0) {
+		img->reftable.child[block] = CHILD_WRITTEN;
+		return r;
+	}
 	img->alloc.handed_out = max_u64(img->alloc.handed_out,
 					(first + 1) << g->cluster_bits);
-	return refs_change(img, first, 1, 0, 1, &done);
+	table_set_new(&img->reftable, block, first << g->cluster_bits);
+	refcount_set(s->data, g->refcount_order, 0, 1);
+	slice_dirty(&img->refs, s, 0, (g->refcount_bits + 7) / 8);
+	slice_put(&img->refs, s);
+	return 0;
 }
 
 /* Look at the slice that holds the cursor: take its first free run as the

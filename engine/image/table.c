@@ -72,7 +72,7 @@ table_set_new(struct table *t, uint32_t index, uint64_t entry)
 	table_set(t, index, entry);
 	if (t->child[index] == CHILD_NEW)
 		return;
-	assert(t->child[index] == CHILD_WRITTEN);
+	assert(t->child[index] != CHILD_SEALED);
 	t->child[index] = CHILD_NEW;
 	t->n_new++;
 }

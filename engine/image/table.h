@@ -16,6 +16,7 @@
  * not is all zeros and must not be read. */
 enum child_state {
 	CHILD_WRITTEN, /* or there is none */
+	CHILD_MAKING,  /* it has no entry yet, and slices */
 	CHILD_NEW,     /* made since the last commit was sealed */
 	CHILD_SEALED,  /* the running commit is writing it */
 };
