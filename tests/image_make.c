@@ -90,11 +90,15 @@ fill_refcounts(struct making *k)
 	for (uint64_t i = 0; i < k->blocks_n; i++)
 		store_be64(cluster_at(k, k->table_at) + 8 * i,
 			   (k->blocks_at + i) << k->g.cluster_bits);
-	for (uint64_t i = 0; i < used; i++)
-		refcount_set(
-			cluster_at(k, k->blocks_at + (i >> k->g.refblock_bits)),
-			k->g.refcount_order, i & (k->g.refblock_entries - 1),
-			1);
+	for (uint64_t i = 0; i < used; i++) {
+		uint8_t *block = cluster_at(
+			k, k->blocks_at + (i >> k->g.refblock_bits));
+		bool hole = i >= k->data_at + k->data_n && k->m->leak_holes &&
+			    i % k->m->leak_holes == 0;
+
+		refcount_set(block, k->g.refcount_order,
+			     i & (k->g.refblock_entries - 1), !hole);
+	}
 }
 
 static void

@@ -34,8 +34,10 @@ struct image_make {
 	 * bytes of fill. */
 	uint64_t file_bytes;
 	uint8_t fill;
-	/* Free clusters below this have a refcount: leaks. */
+	/* Free clusters below this have a refcount: leaks.  But every
+	 * leak_holes-th (0: none) is free. */
 	uint64_t leak_bytes;
+	unsigned leak_holes;
 };
 
 /* Make (or empty) file name with the image, and sync it.  Not from a

@@ -18,7 +18,7 @@
 #include "tests/sim/sim.h"
 
 #define DISK      "disk.qcow2"
-#define DEPTH_MAX 8
+#define DEPTH_MAX 10
 /* Turns without a completed request before a run counts as hung. */
 #define HUNG 100000
 
@@ -40,6 +40,7 @@ struct config {
 	enum q2_cache cache;
 	unsigned prealloc; /* clusters that begin with a host cluster, in % */
 	bool unmap, near_full;
+	unsigned scattered; /* only every so many-th cluster is free */
 	uint64_t disk_bytes, file_bytes;
 	struct regions regions;
 };
@@ -93,10 +94,10 @@ complain(struct run *run, const char *fmt, ...)
 	n = snprintf(run->why, run->why_bytes,
 		     "Q2_SEED=%" PRIu64 " replays it: clusters of %u, align "
 		     "%u, zero %d, %s, cache %d, prealloc %u %%, unmap %d, "
-		     "refcount order %u, near full %d\n",
+		     "refcount order %u, near full %d, scattered %u\n",
 		     run->seed, 1U << c->cluster_bits, c->align, c->zero,
 		     devices[c->device], c->cache, c->prealloc, c->unmap,
-		     c->refcount_order, c->near_full);
+		     c->refcount_order, c->near_full, c->scattered);
 	va_start(ap, fmt);
 	(void)vsnprintf(run->why + n, run->why_bytes - (size_t)n, fmt, ap);
 	va_end(ap);
@@ -130,8 +131,8 @@ choose_config(uint64_t seed, struct rng *rng)
 	struct config c = {
 		.cluster_bits = bits[seed % 3],
 		.align = aligns[seed / 3 % 3],
-		.zero = (enum q2_zero)(Q2_ZERO_HOLE + seed / 9 % 3),
-		.device = devices[seed / 27 % 4],
+		.zero = (enum q2_zero)(Q2_ZERO_HOLE + rng_below(rng, 3)),
+		.device = devices[rng_below(rng, ARRAY_SIZE(devices))],
 		.cache = rng_below(rng, 8) ? Q2_CACHE_WRITEBACK
 					   : Q2_CACHE_WRITETHROUGH,
 		.prealloc = rng_below(rng, 2) ? 0
@@ -146,6 +147,9 @@ choose_config(uint64_t seed, struct rng *rng)
 		      rng_below(rng, 2);
 	if (c.near_full)
 		c.refcount_order = 6;
+	/* What was freed is soon used again. */
+	if (!c.near_full && rng_below(rng, 2))
+		c.scattered = 2 + (unsigned)rng_below(rng, 2);
 	if (c.device != DEVICE_FILE)
 		c.file_bytes = c.cluster_bits == 9    ? 512 * KiB
 			       : c.cluster_bits == 12 ? 1 * MiB
@@ -194,6 +198,10 @@ make_disk(struct run *run, struct loop *loop)
 					   : 0,
 	};
 
+	if (c->scattered) {
+		m.leak_bytes = UINT64_C(200) << c->cluster_bits;
+		m.leak_holes = c->scattered;
+	}
 	return image_make(loop, DISK, &m);
 }
 
@@ -267,6 +275,7 @@ open_session(struct session *s)
 	int r;
 
 	opts.delay_max = (unsigned)rng_below(&run->rng, 5);
+	opts.linger = 60;
 	opts.align = run->cfg.align;
 	opts.is_block = run->cfg.device == DEVICE_BLOCK;
 	s->start = s->log.now;
@@ -352,7 +361,21 @@ choose_range(struct session *s, struct guest_op *op)
 	static const uint64_t units[] = {CELL, 512, 512, 4096, 4096, 0};
 	const struct regions *g = &s->run->cfg.regions;
 	struct rng *rng = &s->run->rng;
-	uint64_t unit = units[rng_below(rng, ARRAY_SIZE(units))], max, at;
+	uint64_t unit = units[rng_below(rng, ARRAY_SIZE(units))];
+	uint64_t max, at;
+
+	/* Often where something was done just now, or still is. */
+	if (s->oracle.n && rng_below(rng, 3) == 0) {
+		uint64_t back = rng_below(rng, min_u64(s->oracle.n, 6));
+		const struct guest_op *old =
+			&s->oracle.ops[s->oracle.n - 1 - back];
+
+		if (old->len) {
+			op->off = old->off;
+			op->len = old->len;
+			return;
+		}
+	}
 
 	if (!unit)
 		unit = UINT64_C(1) << s->run->cfg.cluster_bits;
@@ -461,10 +484,10 @@ static void
 work(struct session *s, unsigned n)
 {
 	struct rng *rng = &s->run->rng;
+	unsigned depth = 1 + (unsigned)rng_below(rng, DEPTH_MAX);
 
 	while (n-- > 0 && !s->run->bad) {
-		unsigned depth = 1 + (unsigned)rng_below(rng, DEPTH_MAX);
-
+		/* The one that is held long stays behind. */
 		if (s->running >= depth)
 			turn(s, depth - 1);
 		start_request(s);

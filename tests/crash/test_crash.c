@@ -56,7 +56,7 @@ test_any_power_cut_leaves_a_good_image(void **state)
 	struct power_counts c = {0};
 
 	(void)state;
-	run_some(test_seed(1), test_rounds(15), &c);
+	run_some(test_seed(1), test_rounds(12), &c);
 	print_counts(&c);
 	assert_true(c.states && c.leaky_states && c.second_runs &&
 		    c.second_states);
@@ -70,7 +70,7 @@ test_any_power_cut_with_a_fresh_seed(void **state)
 	struct power_counts c = {0};
 
 	(void)state;
-	run_some(test_seed((uint64_t)time(NULL)), test_rounds(5), &c);
+	run_some(test_seed((uint64_t)time(NULL)), test_rounds(4), &c);
 	print_counts(&c);
 	assert_true(c.states);
 }

@@ -57,11 +57,15 @@ happens(struct sim *s, unsigned chance)
 }
 
 static unsigned
-some_delay(struct sim *s)
+some_delay(struct sim *s, const struct aio_op *op)
 {
-	return s->opts.delay_max
-		       ? (unsigned)rng_below(&s->rng, s->opts.delay_max + 1)
-		       : 0;
+	unsigned max = s->opts.delay_max;
+
+	if (max && op->cls == AIO_DATA &&
+	    (op->kind == AIO_READ || op->kind == AIO_WRITE) &&
+	    happens(s, s->opts.linger))
+		max *= 30;
+	return max ? (unsigned)rng_below(&s->rng, max + 1) : 0;
 }
 
 /* Marks our operations on loop->completed; never called. */
@@ -147,7 +151,7 @@ static void
 hold(struct sim *s, struct sim_op *sop, int64_t raw)
 {
 	sop->raw = raw;
-	sop->delay = some_delay(s);
+	sop->delay = some_delay(s, &sop->inner);
 	list_append(&s->held, &sop->link);
 }
 
@@ -175,7 +179,7 @@ sim_submit(struct aio_backend *b, struct aio_op *op)
 		hold(s, sop, r);
 		return;
 	}
-	sop->delay = some_delay(s);
+	sop->delay = some_delay(s, &sop->inner);
 	list_append(&s->waiting, &sop->link);
 }
 

@@ -102,6 +102,8 @@ struct sim_opts {
 	unsigned eio, enospc;   /* nothing is done; enospc: writes only */
 	unsigned delay_max;     /* each start, and each completion, is held back
 			       by 0 to this many polls: any order */
+	unsigned linger;        /* guest data: chance of being held 30 times
+			       as long, so that much happens meanwhile */
 	struct sim_log *log;    /* NULL: do not record; outlives the loop */
 	uint32_t align;         /* files opened from now on want this; 0: as
 			       inner does */
