@@ -425,8 +425,9 @@ most_of(const struct drawing *d, const char *pass)
 
 		if (is_speed(cell) &&
 		    strcmp(record_text(cell, CELL_pass), pass) == 0)
-			most = fmax(most, record_real(cell, CELL_max) /
-						  (is_large(cell) ? MiB : 1));
+			most = fmax(most,
+				    record_real(cell, CELL_max) /
+					    (is_large(cell) ? (double)MiB : 1));
 	}
 	return most > 0 ? most : 1;
 }
