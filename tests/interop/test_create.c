@@ -115,6 +115,9 @@ check_image(unsigned bits, unsigned mode, uint64_t size)
 	assert_int_equal(result.file_bytes, plan.file_bytes);
 	assert_in_range(result.fdatasyncs, 1, 2);
 	assert_int_equal(run("qemu-img check -q -f qcow2 %s%s", image, ""), 0);
+	/* It reads what is allocated, which takes long where that is much. */
+	if (mode >= Q2_PREALLOC_FALLOC && size > GiB)
+		return;
 	assert_int_equal(
 		run("qemu-img compare -q -f qcow2 -F raw %s %s", image, raw),
 		0);
@@ -144,7 +147,9 @@ test_larger_disks(void **state)
 		if (bits >= 12)
 			check_image(bits, Q2_PREALLOC_METADATA, 4 * GiB);
 	}
+	check_image(12, Q2_PREALLOC_FALLOC, 4 * GiB);
 	check_image(16, Q2_PREALLOC_FALLOC, 4 * GiB);
+	check_image(21, Q2_PREALLOC_FALLOC, 4 * GiB);
 }
 
 /* Sizes where something ends early, or that hold nothing. */
