@@ -56,7 +56,7 @@ static struct phrase
 percent(double ratio)
 {
 	double change = 100 * fabs(ratio - 1);
-	struct phrase p;
+	struct phrase p = {""};
 
 	put(p.text, sizeof(p.text), "%.*f", change < 9.95 ? 1 : 0, change);
 	return p;
@@ -75,7 +75,7 @@ is_equal(double ratio)
 static struct phrase
 change(double ratio)
 {
-	struct phrase p;
+	struct phrase p = {""};
 
 	if (ratio >= TWICE)
 		put(p.text, sizeof(p.text), "%.1f times as fast", ratio);
@@ -91,7 +91,7 @@ change(double ratio)
 static struct phrase
 change_from_off(double ratio)
 {
-	struct phrase p;
+	struct phrase p = {""};
 
 	put(p.text, sizeof(p.text), "%s %s with off", change(ratio).text,
 	    ratio >= TWICE || is_equal(ratio) ? "as" : "than");
@@ -103,7 +103,7 @@ change_from_off(double ratio)
 static struct phrase
 range(double lo, double hi)
 {
-	struct phrase p;
+	struct phrase p = {""};
 
 	if (lo > 1 && hi >= TWICE)
 		put(p.text, sizeof(p.text), "%.1f to %.1f times", lo, hi);
@@ -122,7 +122,7 @@ range(double lo, double hi)
 static struct phrase
 seconds(double s)
 {
-	struct phrase p;
+	struct phrase p = {""};
 
 	table_seconds(s, p.text, sizeof(p.text));
 	return p;
@@ -131,7 +131,7 @@ seconds(double s)
 static struct phrase
 bytes(double b)
 {
-	struct phrase p;
+	struct phrase p = {""};
 
 	table_bytes(b, p.text, sizeof(p.text));
 	return p;
@@ -141,7 +141,7 @@ bytes(double b)
 static struct phrase
 work(const struct advice_case *c)
 {
-	struct phrase p;
+	struct phrase p = {""};
 
 	if (c->opts->quick)
 		put(p.text, sizeof(p.text), "in a burst of %llu first writes",
@@ -156,7 +156,7 @@ work(const struct advice_case *c)
 static struct phrase
 paid_back(const struct advice *ret)
 {
-	struct phrase p;
+	struct phrase p = {""};
 
 	if (ret->break_even_gib < 0)
 		p.text[0] = '\0';
