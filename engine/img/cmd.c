@@ -4,6 +4,7 @@
  */
 #include "engine/img/cmd.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "engine/img/msg.h"
@@ -26,10 +27,23 @@ take_aio(const char *text, struct cmd_common *common)
 {
 	common->file.aio = file_parse_aio(text);
 	if (!common->file.aio)
-		return complain("Invalid aio option: %s (use io_uring, libaio "
-				"or threads)",
-				text);
+		return complain("Invalid aio option: %s (" FILE_AIOS ")", text);
 	return CMD_GO_ON;
+}
+
+/* QEMU names the argument before the place where getopt() is, whatever that
+ * is; people get the letter that was wrong. */
+static int
+unknown_option(char **argv)
+{
+	if (msg_role() != ROLE_QCOWIMG || !optopt)
+		return complain_usage("unrecognized option '%s'",
+				      argv[optind - 1]);
+	if (isdigit(optopt))
+		return complain_usage("unrecognized option '-%c': a size may "
+				      "not be negative",
+				      optopt);
+	return complain_usage("unrecognized option '-%c'", optopt);
 }
 
 int
@@ -61,6 +75,8 @@ cmd_common_option(int c, char **argv, struct cmd_common *common)
 	case ':':
 		return complain_usage("missing argument for option '%s'",
 				      argv[optind - 1]);
+	case '?':
+		return unknown_option(argv);
 	default:
 		return complain_usage("unrecognized option '%s'",
 				      argv[optind - 1]);

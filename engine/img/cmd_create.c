@@ -52,7 +52,8 @@ static int
 take_cache(const char *text, struct create_args *args)
 {
 	if (!file_parse_cache(text, &args->common.file.open.cache))
-		return complain("Invalid cache option: %s", text);
+		return complain("Invalid cache option: %s (" FILE_CACHES ")",
+				text);
 	return CMD_GO_ON;
 }
 
@@ -406,9 +407,8 @@ run(const struct create_args *args)
 		opt_free(&table);
 	}
 	if (r < 0)
-		return complain("%s: %s",
-				args->filename ? args->filename : format,
-				err.text);
+		return complain_why(&err, "%s",
+				    args->filename ? args->filename : format);
 	return 0;
 }
 

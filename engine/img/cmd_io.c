@@ -32,6 +32,15 @@ refused(const char *option, const char *why)
 }
 
 static int
+bad_value(const char *what, const char *remedy)
+{
+	if (msg_role() == ROLE_QCOWIMG)
+		return complain("Invalid %s option: %s (%s)", what, optarg,
+				remedy);
+	return complain("Invalid %s option: %s", what, optarg);
+}
+
+static int
 take_option(int c, struct io_args *args)
 {
 	struct file_opts *f = &args->file;
@@ -60,16 +69,16 @@ take_option(int c, struct io_args *args)
 		break;
 	case 't':
 		if (!file_parse_cache(optarg, &f->open.cache))
-			return complain("Invalid cache option: %s", optarg);
+			return bad_value("cache", FILE_CACHES);
 		break;
 	case 'd':
 		if (!file_parse_discard(optarg, &f->open.flags))
-			return complain("Invalid discard option: %s", optarg);
+			return bad_value("discard", "use ignore or unmap");
 		break;
 	case 'i':
 		f->aio = file_parse_aio(optarg);
 		if (!f->aio)
-			return complain("Invalid aio option: %s", optarg);
+			return bad_value("aio", FILE_AIOS);
 		break;
 	case 's':
 	case 'C':
@@ -80,9 +89,15 @@ take_option(int c, struct io_args *args)
 	case OPT_IMAGE_OPTS:
 		return refused("--image-opts",
 			       "; give the file name, and -f for its format");
+	case '?':
+		if (msg_role() == ROLE_QCOWIMG)
+			talk("Try 'qcowimg help io'");
+		else
+			help_print("io");
+		return 1;
 	default:
 		help_print("io");
-		return c == 'h' ? 0 : 1;
+		return 0;
 	}
 	return CMD_GO_ON;
 }
@@ -121,6 +136,9 @@ parse(int argc, char **argv, struct io_args *ret)
 			return status;
 	}
 	if (optind < argc - 1) {
+		if (msg_role() == ROLE_QCOWIMG)
+			return complain("one image file at most, not '%s' too",
+					argv[optind + 1]);
 		help_print("io");
 		return 1;
 	}

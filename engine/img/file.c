@@ -195,7 +195,7 @@ file_open_or_complain(const char *filename, const struct file_opts *opts,
 	struct q2_err err;
 
 	if (file_open(filename, opts, ret_file, &err) < 0)
-		return complain("Could not open '%s': %s", filename, err.text);
+		return complain_why(&err, "Could not open '%s'", filename);
 	return 0;
 }
 
@@ -206,6 +206,6 @@ file_end(struct file *file, int status)
 	struct q2_err err;
 
 	if (file_close(file, &err) < 0)
-		return complain("Could not close '%s': %s", name, err.text);
+		return complain_why(&err, "Could not close '%s'", name);
 	return status;
 }

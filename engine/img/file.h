@@ -25,6 +25,9 @@ struct file {
 	const char *name; /* the path: without "file:"; the caller's */
 };
 
+#define FILE_CACHES "use none, writeback, writethrough, directsync or unsafe"
+#define FILE_AIOS   "use io_uring, libaio or threads"
+
 /* Name of a cache mode, as in -t; false if there is none. */
 bool file_parse_cache(const char *text, enum q2_cache *ret);
 

@@ -71,7 +71,7 @@ io_open(struct io *io, const char *filename, const struct file_opts *opts)
 	if (open_file(io, copy, opts, &err) < 0) {
 		if (io->file.loop)
 			(void)file_close(&io->file, NULL);
-		(void)complain("can't open device %s: %s", filename, err.text);
+		(void)complain_why(&err, "can't open device %s", filename);
 		free(copy);
 		return -EINVAL;
 	}
@@ -92,8 +92,7 @@ io_close(struct io *io)
 	io_drain(io);
 	r = file_close(&io->file, &err);
 	if (r < 0)
-		(void)complain("could not close '%s': %s", io->filename,
-			       err.text);
+		(void)complain_why(&err, "could not close '%s'", io->filename);
 	free(io->filename);
 	io->filename = NULL;
 	return r;

@@ -4,10 +4,13 @@
  */
 #include "engine/img/msg.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "engine/base/num.h"
 
 static enum msg_role role_now;
 
@@ -67,14 +70,79 @@ complain(const char *fmt, ...)
 	return 1;
 }
 
-int
-complain_usage(const char *fmt, ...)
+/* What helps against an error: by its code (0: any) and a part of its text. */
+static const char *
+remedy_of(const struct q2_err *err)
 {
+	static const struct {
+		int code;
+		const char *part, *remedy;
+	} remedies[] = {
+		{-EAGAIN, "lock", "close the other program, or look with -U"},
+		{-ENOENT, "Could not create", "make its directory first"},
+		{-ENOENT, "Could not open", "is the name right?"},
+		{-EACCES, "Permission denied",
+		 "this user may not; choose another place or user"},
+		{-EROFS, "", "the file system is read-only; choose another"},
+		{-EISDIR, "", "give the name of a file in it"},
+		{-ENOSPC, "",
+		 "free some space, or choose another place or "
+		 "size"},
+		{0, "not in qcow2 format", "leave out -f, or use -f raw"},
+		{0, "header too short",
+		 "the file was cut off; restore it from a copy"},
+		{0, "Invalid parameter", "-o help lists them"},
+		{0, "Unknown file format", "there are qcow2 and raw"},
+		{0, "Unknown driver", "there are qcow2 and raw"},
+		{0, "Unknown protocol",
+		 "for a file of that name write ./ before it"},
+		{0, "needs a size", "give it after the file name, such as 20G"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
+		if ((!remedies[i].code || remedies[i].code == err->code) &&
+		    strstr(err->text, remedies[i].part))
+			return remedies[i].remedy;
+	return NULL;
+}
+
+int
+complain_why(const struct q2_err *err, const char *fmt, ...)
+{
+	const char *remedy = role_now == ROLE_QCOWIMG ? remedy_of(err) : NULL;
+	char before[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	line(msg_name(), fmt, ap);
+	(void)vsnprintf(before, sizeof(before), fmt, ap);
 	va_end(ap);
+	if (role_now != ROLE_QCOWIMG)
+		return complain("%s: %s", before, err->text);
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "qcowimg: %s: ", before);
+	for (const char *s = err->text; *s; s++)
+		(void)fprintf(stderr,
+			      *s != '\n'      ? "%c"
+			      : islower(s[1]) ? " "
+					      : "; ",
+			      *s);
+	(void)fprintf(stderr, "%s%s\n", remedy ? "; " : "",
+		      remedy ? remedy : "");
+	return 1;
+}
+
+int
+complain_usage(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (role_now == ROLE_QCOWIMG)
+		return complain("%s; try 'qcowimg --help'", text);
+	(void)complain("%s", text);
 	talk("Try '%s --help' for more information", msg_name());
 	return 1;
 }

@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+#include "engine/q2.h"
+
 enum msg_role {
 	ROLE_QCOWIMG,
 	ROLE_QEMU_IMG,
@@ -27,6 +29,14 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* "NAME: TEXT\n" to stderr; returns 1. */
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * The same about an error of the engine: "NAME: TEXT: REASON"; returns 1.  For
+ * people, as opposed to callers of qemu-img, it is one line that ends with a
+ * remedy if there is one.
+ */
+int complain_why(const struct q2_err *err, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* The same, and where to find help; returns 1. */
 int complain_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

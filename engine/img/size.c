@@ -110,6 +110,12 @@ size_argument(const char *what, const char *s, uint64_t *ret_bytes)
 	uint64_t bytes = 0;
 	int r = size_parse(s, &bytes);
 
+	if ((r < 0 || bytes > INT64_MAX) && msg_role() == ROLE_QCOWIMG) {
+		(void)complain("'%s' is no %s: use bytes, or k, M, G, T, P or "
+			       "E, below 8E",
+			       s, what);
+		return -1;
+	}
 	if (r == -EINVAL) {
 		(void)complain("Invalid %s specified. You may use k, M, G, T, "
 			       "P or E suffixes for",
