@@ -37,6 +37,29 @@ default_name(struct output *out, const char *suite)
 			       "qcowbench-%s-%s-%d", suite, when, i);
 }
 
+/* Can a folder be made beside it? */
+static int
+check_parent(const char *path, struct q2_err *err)
+{
+	char parent[OUTPUT_PATH];
+	size_t len = strlen(path);
+	int r;
+
+	(void)strcpy(parent, path);
+	while (len > 1 && parent[len - 1] == '/')
+		parent[--len] = '\0';
+	while (len > 0 && parent[len - 1] != '/')
+		len--;
+	parent[len] = '\0';
+	if (access(len ? parent : ".", W_OK | X_OK) == 0)
+		return 0;
+	r = -errno;
+	return q2_fail(err, r,
+		       "cannot make the folder %s for the results: %s; name "
+		       "another with --out",
+		       path, strerror(-r));
+}
+
 int
 output_name(struct output *out, const char *asked, const char *suite,
 	    struct q2_err *err)
@@ -44,7 +67,7 @@ output_name(struct output *out, const char *asked, const char *suite,
 	*out = (struct output){.jsonl = -1};
 	if (!asked) {
 		default_name(out, suite);
-		return 0;
+		return check_parent(out->path, err);
 	}
 	if (strlen(asked) >= sizeof(out->path))
 		return q2_fail(err, -ENAMETOOLONG,
@@ -56,7 +79,7 @@ output_name(struct output *out, const char *asked, const char *suite,
 			       "%s exists; results go into a new folder: "
 			       "name another with --out",
 			       asked);
-	return 0;
+	return check_parent(asked, err);
 }
 
 int

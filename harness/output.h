@@ -25,7 +25,7 @@ struct output {
 };
 
 /* The name: asked, or one with suite and time that does not exist yet.  -EEXIST
- * if it exists; nothing is made. */
+ * if it exists, -ENOENT, -EACCES ... if it could not be made; nothing is made. */
 int output_name(struct output *out, const char *asked, const char *suite,
 		struct q2_err *err);
 

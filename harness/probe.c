@@ -44,7 +44,7 @@ timed(struct q2_loop *loop, struct q2_image *img,
 
 static int
 measure(struct q2_loop *loop, struct q2_image *img, uint64_t bytes,
-	struct probe *ret, struct q2_err *err)
+	double share, struct probe *ret, struct q2_err *err)
 {
 	struct stream_spec seq = {
 		.order = STREAM_SEQ,
@@ -64,12 +64,12 @@ measure(struct q2_loop *loop, struct q2_image *img, uint64_t bytes,
 	struct job_turn turn;
 	int r;
 
-	r = timed(loop, img, &seq, 8, SEQ_S, &turn, err);
+	r = timed(loop, img, &seq, 8, SEQ_S * share, &turn, err);
 	if (r < 0)
 		return r;
 	ret->bytes_per_s = (double)turn.bytes / turn.seconds;
 	random.area_bytes = turn.bytes;
-	r = timed(loop, img, &random, 32, RANDOM_S, &turn, err);
+	r = timed(loop, img, &random, 32, RANDOM_S * share, &turn, err);
 	if (r < 0)
 		return r;
 	ret->iops = (double)turn.ops / turn.seconds;
@@ -99,7 +99,7 @@ probe_on(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
 		return r;
 	r = q2_open(loop, opts->path, &open_opts, &img, err);
 	if (r >= 0) {
-		r = measure(loop, img, bytes, ret, err);
+		r = measure(loop, img, bytes, opts->brief ? 0.1 : 1, ret, err);
 		closed = q2_close(img, r < 0 ? NULL : err);
 		if (r >= 0)
 			r = closed;

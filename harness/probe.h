@@ -16,6 +16,9 @@ struct probe_opts {
 	const char *aio;  /* NULL: the best there is */
 	enum q2_cache cache;
 	uint64_t most_bytes; /* it may not take more; at least 8 MiB */
+	/* A tenth of the time: enough for the length of turns, not to choose
+	 * sizes by. */
+	bool brief;
 };
 
 int probe_disk(const struct probe_opts *opts, struct probe *ret,

@@ -10,7 +10,8 @@
 #include "engine/base/num.h"
 #include "harness/verb.h"
 
-static const struct verb *const verbs[] = {&verb_run, &verb_plan, &verb_list, &verb_help,
+static const struct verb *const verbs[] = {&verb_run,     &verb_plan,
+					   &verb_list,    &verb_help,
 					   &verb_version, &verb_trial};
 
 const struct verb *

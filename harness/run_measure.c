@@ -28,6 +28,7 @@ probe(struct run *run, uint64_t space, struct q2_err *err)
 		.aio = run->args.aio,
 		.cache = run->plan.cache,
 		.most_bytes = space / 2,
+		.brief = run->args.image_size && run->args.requests,
 	};
 
 	/* Nothing to know: the disk does nothing, at once. */

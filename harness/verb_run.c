@@ -127,15 +127,21 @@ set_up_rounds(struct run *run)
 }
 
 static enum bench_exit
+output_code(int r)
+{
+	if (r == -EEXIST || r == -ENOENT || r == -ENOTDIR || r == -ENAMETOOLONG)
+		return BENCH_USAGE;
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+}
+
+static enum bench_exit
 make_output(struct run *run, struct q2_err *err)
 {
 	int r = output_make(&run->out, err);
 
 	if (r >= 0)
 		r = run_write_json(run, "running", err);
-	if (r == -EEXIST || r == -ENOENT || r == -ENOTDIR)
-		return BENCH_USAGE;
-	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+	return output_code(r);
 }
 
 static enum bench_exit
@@ -175,9 +181,9 @@ prepare(struct run *run, struct q2_err *err)
 	plan_init(&run->plan, &wishes);
 	run->cache_asked = plan_cache_name(run->plan.cache);
 	code = check_place(run, err);
-	if (code == BENCH_OK && output_name(&run->out, run->args.out,
-					    run->plan.suite->name, err) < 0)
-		code = BENCH_USAGE;
+	if (code == BENCH_OK)
+		code = output_code(output_name(&run->out, run->args.out,
+					       run->plan.suite->name, err));
 	if (code == BENCH_OK)
 		code = check_aio(run, err);
 	if (code == BENCH_OK)

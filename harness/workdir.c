@@ -250,6 +250,8 @@ workdir_free_bytes(const char *dir, uint64_t *ret_bytes, struct q2_err *err)
 
 	if (statvfs(dir, &st) < 0)
 		return q2_fail(err, -errno, "%s: %s", dir, strerror(errno));
-	*ret_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	/* A file system that does not know its size, such as ramfs. */
+	*ret_bytes = st.f_blocks ? (uint64_t)st.f_bavail * st.f_frsize
+				 : (uint64_t)INT64_MAX;
 	return 0;
 }

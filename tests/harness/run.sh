@@ -1,0 +1,311 @@
+#!/bin/sh
+# qcowbench as a user meets it: what it says and leaves behind, on good and bad
+# input.  Tiny runs on tmpfs; nothing here measures.
+# modes: all
+# shellcheck disable=SC2317 # functions are called by check()
+set -u
+B=${B:-build/release}
+root=$PWD
+bench=$root/$B/qcowbench
+dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-run.XXXXXX") || exit 1
+# On a disk of its own kind where there is one: then a run is over at once.
+fast=$dir/fast
+if [ -w /dev/shm ] && fast=$(mktemp -d /dev/shm/q2-run.XXXXXX); then :; else
+	fast=$dir/fast
+	mkdir "$fast"
+fi
+mounts=
+clean() {
+	for m in $mounts; do umount "$m"; done
+	rm -rf "$dir" "$fast"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
+cd "$dir" || exit 1
+bad=0
+
+check() { # name, command
+	name=$1
+	shift
+	if "$@" >"$dir/check.out" 2>&1; then
+		echo "ok - $name"
+	else
+		sed 's/^/# /' "$dir/check.out"
+		for f in out err; do
+			[ ! -s "$dir/$f" ] || sed "s/^/# $f: /" "$dir/$f"
+		done
+		echo "not ok - $name"
+		bad=1
+	fi
+}
+
+# Run it; output into out and err, status into $rc.
+q() {
+	"$bench" "$@" >out 2>err
+	rc=$?
+}
+
+tiny="--quick --image-size 16m --requests 64 --size 1g"
+
+# Status, and one line on stderr with these words.
+refuses() { # status, words, argument...
+	want=$1 words=$2
+	shift 2
+	q "$@"
+	[ "$rc" = "$want" ] || { echo "status $rc"; return 1; }
+	[ "$(grep -c . err)" = 1 ] || { echo "more than one line"; return 1; }
+	grep -q -F -e "qcowbench: " err || return 1
+	grep -q -F -e "$words" err
+}
+
+nothing_left() { [ -z "$(ls -A "$fast")" ]; }
+
+# ---- words -----------------------------------------------------------------
+no_arguments() { q; [ "$rc" = 2 ] && grep -q 'run preallocation --quick' err; }
+help_lists() {
+	q help && q --help && [ "$rc" = 0 ] && [ ! -s err ] || return 1
+	for w in run plan list help preallocation 130; do grep -q -w -e "$w" out || return 1; done
+}
+help_of_each() {
+	for v in run plan list help version trial; do
+		q help "$v" && [ "$rc" = 0 ] && [ -s out ] || return 1
+		q "$v" --help && [ "$rc" = 0 ] && [ -s out ] || return 1
+	done
+	q help run && grep -q -e '--keep' out && grep -q -e '--out OUT' out
+}
+version_says() { q --version && grep -q '^qcowbench [0-9]' out; }
+list_suites() { q list && grep -q '^preallocation:' out && grep -q '^aa:' out; }
+check "without a command: how to begin, status 2" no_arguments
+check "help lists commands and exit codes" help_lists
+check "help of each command" help_of_each
+check "version" version_says
+check "list" list_suites
+
+check "unknown command: the nearest one" \
+	refuses 2 "did you mean 'run'" rnu
+check "unknown option: the nearest one" \
+	refuses 2 "did you mean --rounds" run preallocation --ruonds 3
+check "unknown value: the nearest one" \
+	refuses 2 "did you mean 'io_uring'" run preallocation --aio iouring
+check "unknown cache mode: all of them" \
+	refuses 2 "none, writeback, writethrough" run preallocation --cache x
+check "unknown suite: the nearest one" \
+	refuses 2 "did you mean 'preallocation'" run prealocation
+check "no suite: which there are" refuses 2 "preallocation, aa" run
+check "a second word" refuses 2 "unexpected word 'b'" run aa b
+check "size 0" refuses 2 "the size is 0" run aa --size 0
+check "no rounds" refuses 2 "0 is less than 1" run aa --rounds 0
+check "an image too small to measure" \
+	refuses 2 "the least is 16m" run aa --quick --image-size 1m
+
+# ---- places ----------------------------------------------------------------
+mkdir exists && echo keep >exists/file
+check "the output folder exists: nothing is touched" \
+	refuses 2 "exists exists" run aa --quick --dir "$fast" --out exists
+unchanged() { [ "$(cat exists/file)" = keep ] && [ "$(ls exists)" = file ]; }
+check "... and it is as it was" unchanged
+check "no such directory" refuses 2 "no such directory" run aa --dir "$dir/no"
+check "a file for a directory" \
+	refuses 2 "is not a directory" run aa --dir exists/file
+check "no folder for the output" \
+	refuses 2 "cannot make the folder" run aa --dir "$fast" \
+	--out "$dir/no/out" --quick --image-size 16m --requests 64
+check "... and no image is left" nothing_left
+
+mkdir readonly && chmod 555 readonly
+read_only() {
+	if [ "$(id -u)" = 0 ]; then
+		# Root may write anywhere; the program must be reachable.
+		chmod 755 "$dir"
+		cp "$bench" "$dir/bench" && chmod 755 "$dir/bench"
+		setpriv --reuid 65534 --regid 65534 --clear-groups \
+			"$dir/bench" run aa --dir readonly >out 2>err
+	else
+		"$bench" run aa --dir readonly >out 2>err
+	fi
+	rc=$?
+	[ "$rc" = 6 ] && grep -q 'cannot write there' err
+}
+check "a read-only directory" read_only
+
+small_and_ramfs() {
+	mkdir small ramfs || return 1
+	mount -t tmpfs -o size=40m tmpfs small 2>/dev/null || return 1
+	mounts="$dir/small"
+	mount -t ramfs ramfs ramfs 2>/dev/null || return 1
+	mounts="$mounts $dir/ramfs"
+}
+no_space() {
+	refuses 6 "MiB free" run preallocation --quick --dir small --out nospace &&
+		[ -z "$(ls -A small)" ] && [ ! -e nospace ]
+}
+no_direct() {
+	refuses 6 "ramfs cannot do O_DIRECT" run aa --quick --dir ramfs \
+		--cache none && [ -z "$(ls -A ramfs)" ]
+}
+# ramfs knows no size: the check of space is not for it, unless ours say 0.
+falls_back() {
+	# shellcheck disable=SC2086
+	q run aa $tiny --rounds 1 --dir ramfs --out ramfs.out
+	[ "$rc" = 0 ] || return 1
+	grep -q 'cache writeback, because ramfs cannot do O_DIRECT' out || return 1
+	grep -q '"cache_asked": "none"' ramfs.out/run.json || return 1
+	grep -q '"cache": "writeback"' ramfs.out/run.json || return 1
+	grep -q ',none,writeback,' ramfs.out/trials.csv
+}
+if small_and_ramfs; then
+	check "no space: refused before anything is written" no_space
+	check "O_DIRECT asked for and not there" no_direct
+	check "O_DIRECT not asked for and not there: a notice" falls_back
+else
+	echo "skip - no space, no O_DIRECT # cannot mount: not root"
+fi
+
+if cc -I "$root" -D_GNU_SOURCE -o "$dir/deny" "$root/tests/tools/deny.c" &&
+	"$dir/deny" io_uring_setup=EPERM true; then
+	deny="$dir/deny io_uring_setup=EPERM"
+	no_uring() {
+		$deny "$bench" run aa --quick --dir "$fast" --aio io_uring \
+			>out 2>err
+		[ $? = 6 ] && grep -q "aio 'io_uring' cannot be had" err
+	}
+	no_uring_default() {
+		$deny "$bench" run overhead --quick --dir "$fast" --out deny.out \
+			>out 2>err || return 1
+		grep -q 'note: using libaio: ' out &&
+			grep -q '"aio": "libaio"' deny.out/run.json
+	}
+	check "io_uring asked for and forbidden" no_uring
+	check "io_uring not asked for and forbidden: a notice" no_uring_default
+else
+	echo "skip - io_uring forbidden # no seccomp filter here"
+fi
+
+# ---- a run -----------------------------------------------------------------
+# shellcheck disable=SC2086
+whole_run() {
+	q run preallocation $tiny --dir "$fast" --out run --seed 5
+	[ "$rc" = 0 ] || { echo "status $rc"; return 1; }
+	for f in run.json trials.jsonl trials.csv cells.csv series.csv; do
+		[ -s run/$f ] || { echo "no $f"; return 1; }
+	done
+}
+check "a whole run" whole_run
+check "no image is left" nothing_left
+say_it() {
+	grep -q '^qcow2-metadata ' out && grep -q 'seed 5' out &&
+		grep -q 'No advice: tmpfs' out
+}
+[ "${fast#/dev/shm}" = "$fast" ] ||
+	check "table, seed, and no advice about memory" say_it
+lines_per_trial() { [ "$(grep -c '^round ./6, ' err)" = 36 ]; }
+check "a line for each trial" lines_per_trial
+rows() { # 6 rounds, 6 configurations, 6 passes, and 2 x create-disk
+	[ "$(wc -l <run/trials.csv)" = $((1 + 6 * (6 * 6 + 2))) ] &&
+		[ "$(wc -l <run/trials.jsonl)" = 36 ] &&
+		! grep -q '"partial":true' run/trials.jsonl &&
+		grep -q '"state": "done"' run/run.json
+}
+check "all rows are there" rows
+# shellcheck disable=SC2086
+same_seed_same_work() {
+	q run aa $tiny --rounds 1 --dir "$fast" --out seed1 --seed 9 &&
+		q run aa $tiny --rounds 1 --dir "$fast" --out seed2 --seed 9 &&
+		q run aa $tiny --rounds 1 --dir "$fast" --out seed3 --seed 10 ||
+		return 1
+	for i in 1 2 3; do
+		grep -o '"stream_hash":"[0-9a-f]*"' seed$i/trials.jsonl |
+			sort -u >hash$i
+		[ "$(wc -l <hash$i)" = 5 ] || return 1
+	done
+	cmp -s hash1 hash2 && ! cmp -s hash1 hash3
+}
+check "the same seed gives the same operations" same_seed_same_work
+
+# shellcheck disable=SC2086
+keeps() {
+	q run preallocation $tiny --rounds 1 --dir "$fast" --out kept --keep
+	[ "$rc" = 0 ] && grep -q 'images of the last round: ' err || return 1
+	[ "$(find "$fast"/qcowbench-work-*/ -type f | wc -l)" = 6 ]
+}
+images_are_good() {
+	for f in "$fast"/qcowbench-work-*/*.qcow2; do
+		qemu-img check -q "$f" || return 1
+	done
+}
+check "--keep keeps the images of the last round" keeps
+if command -v qemu-img >/dev/null; then
+	check "... and qemu-img finds nothing wrong with them" images_are_good
+else
+	echo "skip - qemu-img check of kept images # no qemu-img"
+fi
+rm -rf "$fast"/qcowbench-work-*
+
+# ---- interrupted -----------------------------------------------------------
+# Wait for a line of the running program, then send it the signal.
+# shellcheck disable=SC2086
+signalled() { # signal, line, output folder
+	mkfifo ./talk
+	"$bench" run aa $tiny --rounds 1000 --dir "$fast" --out "$3" \
+		>out 2>./talk &
+	pid=$!
+	: >err
+	while read -r line; do
+		echo "$line" >>err
+		case $line in $2*) kill -"$1" $pid ;; esac
+	done <./talk
+	wait $pid
+	rc=$?
+	rm ./talk
+}
+interrupted() {
+	signalled INT "round 2/1000" int
+	[ "$rc" = 130 ] || { echo "status $rc"; return 1; }
+	grep -q 'interrupted; the rounds that were whole are kept' err &&
+		grep -q '"state": "interrupted"' int/run.json &&
+		[ "$(grep -c '^1,.*,raw-a,' int/trials.csv)" -ge 12 ]
+}
+terminated() {
+	signalled TERM "warm-up" term
+	[ "$rc" = 130 ] && grep -q 'interrupted; ' err
+}
+check "Ctrl-C: whole rounds are kept, status 130" interrupted
+check "... and no image" nothing_left
+check "SIGTERM before the first round" terminated
+check "... and no image is left then either" nothing_left
+
+# shellcheck disable=SC2086
+stale_is_named() {
+	signalled KILL "round 1/1000" killed
+	[ "$rc" = 137 ] || { echo "status $rc"; return 1; }
+	left=$(ls -d "$fast"/qcowbench-work-*) || return 1
+	q run aa $tiny --rounds 1 --dir "$fast" --out after
+	[ "$rc" = 0 ] && grep -q -F "rm -r $left" err && [ -d "$left" ]
+}
+check "kill -9: the next run names what is left, and leaves it" stale_is_named
+children_are_gone() { # they die with their coordinator
+	for p in /proc/[0-9]*/cwd; do
+		[ "$(readlink "$p" 2>/dev/null)" = "$dir" ] || continue
+		case $(cat "${p%cwd}comm" 2>/dev/null) in
+		qcowbench) return 1 ;;
+		esac
+	done
+}
+check "... and its children are gone" children_are_gone
+rm -rf "$fast"/qcowbench-work-*
+
+# ---- plan ------------------------------------------------------------------
+plan_writes_nothing() {
+	q plan preallocation --quick --dir "$fast" && [ "$rc" = 0 ] &&
+		grep -q '38 cells, 6 rounds, 36 trials' out && nothing_left
+}
+plan_probes() {
+	q plan aa --quick --image-size 16m --probe --dir "$fast" &&
+		grep -q '^disk: ' out && nothing_left
+}
+check "plan writes nothing" plan_writes_nothing
+check "plan --probe looks, and leaves nothing" plan_probes
+full_stdout() { "$bench" list >/dev/full 2>err; [ $? = 6 ] && [ -s err ]; }
+[ ! -e /dev/full ] || check "a full stdout is an error" full_stdout
+
+exit $bad
