@@ -504,7 +504,7 @@ plots_write(const struct rows *trials, const struct rows *cells,
 {
 	struct drawing d = {.trials = trials, .cells = cells, .opts = opts};
 	const char *pass = NULL;
-	struct q2_err own;
+	struct q2_err own = {0};
 	int r;
 
 	err = err ? err : &own;
