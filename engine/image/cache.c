@@ -62,7 +62,8 @@ struct phase {
 struct commit {
 	uint64_t number;
 	struct phase refcounts, reftable, mapping;
-	struct list slices; /* with copies in it, by commit_link */
+	struct list slices;  /* with copies in it, by commit_link */
+	bool tables_durable; /* phase 1 has ended */
 };
 
 void
@@ -283,8 +284,12 @@ seal(struct image *img, struct commit *c)
 	return 0;
 }
 
+/* tables: the new tables below t have reached the file, durably.  Then they
+ * are in use whatever became of their entries: one that is said to have failed
+ * may be there, and what comes into the table now must not precede its
+ * refcounts and data. */
 static void
-unseal_table(struct table *t, bool written)
+unseal_table(struct table *t, bool written, bool tables)
 {
 	for (uint32_t i = 0; i < t->n_pieces; i++) {
 		if (!(t->dirty[i] & PIECE_SEALED))
@@ -298,8 +303,8 @@ unseal_table(struct table *t, bool written)
 	for (uint32_t i = 0; i < t->n; i++) {
 		if (t->child[i] != CHILD_SEALED)
 			continue;
-		t->child[i] = written ? CHILD_WRITTEN : CHILD_NEW;
-		t->n_new += !written;
+		t->child[i] = tables ? CHILD_WRITTEN : CHILD_NEW;
+		t->n_new += !tables;
 	}
 }
 
@@ -318,9 +323,9 @@ unseal(struct image *img, struct commit *c, bool written)
 			slice_dirty(cache, s, 0, cache->slice_bytes);
 	}
 	if (c->mapping.n || c->refcounts.n)
-		unseal_table(&img->l1, written);
+		unseal_table(&img->l1, written, c->tables_durable);
 	if (c->reftable.n || c->refcounts.n)
-		unseal_table(&img->reftable, written);
+		unseal_table(&img->reftable, written, c->tables_durable);
 	slice_cleaned(&img->l2);
 	slice_cleaned(&img->refs);
 }
@@ -443,6 +448,7 @@ run_phases(struct image *img, struct commit *c)
 		r = phase_write(img, &c->refcounts);
 	if (r == 0)
 		r = cache_sync(img);
+	c->tables_durable = r == 0;
 	if (r == 0 && c->reftable.n) {
 		r = POINT_HIT(&img->points, commit_reftable);
 		if (r == 0)

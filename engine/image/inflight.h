@@ -26,6 +26,7 @@ struct inflight {
 	bool open;         /* others may join */
 	bool owned;        /* the clusters were the entries' before */
 	bool linked;       /* ended, with result */
+	int spoiled;       /* an error after which nothing may be linked */
 	unsigned writers;  /* data writes under way */
 	unsigned written;  /* data writes that succeeded */
 	unsigned refs;     /* who still looks at this struct */

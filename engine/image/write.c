@@ -103,7 +103,9 @@ finish_writer(struct image *img, struct inflight *f, int r)
 
 		/* Nobody joins from here on: linking may park. */
 		f->open = false;
-		if (f->written) {
+		if (f->spoiled)
+			linked = f->spoiled;
+		if (f->written && !f->spoiled) {
 			(void)POINT_HIT(&img->points, data_written);
 			linked = link_run(img, f);
 		}
@@ -269,6 +271,9 @@ fill_clusters(struct image *img, struct inflight *f, struct iov_iter *it,
 	f->open = true;
 	co_queue_wake_all(&f->wait);
 	r = write_data(img, it, len, f->host + at);
+	/* Only what lies around was copied: the rest is unknown. */
+	if (r < 0 && f->old_host)
+		f->spoiled = r;
 	/* Nobody can put off the link for ever. */
 	f->open = false;
 	return r;
