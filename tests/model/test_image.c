@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The image layer against a plain array of bytes, on a memory file: random
- * reads, writes and flushes, several in flight, with the smallest caches, and
- * reopened between bursts.  Q2_SEED replays a run.
+ * requests of every kind, several in flight, with the smallest caches, and
+ * reopened between bursts.  Requests in flight do not overlap here; those that
+ * do are the business of tests/crash.  Q2_SEED replays a run.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -20,76 +21,68 @@
 #include "engine/base/num.h"
 #include "engine/base/rng.h"
 #include "engine/image/image.h"
-#include "engine/image/io.h"
-#include "engine/image/open.h"
+#include "tests/env.h"
+#include "tests/image_check.h"
+#include "tests/image_make.h"
 
 #define DISK_BYTES (2 * MiB)
 #define DEPTH      8
 #define BURSTS     12
 #define BURST_OPS  120
 
+#define KINDS (Q2_FLUSH + 1)
+
+static const char *const names[KINDS] = {"read", "write", "zero", "discard",
+					 "flush"};
+
+/* Of all runs. */
+static uint64_t counts[KINDS], fast, slow, joins, copies, freed;
+
 struct model {
 	struct loop *loop;
-	struct image *img;
+	struct q2_image *img;
 	struct rng rng;
+	uint64_t seed;
 	unsigned cluster_bits;
 	enum q2_zero zero;
 	uint8_t *bytes; /* what the disk must hold */
-	bool *busy;     /* sectors with a write in flight */
-	unsigned reads, writes, flushes;
+	bool *busy;     /* sectors with a request in flight */
 	unsigned running;
 	int error;
 	char why[128];
 };
 
 struct op {
+	struct q2_req rq;
+	struct iovec iov;
 	struct model *m;
-	uint64_t off, len;
 	uint8_t *buf;
-	unsigned kind; /* 0 read, 1 write, 2 flush */
 };
 
-/* An empty image: header, refcount table, one refcount block, L1. */
-static int Q2_CO
-make_image(void *arg)
+static enum image_cluster
+cluster_state(void *arg, uint64_t cluster)
 {
-	struct model *m = arg;
-	uint64_t cluster = UINT64_C(1) << m->cluster_bits;
-	struct geom g = geom_init(m->cluster_bits, 4, false, DISK_BYTES);
-	uint64_t l1_bytes = geom_l1_entries(&g, DISK_BYTES) * 8;
-	uint64_t l1_clusters = div_up(l1_bytes, cluster);
-	/* A table large enough that it need not grow here. */
-	uint64_t rt_clusters = 8;
-	uint64_t used = 1 + rt_clusters + 1 + l1_clusters;
-	struct header h = {
-		.version = 3,
-		.cluster_bits = m->cluster_bits,
-		.virtual_size = DISK_BYTES,
-		.l1_entries = (uint32_t)(l1_bytes / 8),
-		.l1_offset = (2 + rt_clusters) * cluster,
-		.reftable_offset = cluster,
-		.reftable_clusters = (uint32_t)rt_clusters,
-		.refcount_order = 4,
-		.header_length = HEADER_OUR_BYTES,
-	};
-	struct points points = {0};
-	struct aio_file *f;
-	uint8_t *all = calloc(used, cluster);
-	struct q2_err err;
-	int r;
+	const struct model *m = arg;
 
-	r = header_encode(&h, all, cluster, &err);
-	store_be64(all + cluster, (1 + rt_clusters) * cluster);
-	for (uint64_t i = 0; i < used; i++)
-		store_be16(all + (1 + rt_clusters) * cluster + 2 * i, 1);
-	if (r == 0)
-		r = aio_open(m->loop, "disk", AIO_CREATE, &points, &f, &err);
-	if (r == 0) {
-		r = file_write(f, AIO_HEADER, all, used * cluster, 0);
-		aio_close(f);
-	}
-	free(all);
-	return r;
+	/* Half of the disk, in every state. */
+	return cluster << m->cluster_bits < DISK_BYTES / 2
+		       ? (enum image_cluster)(rng_derive(m->seed, cluster) %
+					      (IMAGE_SHARED + 1))
+		       : IMAGE_EMPTY;
+}
+
+static int
+make_disk(struct model *m)
+{
+	struct image_make make = {
+		.bytes = DISK_BYTES,
+		.cluster_bits = m->cluster_bits,
+		.refcount_order = 4,
+		.state = m->seed % 2 ? cluster_state : NULL,
+		.arg = m,
+	};
+
+	return image_make(m->loop, "disk", &make);
 }
 
 static void
@@ -103,79 +96,117 @@ record(struct model *m, const char *what, uint64_t off, int r)
 }
 
 static void
-run_op(void *arg)
+set_busy(struct model *m, const struct q2_req *rq, bool busy)
 {
-	struct op *op = arg;
-	struct model *m = op->m;
-	struct iovec iov = {op->buf, op->len};
-	int r;
-
-	if (op->kind == 2) {
-		r = cache_commit(m->img);
-	} else if (op->kind == 1) {
-		r = image_write(m->img, iov_iter_init(&iov, 1), op->off);
-		memcpy(m->bytes + op->off, op->buf, op->len);
-	} else {
-		r = image_read(m->img, iov_iter_init(&iov, 1), op->off);
-		if (r == 0 && memcmp(m->bytes + op->off, op->buf, op->len) != 0)
-			record(m, "wrong bytes", op->off, 1);
-	}
-	if (r < 0)
-		record(m, op->kind == 1 ? "write" : "read or flush", op->off,
-		       r);
-	if (op->kind != 2)
-		for (uint64_t s = op->off / 512;
-		     s <= (op->off + op->len - 1) / 512; s++)
-			m->busy[s] = false;
-	free(op->buf);
-	free(op);
-	m->running--;
+	for (uint64_t c = rq->off >> 9;
+	     rq->len && c <= (rq->off + rq->len - 1) >> 9; c++)
+		m->busy[c] = busy;
 }
 
-/* A random place whose sectors no other operation in flight touches, so that
- * the array says what must be read. */
+/* What the request has done to the disk, or what it should have read. */
+static void
+apply(struct model *m, const struct op *op)
+{
+	const struct q2_req *rq = &op->rq;
+	uint64_t size = UINT64_C(1) << m->cluster_bits;
+	uint64_t first = align_up(rq->off, size);
+	uint64_t end = align_down(rq->off + rq->len, size);
+
+	switch (rq->op) {
+	case Q2_READ:
+		if (memcmp(m->bytes + rq->off, op->buf, rq->len) != 0)
+			record(m, "wrong bytes", rq->off, 1);
+		break;
+	case Q2_WRITE:
+		memcpy(m->bytes + rq->off, op->buf, rq->len);
+		break;
+	case Q2_ZERO:
+		memset(m->bytes + rq->off, 0, rq->len);
+		break;
+	case Q2_DISCARD:
+		/* Whole clusters go; what is left of others stays. */
+		if (first < end)
+			memset(m->bytes + first, 0, end - first);
+		break;
+	case Q2_FLUSH:
+		break;
+	}
+}
+
+static void
+op_done(struct q2_req *rq)
+{
+	struct op *op = container_of(rq, struct op, rq);
+	struct model *m = op->m;
+
+	if (rq->result < 0)
+		record(m, names[rq->op], rq->off, rq->result);
+	else
+		apply(m, op);
+	set_busy(m, rq, false);
+	m->running--;
+	free(op->buf);
+	free(op);
+}
+
+/* A random place that no other operation in flight touches, so that the array
+ * says what must be read. */
 static bool
 pick_place(struct model *m, struct op *op)
 {
 	uint64_t max = rng_below(&m->rng, 4) ? 8 * KiB : 200 * KiB;
+	uint64_t off = rng_below(&m->rng, DISK_BYTES);
+	uint64_t len = 1 + rng_below(&m->rng, max);
 
-	op->off = rng_below(&m->rng, DISK_BYTES);
-	op->len = 1 + rng_below(&m->rng, max);
 	if (rng_below(&m->rng, 2)) {
-		op->off = align_down(op->off, 4096);
-		op->len = align_up(op->len, 4096);
+		off = align_down(off, 4096);
+		len = align_up(len, 4096);
 	}
-	op->len = min_u64(op->len, DISK_BYTES - op->off);
-	for (uint64_t s = op->off / 512; s <= (op->off + op->len - 1) / 512;
-	     s++)
-		if (m->busy[s])
+	op->rq.off = off;
+	op->rq.len = len = min_u64(len, DISK_BYTES - off);
+	for (uint64_t c = off >> 9; c <= (off + len - 1) >> 9; c++)
+		if (m->busy[c])
 			return false;
-	for (uint64_t s = op->off / 512; s <= (op->off + op->len - 1) / 512;
-	     s++)
-		m->busy[s] = true;
+	set_busy(m, &op->rq, true);
 	return true;
+}
+
+static enum q2_op
+pick_kind(struct model *m)
+{
+	static const enum q2_op kinds[] = {
+		Q2_FLUSH, Q2_ZERO,  Q2_ZERO,  Q2_DISCARD, Q2_READ,  Q2_READ,
+		Q2_READ,  Q2_READ,  Q2_WRITE, Q2_WRITE,   Q2_WRITE, Q2_WRITE,
+		Q2_WRITE, Q2_WRITE, Q2_WRITE, Q2_WRITE};
+
+	return kinds[rng_below(&m->rng, ARRAY_SIZE(kinds))];
 }
 
 static void
 start_op(struct model *m)
 {
 	struct op *op = calloc(1, sizeof(*op));
-	uint64_t dice = rng_below(&m->rng, 20);
 
 	op->m = m;
-	op->kind = dice == 0 ? 2 : dice < 13 ? 1 : 0;
-	if (op->kind != 2 && !pick_place(m, op)) {
+	op->rq.op = pick_kind(m);
+	if (op->rq.op != Q2_FLUSH && !pick_place(m, op)) {
 		free(op);
 		return;
 	}
-	op->buf = malloc(op->len + 1);
-	for (uint64_t i = 0; i < op->len; i++)
+	if (op->rq.op == Q2_ZERO && rng_below(&m->rng, 2))
+		op->rq.flags = Q2_MAY_UNMAP;
+	op->buf = malloc(op->rq.len + 1);
+	for (uint64_t i = 0; i < op->rq.len; i++)
 		op->buf[i] = (uint8_t)rng_next(&m->rng);
+	if (op->rq.op == Q2_READ || op->rq.op == Q2_WRITE) {
+		op->iov = (struct iovec){op->buf, op->rq.len};
+		op->rq.iov = &op->iov;
+		op->rq.iovcnt = 1;
+	}
+	op->rq.done = op_done;
 	m->running++;
-	m->reads += op->kind == 0;
-	m->writes += op->kind == 1;
-	m->flushes += op->kind == 2;
-	(void)co_start(&m->loop->sched, run_op, op);
+	counts[op->rq.op]++;
+	q2_submit(m->img, &op->rq);
 }
 
 static void
@@ -190,58 +221,44 @@ burst(struct model *m)
 		(void)loop_run(m->loop, 0, 0);
 }
 
-/* Every refcount equals the number of references: no leak, no corruption. */
-static int Q2_CO
-count_references(void *arg)
-{
-	struct model *m = arg;
-	struct image *img = m->img;
-	uint64_t cluster = img->geom.cluster_size;
-	uint64_t n = align_up(img->alloc.file_bytes, cluster) / cluster + 1;
-	uint8_t *refs = calloc(n, 1);
-	uint64_t count;
-
-	refs[0]++;
-	for (uint64_t i = 0; i < img->header.reftable_clusters; i++)
-		refs[img->header.reftable_offset / cluster + i]++;
-	for (uint64_t i = 0; i < div_up(img->l1.bytes, cluster); i++)
-		refs[img->header.l1_offset / cluster + i]++;
-	for (uint32_t i = 0; i < img->reftable.n; i++)
-		if (img->reftable.entries[i])
-			refs[img->reftable.entries[i] / cluster]++;
-	for (uint32_t i = 0; i < img->l1.n; i++)
-		if (img->l1.entries[i] & ENTRY_OFFSET_MASK)
-			refs[(img->l1.entries[i] & ENTRY_OFFSET_MASK) /
-			     cluster]++;
-	for (uint64_t off = 0; off < img->size; off += cluster) {
-		struct q2_extent ext;
-		int r = image_map(img, off, cluster, &ext);
-
-		if (r < 0)
-			record(m, "map", off, r);
-		else if (ext.has_host)
-			refs[ext.host / cluster]++;
-	}
-	for (uint64_t i = 0; i < n; i++)
-		if (alloc_refcount(img, i, &count) < 0 || count != refs[i])
-			record(m, "refcount of cluster", i, (int)count + 1);
-	free(refs);
-	return 0;
-}
-
 static void
 open_model(struct model *m)
 {
 	struct q2_open_opts opts = {
 		.size = sizeof(opts),
+		.driver = "qcow2",
 		.zero = m->zero,
+		.flags = Q2_UNMAP,
 		.l2_cache_size = 1024,
 		.l2_cache_entry_size = 512,
 	};
 	struct q2_err err = {0};
 
-	if (image_open(m->loop, "disk", &opts, &m->img, &err) < 0)
+	if (q2_open((struct q2_loop *)m->loop, "disk", &opts, &m->img, &err) <
+	    0)
 		fail_msg("open: %s", err.text);
+}
+
+/* Every refcount equals the number of references: no leak, no corruption. */
+static void
+close_model(struct model *m)
+{
+	struct image_check c;
+	struct q2_err err = {0};
+	struct q2_stats n;
+
+	q2_stats(m->img, &n);
+	fast += n.fast_requests;
+	slow += n.slow_requests;
+	joins += n.alloc_join;
+	copies += n.cow_read;
+	freed += n.clusters_freed;
+	if (q2_close(m->img, &err) < 0)
+		fail_msg("close: %s", err.text);
+	assert_int_equal(image_check(m->loop, "disk", &c), 0);
+	if (c.corruptions || c.leaks)
+		fail_msg("%" PRIu64 " leaks, %" PRIu64 " corruptions: %s",
+			 c.leaks, c.corruptions, c.why);
 }
 
 static void
@@ -249,48 +266,67 @@ run_model(unsigned cluster_bits, uint32_t align, enum q2_zero zero,
 	  uint64_t seed)
 {
 	struct q2_err err = {0};
-	struct model m = {
-		.rng.state = seed, .cluster_bits = cluster_bits, .zero = zero};
+	struct model m = {.rng.state = seed,
+			  .seed = seed,
+			  .cluster_bits = cluster_bits,
+			  .zero = zero};
 
-	print_message("cluster %u, align %u, zero %d, Q2_SEED=%" PRIu64 "\n",
-		      1U << cluster_bits, align, zero, seed);
 	m.bytes = calloc(1, DISK_BYTES);
 	m.busy = calloc(DISK_BYTES / 512 + 1, sizeof(*m.busy));
 	assert_int_equal(loop_new_backend(backend_memory_new(align, &err),
 					  &(struct loop_opts){0}, &m.loop,
 					  &err),
 			 0);
-	assert_int_equal(loop_call(m.loop, make_image, &m), 0);
+	assert_int_equal(make_disk(&m), 0);
 	for (int i = 0; i < BURSTS && !m.error; i++) {
 		open_model(&m);
 		burst(&m);
-		(void)loop_call(m.loop, count_references, &m);
-		if (image_close(m.img, &err) < 0)
-			fail_msg("close: %s", err.text);
+		close_model(&m);
 	}
 	if (m.error)
-		fail_msg("%s (reads %u, writes %u, flushes %u)", m.why, m.reads,
-			 m.writes, m.flushes);
-	assert_true(m.reads && m.writes && m.flushes);
+		fail_msg("%s (cluster %u, align %u, zero %d, Q2_SEED=%" PRIu64
+			 ")",
+			 m.why, 1U << cluster_bits, align, zero, seed);
 	loop_free(m.loop);
 	free(m.bytes);
 	free(m.busy);
 }
 
 static void
-test_random_requests_equal_a_plain_array(void **state)
+run_all(uint64_t seed, unsigned rounds)
 {
 	static const unsigned bits[] = {9, 12, 16, 18};
 	static const uint32_t aligns[] = {1, 512, 4096};
-	const char *env = getenv("Q2_SEED");
-	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL);
 
+	for (unsigned i = 0; i < rounds; i++)
+		for (size_t b = 0; b < ARRAY_SIZE(bits); b++)
+			for (size_t a = 0; a < ARRAY_SIZE(aligns); a++)
+				for (int z = Q2_ZERO_HOLE; z <= Q2_ZERO_WRITE;
+				     z++)
+					run_model(bits[b], aligns[a],
+						  (enum q2_zero)z, seed + i);
+}
+
+static void
+test_random_requests_equal_a_plain_array(void **state)
+{
 	(void)state;
-	for (size_t b = 0; b < ARRAY_SIZE(bits); b++)
-		for (size_t a = 0; a < ARRAY_SIZE(aligns); a++)
-			for (int z = Q2_ZERO_HOLE; z <= Q2_ZERO_WRITE; z++)
-				run_model(bits[b], aligns[a], (enum q2_zero)z,
-					  seed);
+	run_all(test_seed(1), test_rounds(2));
+	for (int i = 0; i < KINDS; i++) {
+		print_message("%s %" PRIu64 ", ", names[i], counts[i]);
+		assert_true(counts[i] > 0);
+	}
+	print_message("fast %" PRIu64 ", slow %" PRIu64 ", joined %" PRIu64
+		      ", copied %" PRIu64 ", freed %" PRIu64 "\n",
+		      fast, slow, joins, copies, freed);
+	assert_true(fast && slow && joins && copies && freed);
+}
+
+static void
+test_random_requests_with_a_fresh_seed(void **state)
+{
+	(void)state;
+	run_all(test_seed((uint64_t)time(NULL)), test_rounds(1));
 }
 
 int
@@ -298,6 +334,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_requests_equal_a_plain_array),
+		cmocka_unit_test(test_random_requests_with_a_fresh_seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
