@@ -16,6 +16,7 @@
 #include <liburing.h>
 #include <linux/falloc.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -51,8 +52,8 @@ struct uring {
 	bool watching;      /* the ring polls event */
 	/* For those who sleep on fd(), else -1: readable after completions.
 	 * The ring's own descriptor would not do: with DEFER_TASKRUN nobody
-	 * who sleeps on it is woken. */
-	int signal;
+	 * who sleeps on it is woken.  Read by wakers. */
+	atomic_int signal;
 };
 
 static struct uring *
@@ -298,7 +299,14 @@ uring_poll(struct aio_backend *b, int64_t timeout_ns)
 static void
 uring_wake(struct aio_backend *b)
 {
-	wake_event_set(&uring_of(b)->event);
+	struct uring *u = uring_of(b);
+	int fd = atomic_load(&u->signal);
+
+	wake_event_set(&u->event);
+	/* The ring's poll of an eventfd may not signal another one: the kernel
+	 * puts that off, and was seen to forget it. */
+	if (fd >= 0)
+		wake_write(fd);
 }
 
 static void
@@ -311,23 +319,23 @@ static int
 uring_fd(struct aio_backend *b)
 {
 	struct uring *u = uring_of(b);
-	int r;
+	int r, fd = atomic_load(&u->signal);
 
-	if (u->signal >= 0)
-		return u->signal;
+	if (fd >= 0)
+		return fd;
 	/* Readable at first, for what has been completed already. */
-	u->signal = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (u->signal < 0)
+	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
 		return -errno;
-	r = io_uring_register_eventfd(&u->ring, u->signal);
+	r = io_uring_register_eventfd(&u->ring, fd);
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	atomic_store(&u->signal, fd);
 	prepare_waiting(u);
-	if (r == 0)
-		r = enter(u, 0);
-	if (r == 0)
-		return u->signal;
-	(void)close(u->signal);
-	u->signal = -1;
-	return r;
+	r = enter(u, 0);
+	return r < 0 ? r : fd;
 }
 
 /* ---- files and memory -------------------------------------------------- */
@@ -450,7 +458,7 @@ uring_init(struct uring *u, unsigned depth, struct q2_err *err)
 	u->depth = (unsigned)min_u64(depth, params.sq_entries);
 	reg_init(&u->reg, &u->ring);
 	list_init(&u->waiting);
-	u->signal = -1;
+	atomic_init(&u->signal, -1);
 	return 0;
 }
 

@@ -29,8 +29,8 @@ wake_done(struct wake *w)
 		(void)close(w->fd);
 }
 
-static void
-write_fd(int fd)
+void
+wake_write(int fd)
 {
 	uint64_t one = 1;
 
@@ -55,7 +55,7 @@ wake_set(struct wake *w)
 		w->set = true;
 		(void)pthread_cond_signal(&w->cond);
 		if (w->fd >= 0)
-			write_fd(w->fd);
+			wake_write(w->fd);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -107,7 +107,7 @@ wake_fd(struct wake *w)
 		if (w->fd < 0)
 			w->fd = -errno;
 		else if (w->set)
-			write_fd(w->fd);
+			wake_write(w->fd);
 	}
 	r = w->fd;
 	(void)pthread_mutex_unlock(&w->lock);
@@ -135,7 +135,7 @@ void
 wake_event_set(struct wake_event *e)
 {
 	if (!atomic_exchange(&e->set, true))
-		write_fd(e->fd);
+		wake_write(e->fd);
 }
 
 void

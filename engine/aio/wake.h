@@ -48,7 +48,8 @@ void wake_event_set(struct wake_event *e);
  * others have left. */
 void wake_event_clear(struct wake_event *e);
 
-/* Make an eventfd unreadable. */
+/* Make an eventfd readable, from any thread; unreadable. */
+void wake_write(int fd);
 void wake_drain(int fd);
 
 #endif

@@ -350,6 +350,16 @@ is_readable(int fd, int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1 && (p.revents & POLLIN);
 }
 
+static void *
+post_one(void *arg)
+{
+	struct posting *p = arg;
+
+	if (loop_post(p->loop, posted, p) < 0)
+		atomic_fetch_add(&p->failed, 1);
+	return NULL;
+}
+
 /* Long enough for the slowest machine; never waited for when all is well. */
 #define PATIENCE_MS 20000
 
@@ -376,6 +386,19 @@ check_descriptor(const struct variant *v, unsigned depth)
 	for (int i = 0; i < POSTERS; i++)
 		(void)pthread_join(t[i], NULL);
 	assert_int_equal(b->errors, 0);
+
+	/* One wake at a time, while it sleeps. */
+	for (int i = 0; i < 20; i++) {
+		while (is_readable(fd, 0))
+			(void)loop_run(bed->loop, 0, 0);
+		p.got = 0;
+		assert_int_equal(pthread_create(&t[0], NULL, post_one, &p), 0);
+		while (p.got == 0) {
+			assert_true(is_readable(fd, PATIENCE_MS));
+			assert_true(loop_run(bed->loop, 0, 0) >= 0);
+		}
+		(void)pthread_join(t[0], NULL);
+	}
 
 	/* With nothing to do it falls silent; what is left of wakes may be
 	 * seen a few times. */
