@@ -24,7 +24,7 @@
 
 /* Requests of a first and of a second run. */
 #define OPS_FIRST  40
-#define OPS_SECOND 14
+#define OPS_SECOND 24
 
 enum device {
 	DEVICE_FILE,
@@ -275,7 +275,7 @@ open_session(struct session *s)
 	int r;
 
 	opts.delay_max = (unsigned)rng_below(&run->rng, 5);
-	opts.linger = 60;
+	opts.linger = 150;
 	opts.align = run->cfg.align;
 	opts.is_block = run->cfg.device == DEVICE_BLOCK;
 	s->start = s->log.now;
@@ -365,7 +365,7 @@ choose_range(struct session *s, struct guest_op *op)
 	uint64_t max, at;
 
 	/* Often where something was done just now, or still is. */
-	if (s->oracle.n && rng_below(rng, 3) == 0) {
+	if (s->oracle.n && rng_below(rng, 2)) {
 		uint64_t back = rng_below(rng, min_u64(s->oracle.n, 6));
 		const struct guest_op *old =
 			&s->oracle.ops[s->oracle.n - 1 - back];

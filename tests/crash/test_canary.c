@@ -173,6 +173,14 @@ limbo_is_durable(struct image *img)
 	limbo_kick(img);
 }
 
+/* Limbo believes that no request is in flight. */
+static void
+limbo_is_drained(struct image *img)
+{
+	img->limbo.oldest = img->limbo.current + 1;
+	limbo_kick(img);
+}
+
 /* The engine believes that the file was empty when it was opened. */
 static void
 all_is_virgin(struct image *img)
@@ -206,6 +214,8 @@ static const struct canary canaries[] = {
 	{"E1", "phase 3 writes live slices", start_watching, live_slices, NULL},
 	{"F1", "a cluster is free before its unlink is durable", NULL, NULL,
 	 limbo_is_durable},
+	{"I1", "a cluster is free while requests know it", NULL, NULL,
+	 limbo_is_drained},
 	{"Z1", "space below the old end of file counts as zero", all_is_virgin,
 	 NULL, NULL},
 	{"A1", "blocks are not locked", NULL, NULL, unlock_blocks},
