@@ -723,7 +723,6 @@ power_run(uint64_t seed, const struct canary *canary, uint64_t max_states,
 		.states_left = max_states,
 		.counts = counts,
 		.rng.state = mix64(seed),
-		.why = why,
 		.why_bytes = why_bytes,
 	};
 	struct q2_err err;
@@ -732,6 +731,7 @@ power_run(uint64_t seed, const struct canary *canary, uint64_t max_states,
 	(void)mallopt(M_MMAP_THRESHOLD, 16 * MiB);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 * MiB);
 	counts->runs++;
+	run.why = why;
 	run.cfg = choose_config(seed, &run.rng);
 	run.buf = mem_aligned(run.cfg.regions.bytes);
 	if (!run.buf || loop_new_backend(backend_memory_new(1, &err), NULL,
