@@ -13,6 +13,7 @@
 #include "harness/clock.h"
 #include "harness/run.h"
 #include "harness/table.h"
+#include "plots/plots.h"
 
 #define MARGIN 0.05
 
@@ -219,9 +220,25 @@ print_advice(const struct run *run, const struct rows *cells)
 	return (enum bench_exit)advice.exit_code;
 }
 
-static enum bench_exit
-report(struct run *run, const struct rows *cells, enum bench_exit code)
+static int
+draw(struct run *run, const struct rows *cells, struct plots_result *ret,
+     struct q2_err *err)
 {
+	char device[256], caption[300];
+	struct plots_opts opts = {.out = run->out.path, .device = caption};
+
+	env_caption(&run->env, device, sizeof(device));
+	(void)snprintf(caption, sizeof(caption), "%s, cache %s", device,
+		       plan_cache_name(run->plan.cache));
+	progress_draw(&run->progress, "drawing the plots");
+	return plots_write(&run->trials, cells, &opts, ret, err);
+}
+
+static enum bench_exit
+report(struct run *run, const struct rows *cells, enum bench_exit code,
+       struct q2_err *err)
+{
+	struct plots_result plots = {0};
 	enum bench_exit advice = BENCH_OK;
 
 	if (run->rounds_done == 0)
@@ -231,8 +248,14 @@ report(struct run *run, const struct rows *cells, enum bench_exit code)
 	if (run->plan.suite->advice)
 		advice = print_advice(run, cells);
 	(void)fflush(stdout);
-	printf("\nresults: %s/ (trials.csv, cells.csv, series.csv, run.json)\n",
-	       run->out.path);
+	if (draw(run, cells, &plots, err) < 0)
+		return BENCH_ENVIRONMENT;
+	progress_done(&run->progress);
+	printf("\nresults: %s/ (trials.csv, cells.csv, series.csv, run.json%s"
+	       ")\n",
+	       run->out.path, plots.written ? ", plots/" : "");
+	if (plots.notice[0])
+		printf("note: %s\n", plots.notice);
 	return code == BENCH_OK ? advice : code;
 }
 
@@ -257,7 +280,7 @@ run_finish(struct run *run, enum bench_exit code, struct q2_err *err)
 			code = BENCH_ENVIRONMENT;
 		}
 	} else {
-		code = report(run, &cells, code);
+		code = report(run, &cells, code, code == BENCH_OK ? err : &why);
 	}
 	rows_done(&cells);
 	return code;
