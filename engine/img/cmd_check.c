@@ -137,8 +137,8 @@ print_json(const struct q2_check *c, const char *filename, const char *format)
 static int
 check(const struct check_args *args, const struct file *file)
 {
-	struct q2_check result;
-	struct q2_info info;
+	struct q2_check result = {0};
+	struct q2_info info = {0};
 	struct q2_err err;
 	int r;
 

@@ -164,7 +164,7 @@ int
 file_open(const char *filename, const struct file_opts *opts,
 	  struct file *ret_file, struct q2_err *err)
 {
-	struct file file = {0};
+	struct file file = {.name = filename};
 	int r;
 
 	r = file_path(filename, &file.name, err);

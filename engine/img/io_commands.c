@@ -115,7 +115,7 @@ static const struct io_command commands[] = {
 	 "writes a number of bytes at a specified offset",
 	 HELP_SIZES " -s FILE   write the bytes of FILE, repeated\n"
 		    " -b, -c    (not supported yet)\n" HELP_WRITE HELP_ZERO
-		    " -n        with -z: fail rather than write data\n"},
+		    " -n        with -z: accepted, changes nothing\n"},
 	{"writev", NULL, io_cmd_writev, 2, -1, IO_WRITES,
 	 "[-Cfq] [-P pattern] off len [len..]",
 	 "writes a number of bytes at a specified offset",

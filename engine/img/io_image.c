@@ -36,7 +36,7 @@ open_file(struct io *io, const char *filename, const struct file_opts *opts,
 	  struct q2_err *err)
 {
 	unsigned flags = opts->open.flags;
-	struct q2_info info;
+	struct q2_info info = {.driver = ""};
 	const char *notice;
 	int r;
 
@@ -338,7 +338,7 @@ int
 io_cmd_info(struct io *io, int argc, char **argv)
 {
 	char text[SIZE_TEXT_MAX];
-	struct q2_info info;
+	struct q2_info info = {0};
 	struct q2_err err;
 
 	(void)argc;

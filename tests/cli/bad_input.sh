@@ -15,6 +15,7 @@ deny=$PWD/$B/tests/tools/deny
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-bad.XXXXXX") || exit 1
 mounted=
 holder=
+# shellcheck disable=SC2317 # called by the trap
 clean() {
 	[ -z "$holder" ] || kill "$holder" 2>/dev/null
 	for m in $mounted; do umount "$m"; done
