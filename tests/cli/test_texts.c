@@ -385,7 +385,7 @@ exec_case(const json_t *argv, bool tested, bool low)
 		args[i] = json_string_value(json_array_get(argv, i));
 	name = args[0];
 	(void)snprintf(program, sizeof(program), "%s/bin/%s", root, name);
-	if (chdir(ours("w")))
+	if (!name || chdir(ours("w")))
 		_exit(125);
 	(void)umask(022);
 	(void)setenv("LC_ALL", "C", 1);
