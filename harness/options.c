@@ -82,7 +82,7 @@ options_size(const char *text, uint64_t *ret_bytes, struct q2_err *err)
 		return q2_fail(err, -EINVAL, "'%s' is not a size", text);
 	if (*end) {
 		unit = strchr(units, tolower((unsigned char)*end));
-		if (!unit || strcmp(end + 1, "iB") * strcmp(end + 1, "") != 0)
+		if (!unit || (strcmp(end + 1, "iB") != 0 && end[1] != '\0'))
 			return q2_fail(err, -EINVAL,
 				       "'%s' is not a size: after the number "
 				       "comes nothing, k, m, g or t",
@@ -239,7 +239,7 @@ parse_option(const struct options *opts, char **argv, int left, void *args,
 
 int
 options_parse(const struct options *opts, int argc, char **argv, void *args,
-	      const char **operands, int max_operands, struct q2_err *err)
+	      struct operands operands, struct q2_err *err)
 {
 	int n = 0;
 	int r;
@@ -255,11 +255,11 @@ options_parse(const struct options *opts, int argc, char **argv, void *args,
 				       "unknown option %s; options begin with "
 				       "two dashes",
 				       argv[i]);
-		} else if (n == max_operands) {
+		} else if (n == operands.max) {
 			return q2_fail(err, -EINVAL, "unexpected word '%s'",
 				       argv[i]);
 		} else {
-			operands[n++] = argv[i];
+			operands.v[n++] = argv[i];
 		}
 	}
 	return n;

@@ -47,13 +47,19 @@ struct options {
 	size_t n;
 };
 
+/* Where words that are no options go: room for max of them. */
+struct operands {
+	const char **v;
+	int max;
+};
+
 /*
  * Parse argv[0 .. argc) into *args.  Words that are no options go to operands,
- * in order, at most max_operands.  Returns the number of operands, or -EINVAL
+ * in order.  Returns the number of operands, or -EINVAL
  * with a reason.
  */
 int options_parse(const struct options *opts, int argc, char **argv, void *args,
-		  const char **operands, int max_operands, struct q2_err *err);
+		  struct operands operands, struct q2_err *err);
 
 /* Two columns: options and what they mean. */
 void options_help(const struct options *opts, FILE *f);

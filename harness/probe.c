@@ -19,18 +19,22 @@
 /* Far more than any disk does in RANDOM_S: the time ends it. */
 #define RANDOM_OPS 10000000
 
+struct probed {
+	struct q2_loop *loop;
+	struct q2_image *img;
+};
+
 /* One stream, timed with its flush. */
 static int
-timed(struct q2_loop *loop, struct q2_image *img,
-      const struct stream_spec *spec, uint32_t iodepth, double limit_s,
-      struct job_turn *ret, struct q2_err *err)
+timed(const struct probed *on, const struct stream_spec *spec, uint32_t iodepth,
+      double limit_s, struct job_turn *ret, struct q2_err *err)
 {
 	double flush_s = 0;
 	struct hist hist;
 	struct job job;
 	int r;
 
-	r = job_init(&job, loop, img, spec, iodepth, err);
+	r = job_init(&job, on->loop, on->img, spec, iodepth, err);
 	if (r < 0)
 		return r;
 	hist_init(&hist);
@@ -61,15 +65,16 @@ measure(struct q2_loop *loop, struct q2_image *img, uint64_t bytes,
 		.ops = RANDOM_OPS,
 		.seed = 2,
 	};
+	struct probed on = {loop, img};
 	struct job_turn turn;
 	int r;
 
-	r = timed(loop, img, &seq, 8, SEQ_S * share, &turn, err);
+	r = timed(&on, &seq, 8, SEQ_S * share, &turn, err);
 	if (r < 0)
 		return r;
 	ret->bytes_per_s = (double)turn.bytes / turn.seconds;
 	random.area_bytes = turn.bytes;
-	r = timed(loop, img, &random, 32, RANDOM_S * share, &turn, err);
+	r = timed(&on, &random, 32, RANDOM_S * share, &turn, err);
 	if (r < 0)
 		return r;
 	ret->iops = (double)turn.ops / turn.seconds;

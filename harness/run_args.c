@@ -61,7 +61,8 @@ run_args_parse(const struct options *opts, int argc, char **argv,
 	int r;
 
 	*ret = (struct run_args){.dir = ".", .seed = new_seed()};
-	r = options_parse(opts, argc, argv, ret, &name, 1, err);
+	r = options_parse(opts, argc, argv, ret, (struct operands){&name, 1},
+			  err);
 	if (r < 0)
 		return r;
 	r = find_suite(name, &ret->suite, err);

@@ -12,11 +12,13 @@
  * zero new clusters by range, as QEMU does; own-off leaves them as holes and
  * never enters the advice.
  */
+/* NOLINTBEGIN(bugprone-macro-parentheses): initialisers, not expressions */
 #define QCOW2(name, policy, how, all)                                       \
 	.label = name, .target = "qcow2", .prealloc = Q2_PREALLOC_##policy, \
 	.zero = Q2_ZERO_##how, .cluster_size = CLUSTER_64K, .takes_all = all
 #define RAW(name, state, all) \
 	.label = name, .target = "raw", .raw_state = state, .takes_all = all
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct config prealloc_configs[] = {
 	{RAW("raw-sparse", "sparse", false)},

@@ -11,10 +11,11 @@ turns_cut(uint64_t ops, double ops_per_s, double turn_s, uint64_t least_ops)
 {
 	struct turns_cut cut = {.turns = 1, .slice_ops = ops};
 	double want = ops_per_s > 0 ? (double)ops / (ops_per_s * turn_s) : 1;
+	uint64_t most = ops / max_u64(least_ops, 1);
 
 	assert(ops > 0);
-	if (want > (double)(ops / max_u64(least_ops, 1)))
-		want = (double)(ops / max_u64(least_ops, 1));
+	if (want > (double)most)
+		want = (double)most;
 	if (want < 1.5)
 		return cut;
 	/* The nearest even number, at least 2. */

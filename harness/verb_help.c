@@ -75,8 +75,8 @@ run_help(int argc, char **argv, struct q2_err *err)
 {
 	const char *name[1];
 	const struct verb *verb;
-	int n = options_parse(&verb_help.options, argc, argv, NULL, name, 1,
-			      err);
+	int n = options_parse(&verb_help.options, argc, argv, NULL,
+			      (struct operands){name, 1}, err);
 
 	if (n < 0)
 		return BENCH_USAGE;
@@ -101,8 +101,8 @@ const struct verb verb_help = {
 static enum bench_exit
 run_version(int argc, char **argv, struct q2_err *err)
 {
-	if (options_parse(&verb_version.options, argc, argv, NULL, NULL, 0,
-			  err) < 0)
+	if (options_parse(&verb_version.options, argc, argv, NULL,
+			  (struct operands){0}, err) < 0)
 		return BENCH_USAGE;
 	printf("qcowbench %s\n", q2_version());
 	return BENCH_OK;

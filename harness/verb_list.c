@@ -25,8 +25,8 @@ list_suite(const struct suite *suite)
 static enum bench_exit
 run_list(int argc, char **argv, struct q2_err *err)
 {
-	if (options_parse(&verb_list.options, argc, argv, NULL, NULL, 0, err) <
-	    0)
+	if (options_parse(&verb_list.options, argc, argv, NULL,
+			  (struct operands){0}, err) < 0)
 		return BENCH_USAGE;
 	for (size_t i = 0; i < suites_count(); i++) {
 		if (i)

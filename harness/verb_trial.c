@@ -193,15 +193,14 @@ become_child(void)
 static enum bench_exit
 run_trial(int argc, char **argv, struct q2_err *err)
 {
-	const char *operands[1];
 	struct trial_spec spec = {0};
 	struct trial trial = {0};
 	bool told = false;
-	json_t *json;
+	json_t *json = NULL;
 	int r;
 
-	if (options_parse(&verb_trial.options, argc, argv, NULL, operands, 0,
-			  err) < 0)
+	if (options_parse(&verb_trial.options, argc, argv, NULL,
+			  (struct operands){0}, err) < 0)
 		return BENCH_USAGE;
 	if (read_json(&json, err) < 0)
 		return BENCH_USAGE;

@@ -49,7 +49,8 @@ parse(const char *line, struct args *args, const char **operands, int max,
 		argv[argc++] = w;
 	*args = (struct args){0};
 	*err = (struct q2_err){0};
-	return options_parse(&opts, argc, argv, args, operands, max, err);
+	return options_parse(&opts, argc, argv, args,
+			     (struct operands){operands, max}, err);
 }
 
 static void

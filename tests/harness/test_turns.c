@@ -18,7 +18,7 @@ test_cut_gives_all_operations_in_even_turns(void **state)
 {
 	(void)state;
 	for (uint64_t ops = 1; ops < 3000; ops += 7) {
-		for (double rate = 1; rate < 1e6; rate *= 7) {
+		for (unsigned rate = 1; rate < 1000000; rate *= 7) {
 			struct turns_cut cut = turns_cut(ops, rate, 0.1, 64);
 
 			assert_true(cut.turns >= 1);
