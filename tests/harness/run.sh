@@ -196,7 +196,8 @@ say_it() {
 	grep -q '^qcow2-metadata ' out && grep -q 'seed 5' out &&
 		grep -q 'No advice: tmpfs' out
 }
-[ "${fast#/dev/shm}" = "$fast" ] ||
+# A bare system has a folder of that name on its disk.
+[ "$(stat -f -c %T "$fast")" != tmpfs ] ||
 	check "table, seed, and no advice about memory" say_it
 lines_per_trial() { [ "$(grep -c '^round ./6, ' err)" = 36 ]; }
 check "a line for each trial" lines_per_trial
