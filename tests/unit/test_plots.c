@@ -100,9 +100,10 @@ check_pictures(const struct world *w)
 	assert_true(shell("grep -q qcow2-metadata iops.svg"));
 	/* By hand, and nothing to complain about, but for a locale without a
 	 * degree sign, which is gnuplot's own concern. */
-	assert_true(shell("rm *.png && export LC_ALL=C.UTF-8 && "
-			  "for f in create iops; do test -z \"$(gnuplot $f.gp 2>&1)\" || exit 1; done "
-			  "&& test -s create.png && test -s iops.png"));
+	assert_true(shell(
+		"rm *.png && export LC_ALL=C.UTF-8 && "
+		"for f in create iops; do test -z \"$(gnuplot $f.gp 2>&1)\" || exit 1; done "
+		"&& test -s create.png && test -s iops.png"));
 }
 
 static void
