@@ -2,12 +2,14 @@
 #include "harness/env.h"
 
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "engine/base/num.h"
@@ -136,6 +138,37 @@ read_mount(struct env *env, dev_t dev)
 	(void)fclose(f);
 }
 
+/* What is mounted outside a chroot or a container is not in mountinfo: then
+ * the super block's magic must do. */
+static void
+filesystem_by_magic(struct env *env, const char *dir)
+{
+	static const struct {
+		unsigned long magic;
+		const char *name;
+	} known[] = {
+		{EXT4_SUPER_MAGIC, "ext4"},
+		{XFS_SUPER_MAGIC, "xfs"},
+		{BTRFS_SUPER_MAGIC, "btrfs"},
+		{0x2fc12fc1, "zfs"},
+		{F2FS_SUPER_MAGIC, "f2fs"},
+		{TMPFS_MAGIC, "tmpfs"},
+		{RAMFS_MAGIC, "ramfs"},
+		{OVERLAYFS_SUPER_MAGIC, "overlay"},
+		{NFS_SUPER_MAGIC, "nfs"},
+		{FUSE_SUPER_MAGIC, "fuse"},
+		{V9FS_MAGIC, "9p"},
+	};
+	struct statfs fs;
+
+	if (env->filesystem[0] || statfs(dir, &fs) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if ((unsigned long)fs.f_type == known[i].magic)
+			(void)strcpy(env->filesystem, known[i].name);
+	}
+}
+
 /* A whole disk's folder in /sys: that of a partition is one up. */
 static void
 disk_folder(const char *sys, char *path, size_t size)
@@ -228,6 +261,7 @@ env_read(struct env *env, const char *dir, struct q2_err *err)
 	id_of_bytes(id, strlen(id), env->machine);
 	dev = st.st_dev;
 	read_mount(env, dev);
+	filesystem_by_magic(env, dir);
 	/* btrfs and zfs have a device number of their own; what is mounted
 	 * tells the disk. */
 	if (major(dev) == 0 && env->source[0] == '/' &&
