@@ -125,6 +125,22 @@ enum q2_zero {
 	Q2_ZERO_WRITE,       /* write zeros */
 };
 
+/* What becomes of guest writes that hold only zeros. */
+enum q2_detect_zeroes {
+	Q2_DETECT_OFF = 0,
+	Q2_DETECT_ON,    /* they become write zeroes */
+	Q2_DETECT_UNMAP, /* the same, and may give clusters up */
+};
+
+/* overlap-check: which metadata a guest write is kept away from. */
+enum q2_overlap {
+	Q2_OVERLAP_CACHED = 0, /* all that is known without reading */
+	Q2_OVERLAP_CONSTANT,
+	Q2_OVERLAP_ALL,
+	Q2_OVERLAP_NONE, /* taken, and treated as cached: a check that costs
+			    nothing is never left out */
+};
+
 enum q2_prealloc {
 	Q2_PREALLOC_OFF = 0,
 	Q2_PREALLOC_METADATA,
@@ -154,6 +170,21 @@ struct q2_open_opts {
 	uint64_t refcount_cache_size;
 	uint64_t cache_size;
 	uint64_t virtual_size; /* driver null: its size */
+	/*
+	 * Other files of the image.  Names in the header are those of plain
+	 * files, relative ones beside the image; these take their place.
+	 */
+	bool no_backing;            /* as if it had none */
+	const char *backing_driver; /* NULL: the header's, else probed */
+	const char *data_file;      /* NULL: the header's */
+	/* QEMU's run-time options.  1: on, -1: off, 0: the default. */
+	int lazy_refcounts; /* default: as the header says */
+	bool discard_no_unref;
+	int pass_discard_request; /* default: as Q2_UNMAP */
+	int pass_discard_other;   /* default: off */
+	enum q2_detect_zeroes detect_zeroes;
+	unsigned cache_clean_interval; /* seconds; 0: 600; UINT_MAX: never */
+	enum q2_overlap overlap_check;
 };
 
 int q2_open(struct q2_loop *loop, const char *path,
