@@ -12,6 +12,7 @@
 
 #include "engine/aio/aio.h"
 #include "engine/base/err.h"
+#include "engine/image/chain.h"
 #include "engine/image/image.h"
 #include "engine/image/open.h"
 #include "engine/image/raw.h"
@@ -302,7 +303,7 @@ map_call(void *arg)
 {
 	struct map_call *c = arg;
 
-	return image_map(c->img, c->off, c->len, c->ret_ext);
+	return chain_map(c->img, c->off, c->len, c->ret_ext);
 }
 
 int

@@ -288,9 +288,10 @@ struct q2_extent {
 	bool zero;      /* reads as zeros without reading the host */
 	bool data;      /* the host file must be read */
 	bool compressed;
-	bool has_host;  /* host is valid */
-	uint64_t host;  /* offset in the host file */
-	unsigned depth; /* 0: this image, 1: its backing file, ... */
+	bool has_host;    /* host is valid */
+	uint64_t host;    /* offset in the host file */
+	unsigned depth;   /* 0: this image, 1: its backing file, ... */
+	const char *file; /* the host file; lives as long as the image */
 };
 
 /*

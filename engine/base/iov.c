@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/num.h"
 
 uint64_t
@@ -14,6 +15,15 @@ iov_length(const struct iovec *iov, int iovcnt)
 	for (int i = 0; i < iovcnt; i++)
 		sum += iov[i].iov_len;
 	return sum;
+}
+
+bool
+iov_is_zero(const struct iovec *iov, int iovcnt)
+{
+	for (int i = 0; i < iovcnt; i++)
+		if (!mem_is_zero(iov[i].iov_base, iov[i].iov_len))
+			return false;
+	return true;
 }
 
 struct iov_iter

@@ -23,6 +23,9 @@ struct iov_iter {
 /* Sum of the lengths. */
 uint64_t iov_length(const struct iovec *iov, int iovcnt);
 
+/* Are all bytes zero? */
+bool iov_is_zero(const struct iovec *iov, int iovcnt);
+
 struct iov_iter iov_iter_init(const struct iovec *iov, int iovcnt);
 
 void iov_advance(struct iov_iter *it, uint64_t len);

@@ -25,3 +25,12 @@ mem_aligned_zero(size_t bytes)
 
 const unsigned char mem_zeros[MEM_ZEROS_BYTES]
 	__attribute__((aligned(MEM_ALIGN)));
+
+bool
+mem_is_zero(const void *p, size_t bytes)
+{
+	const unsigned char *b = p;
+
+	/* Each byte equals the one before it, and the first is zero. */
+	return !bytes || (!b[0] && memcmp(b, b + 1, bytes - 1) == 0);
+}

@@ -8,6 +8,7 @@
 #ifndef Q2_BASE_MEM_H
 #define Q2_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -34,6 +35,9 @@ mem_auto_free(void *p)
 void *mem_aligned(size_t bytes);
 /* The same, zeroed. */
 void *mem_aligned_zero(size_t bytes);
+
+/* Are all bytes zero? */
+bool mem_is_zero(const void *p, size_t bytes);
 
 /* Zeros to write from. */
 #define MEM_ZEROS_BYTES (64 * 1024)

@@ -29,9 +29,54 @@ l2_decode(const struct geom *g, uint64_t word)
 	/* With extended L2 the flag is reserved: zeros are in the bitmap. */
 	if ((word & ENTRY_ZERO) && g->l2_entry_size == 8)
 		e.kind = e.host ? CLUSTER_ZERO_ALLOC : CLUSTER_ZERO_PLAIN;
-	else if (e.host)
+	else if (e.host || (g->external_data && e.copied))
 		e.kind = CLUSTER_NORMAL;
 	return e;
+}
+
+struct l2_entry
+l2_load(const struct geom *g, const uint8_t *p)
+{
+	struct l2_entry e = l2_decode(g, load_be64(p));
+	uint64_t bitmap;
+
+	if (g->l2_entry_size == 8)
+		return e;
+	bitmap = load_be64(p + 8);
+	e.sub_alloc = (uint32_t)bitmap;
+	e.sub_zero = (uint32_t)(bitmap >> 32);
+	return e;
+}
+
+enum cluster_kind
+l2_sub_kind(const struct geom *g, const struct l2_entry *e, unsigned sub)
+{
+	bool has_host = e->kind == CLUSTER_NORMAL;
+
+	if (g->subs == 1 || e->kind == CLUSTER_COMPRESSED)
+		return e->kind;
+	if (e->sub_zero >> sub & 1)
+		return has_host ? CLUSTER_ZERO_ALLOC : CLUSTER_ZERO_PLAIN;
+	if (e->sub_alloc >> sub & 1)
+		return CLUSTER_NORMAL;
+	return has_host ? CLUSTER_UNALLOCATED_AT : CLUSTER_UNALLOCATED;
+}
+
+bool
+l2_subs_are_valid(const struct l2_entry *e)
+{
+	if (e->kind == CLUSTER_COMPRESSED)
+		return !e->sub_alloc && !e->sub_zero;
+	if (e->sub_alloc & e->sub_zero)
+		return false;
+	return e->kind == CLUSTER_NORMAL || !e->sub_alloc;
+}
+
+bool
+kind_has_host(enum cluster_kind kind)
+{
+	return kind == CLUSTER_NORMAL || kind == CLUSTER_ZERO_ALLOC ||
+	       kind == CLUSTER_UNALLOCATED_AT;
 }
 
 uint64_t
@@ -48,16 +93,28 @@ l2_encode(const struct l2_entry *e)
 		assert(!e->host && !e->copied);
 		return ENTRY_ZERO;
 	case CLUSTER_ZERO_ALLOC:
-		assert(e->host);
+		assert(e->host || e->copied);
 		return word | e->host | ENTRY_ZERO;
 	case CLUSTER_NORMAL:
-		assert(e->host);
+		assert(e->host || e->copied);
 		return word | e->host;
+	case CLUSTER_UNALLOCATED_AT:
 	case CLUSTER_COMPRESSED:
 		break;
 	}
-	assert(!"compressed entries are not encoded here");
+	assert(!"no entry of this kind is encoded here");
 	return 0;
+}
+
+void
+l2_store(const struct geom *g, const struct l2_entry *e, uint8_t *p)
+{
+	store_be64(p, l2_encode(e));
+	if (g->l2_entry_size == 8)
+		return;
+	assert(e->kind == CLUSTER_NORMAL || e->kind == CLUSTER_UNALLOCATED);
+	assert(l2_subs_are_valid(e));
+	store_be64(p + 8, (uint64_t)e->sub_zero << 32 | e->sub_alloc);
 }
 
 uint32_t

@@ -19,6 +19,10 @@ geom_init(unsigned cluster_bits, unsigned refcount_order, bool extended_l2,
 	g.l2_entry_size = extended_l2 ? 16 : 8;
 	g.l2_bits = cluster_bits - (extended_l2 ? 4 : 3);
 	g.l2_entries = UINT64_C(1) << g.l2_bits;
+	g.subs = extended_l2 ? 32 : 1;
+	g.sub_bits = cluster_bits - (extended_l2 ? 5 : 0);
+	g.sub_size = UINT64_C(1) << g.sub_bits;
+	g.external_data = false;
 	g.refcount_order = refcount_order;
 	g.refcount_bits = 1U << refcount_order;
 	g.refcount_max = UINT64_MAX >> (64 - g.refcount_bits);

@@ -8,6 +8,9 @@
  *
  *	guest offset   |   l1 index   |   l2 index   | offset in cluster |
  *	                               <-- l2_bits --> <- cluster_bits -->
+ *
+ * A *subcluster* is the least that has a state of its own: a 32nd of a cluster
+ * with extended L2 entries, else the cluster itself.
  */
 #ifndef Q2_FORMAT_GEOM_H
 #define Q2_FORMAT_GEOM_H
@@ -23,6 +26,11 @@ struct geom {
 	unsigned l2_entry_size; /* 8, or 16 with extended L2 */
 	unsigned l2_bits;       /* log2 of the entries of an L2 table */
 	uint64_t l2_entries;
+	unsigned sub_bits; /* log2 of a subcluster's bytes */
+	uint64_t sub_size;
+	unsigned subs;           /* subclusters of a cluster: 1 or 32 */
+	bool external_data;      /* guest data is in a file of its own, where
+				   host offset = guest offset */
 	unsigned refcount_order; /* refcounts are 2^order bits wide */
 	unsigned refcount_bits;
 	uint64_t refcount_max;

@@ -457,9 +457,12 @@ header_decode(const void *buf, size_t len, bool for_check,
 struct geom
 header_geom(const struct header *h)
 {
-	return geom_init(h->cluster_bits, h->refcount_order,
-			 h->incompatible & INCOMPAT_EXTENDED_L2,
-			 align_down(h->virtual_size, Q2_SECTOR));
+	struct geom g = geom_init(h->cluster_bits, h->refcount_order,
+				  h->incompatible & INCOMPAT_EXTENDED_L2,
+				  align_down(h->virtual_size, Q2_SECTOR));
+
+	g.external_data = h->incompatible & INCOMPAT_DATA_FILE;
+	return g;
 }
 
 /* ---- encoding ---------------------------------------------------------- */

@@ -123,12 +123,18 @@ make_refblock(struct image *img, uint64_t cluster)
 	r = POINT_HIT(&img->points, refblock_alloc);
 	if (r < 0)
 		return r;
+	if (meta_hit(img, first << g->cluster_bits, g->cluster_size))
+		return meta_refuse(img);
+	r = meta_add(img, first << g->cluster_bits, 1);
+	if (r < 0)
+		return r;
 	/* The slice first: waiting for it may run a commit, and none may carry
 	 * the block without its own count. */
 	img->reftable.child[block] = CHILD_MAKING;
 	r = slice_get(img, &img->refs, first << g->cluster_bits, block, &s);
 	if (r < 0) {
 		img->reftable.child[block] = CHILD_WRITTEN;
+		meta_remove(img, first << g->cluster_bits, 1);
 		return r;
 	}
 	img->alloc.handed_out = max_u64(img->alloc.handed_out,
@@ -261,6 +267,9 @@ count_reserved(struct image *img, uint64_t first, uint64_t n)
 	uint64_t done, ignored;
 	int r = 0;
 
+	if (meta_hit(img, first << img->geom.cluster_bits,
+		     n << img->geom.cluster_bits))
+		return meta_refuse(img);
 	if (end > a->file_bytes)
 		r = grow_file(img, end);
 	if (r < 0)
@@ -366,7 +375,7 @@ last_references(struct image *img, uint64_t first, uint64_t n)
 }
 
 int Q2_CO
-alloc_release(struct image *img, uint64_t host, uint64_t clusters)
+alloc_release(struct image *img, uint64_t host, uint64_t clusters, bool punch)
 {
 	struct alloc *a = &img->alloc;
 	unsigned bits = img->geom.cluster_bits;
@@ -378,7 +387,7 @@ alloc_release(struct image *img, uint64_t host, uint64_t clusters)
 		int r = 0;
 
 		/* While it still has its reference nobody else can have it. */
-		if (n && img->unmap)
+		if (n && punch)
 			(void)file_discard(img->file, n << bits, first << bits);
 		for (n = max_u64(n, 1); n && r == 0; n--, first++) {
 			r = refs_drop(img, first, &left);

@@ -52,10 +52,10 @@ int Q2_CO alloc_undo(struct image *img, uint64_t host, uint64_t clusters);
 
 /*
  * For limbo.c: take a reference from each cluster.  Those that have none left
- * are free, and punched out of the file before if the image passes discards
- * on.
+ * are free, and with punch given back to the file system before.
  */
-int Q2_CO alloc_release(struct image *img, uint64_t host, uint64_t clusters);
+int Q2_CO alloc_release(struct image *img, uint64_t host, uint64_t clusters,
+			bool punch);
 
 /* For reftable.c, which holds the mutex.  Make the file reach to end (Z2);
  * note that clusters were taken, and look for free ones behind them; be ready

@@ -19,6 +19,10 @@
  *	      1  dirty refcount pieces, new refcount blocks, new L2 tables; sync
  *	      2  refcount-table entries; sync
  *	      3  pieces of L2 tables in use, L1 entries; sync
+ *	E3, D1  with lazy refcounts, phases 1 and 2 carry none of them until
+ *	    the image is closed; the dirty bit is durable before the first
+ *	    commit that leaves them out
+ *	X1  guest data in a file of its own is synced before phase 3
  *
  * Why this is enough.  An entry is linked after its data write completed
  * (write.c), so a commit that carries the entry in phase 3 was sealed after
@@ -39,6 +43,7 @@
 
 #include "engine/base/num.h"
 #include "engine/image/image.h"
+#include "engine/image/mark.h"
 
 /* Writes of one phase in flight at once. */
 #define PHASE_DEPTH 32
@@ -63,6 +68,7 @@ struct commit {
 	uint64_t number;
 	struct phase refcounts, reftable, mapping;
 	struct list slices;  /* with copies in it, by commit_link */
+	bool with_refcounts; /* E3: lazy ones stay out */
 	bool tables_durable; /* phase 1 has ended */
 };
 
@@ -74,17 +80,34 @@ cache_init(struct image *img)
 }
 
 void
+cache_meta_written(struct image *img)
+{
+	img->commits.file.done++;
+}
+
+void
 cache_data_written(struct image *img)
 {
-	img->commits.writes_done++;
+	if (img->data == img->file)
+		img->commits.file.done++;
+	else
+		img->commits.data.done++;
+}
+
+static bool
+with_refcounts(const struct image *img)
+{
+	return !img->lazy || img->commits.want_refcounts;
 }
 
 static bool
 metadata_is_clean(const struct image *img)
 {
-	return list_empty(&img->l2.dirty) && list_empty(&img->refs.dirty) &&
-	       !img->l1.n_dirty && !img->reftable.n_dirty && !img->l1.n_new &&
-	       !img->reftable.n_new;
+	if (!list_empty(&img->l2.dirty) || img->l1.n_dirty || img->l1.n_new)
+		return false;
+	return !with_refcounts(img) ||
+	       (list_empty(&img->refs.dirty) && !img->reftable.n_dirty &&
+		!img->reftable.n_new);
 }
 
 bool
@@ -92,8 +115,8 @@ cache_is_clean(const struct image *img)
 {
 	const struct commits *c = &img->commits;
 
-	return !c->running && c->writes_done == c->writes_synced &&
-	       metadata_is_clean(img);
+	return !c->running && c->file.done == c->file.synced &&
+	       c->data.done == c->data.synced && metadata_is_clean(img);
 }
 
 /* ---- sealing: copies, without parking ---------------------------------- */
@@ -218,7 +241,7 @@ copy_table(struct phase *ph, const struct table *t, enum aio_class cls)
 }
 
 static int
-make_copies(struct image *img, struct commit *c)
+copy_refcounts(struct image *img, struct commit *c)
 {
 	int r;
 
@@ -226,9 +249,17 @@ make_copies(struct image *img, struct commit *c)
 	if (r == 0)
 		r = copy_new_tables(img, &c->refcounts, &img->refs);
 	if (r == 0)
-		r = copy_new_tables(img, &c->refcounts, &img->l2);
-	if (r == 0)
 		r = copy_table(&c->reftable, &img->reftable, AIO_REFCOUNT);
+	return r;
+}
+
+static int
+make_copies(struct image *img, struct commit *c)
+{
+	int r = c->with_refcounts ? copy_refcounts(img, c) : 0;
+
+	if (r == 0)
+		r = copy_new_tables(img, &c->refcounts, &img->l2);
 	if (r == 0)
 		r = copy_dirty_slices(&c->mapping, &img->l2);
 	if (r == 0)
@@ -274,12 +305,16 @@ seal(struct image *img, struct commit *c)
 	list_init(&c->slices);
 	(void)POINT_HIT(&img->points, commit_seal);
 	c->number = ++img->commits.sealed;
+	c->with_refcounts = with_refcounts(img);
 	r = make_copies(img, c);
 	if (r < 0)
 		return r;
 	mark_slices_sealed(c, &img->l2);
-	mark_slices_sealed(c, &img->refs);
 	mark_table_sealed(&img->l1);
+	if (!c->with_refcounts)
+		return 0;
+	img->commits.want_refcounts = false;
+	mark_slices_sealed(c, &img->refs);
 	mark_table_sealed(&img->reftable);
 	return 0;
 }
@@ -386,7 +421,7 @@ phase_writer(void *arg)
 		it = iov_iter_init(iov, n);
 		r = file_writev(run->img->file, first->cls, &it, len,
 				first->host);
-		run->img->commits.writes_done++;
+		cache_meta_written(run->img);
 		if (r < 0 && result == 0)
 			result = r;
 	}
@@ -415,34 +450,54 @@ phase_write(struct image *img, struct phase *ph)
 	return co_join_wait(&run.join);
 }
 
-/* Everything completed before this call is durable after it. */
-int Q2_CO
-cache_sync(struct image *img)
+static int Q2_CO
+sync_one(struct image *img, struct aio_file *file, struct sync_count *c)
 {
-	struct commits *c = &img->commits;
-	uint64_t done = c->writes_done;
+	uint64_t done = c->done;
 	int r;
 
-	if (img->failed)
-		return img->failed;
-	if (done == c->writes_synced)
+	if (done == c->synced)
 		return 0;
-	r = file_sync(img->file);
+	r = file_sync(file);
 	if (r < 0) {
 		img->failed = r;
 		return r;
 	}
-	c->writes_synced = max_u64(c->writes_synced, done);
+	c->synced = max_u64(c->synced, done);
 	return 0;
+}
+
+/* Everything completed before this call is durable after it.  X1: the guest's
+ * data first, so that a mapping never precedes it. */
+int Q2_CO
+cache_sync(struct image *img)
+{
+	struct commits *c = &img->commits;
+	int r = img->failed;
+
+	if (r == 0 && img->data != img->file)
+		r = sync_one(img, img->data, &c->data);
+	if (r == 0)
+		r = sync_one(img, img->file, &c->file);
+	return r;
+}
+
+/* D1: refcounts that are put off must not be believed after a crash. */
+static int Q2_CO
+mark_dirty(struct image *img, const struct commit *c)
+{
+	if (c->with_refcounts || (!c->mapping.n && !c->refcounts.n))
+		return 0;
+	return mark_set(img, INCOMPAT_DIRTY);
 }
 
 /* E2. */
 static int Q2_CO
 run_phases(struct image *img, struct commit *c)
 {
-	int r = 0;
+	int r = mark_dirty(img, c);
 
-	if (c->refcounts.n)
+	if (r == 0 && c->refcounts.n)
 		r = POINT_HIT(&img->points, commit_refcounts);
 	if (r == 0)
 		r = phase_write(img, &c->refcounts);
@@ -512,4 +567,11 @@ cache_commit(struct image *img)
 		co_queue_wait(&cs->wait);
 	}
 	return cs->result;
+}
+
+int Q2_CO
+cache_commit_all(struct image *img)
+{
+	img->commits.want_refcounts = img->lazy;
+	return cache_commit(img);
 }

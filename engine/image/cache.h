@@ -11,6 +11,11 @@
 
 struct image;
 
+/* Host writes of one file: completed, and of these, covered by a sync. */
+struct sync_count {
+	uint64_t done, synced;
+};
+
 /* The state of commits of one image. */
 struct commits {
 	uint64_t sealed;  /* number of the commit sealed last */
@@ -18,9 +23,9 @@ struct commits {
 	uint64_t durable; /* number of the last that succeeded */
 	int result;       /* of commit number `ended` */
 	bool running;
-	struct co_queue wait;   /* for the running one to end */
-	uint64_t writes_done;   /* host writes completed, of any kind */
-	uint64_t writes_synced; /* of these, covered by a sync */
+	struct co_queue wait;         /* for the running one to end */
+	struct sync_count file, data; /* data: of an external data file */
+	bool want_refcounts; /* lazy: the next commit carries refcounts too */
 };
 
 void cache_init(struct image *img);
@@ -32,6 +37,9 @@ void cache_init(struct image *img);
  */
 int Q2_CO cache_commit(struct image *img);
 
+/* The same with all refcounts, which lazy_refcounts puts off otherwise. */
+int Q2_CO cache_commit_all(struct image *img);
+
 /* Make durable what has been written to the file, and no more: a sync, unless
  * nothing was written since the last.  0 or a negative errno. */
 int Q2_CO cache_sync(struct image *img);
@@ -39,7 +47,9 @@ int Q2_CO cache_sync(struct image *img);
 /* Is there anything that a commit would write or sync? */
 bool cache_is_clean(const struct image *img);
 
-/* Data of the guest has reached the file: the next flush must sync. */
+/* Data of the guest, or metadata outside a commit, has reached its file: the
+ * next flush must sync that. */
 void cache_data_written(struct image *img);
+void cache_meta_written(struct image *img);
 
 #endif

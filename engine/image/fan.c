@@ -8,6 +8,7 @@ fan_init(struct fan *fan, struct image *img, enum aio_kind kind)
 {
 	fan->img = img;
 	fan->kind = kind;
+	fan->cls = AIO_DATA;
 	fan->n = 0;
 	fan->result = 0;
 	co_join_init(&fan->join);
@@ -20,9 +21,8 @@ move_part(struct fan_part *p)
 	int r;
 
 	if (fan->kind == AIO_READ)
-		return file_readv(fan->img->file, AIO_DATA, &p->it, p->len,
-				  p->host);
-	r = file_writev(fan->img->file, AIO_DATA, &p->it, p->len, p->host);
+		return file_readv(p->file, fan->cls, &p->it, p->len, p->host);
+	r = file_writev(p->file, fan->cls, &p->it, p->len, p->host);
 	cache_data_written(fan->img);
 	return r;
 }
@@ -48,14 +48,16 @@ fan_wait(struct fan *fan)
 }
 
 void Q2_CO
-fan_move(struct fan *fan, struct iov_iter *it, uint64_t len, uint64_t host)
+fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
+	 struct aio_file *file, uint64_t host)
 {
 	struct fan_part *p;
 
 	if (fan->n == FAN_PARTS)
 		(void)fan_wait(fan);
 	p = &fan->parts[fan->n++];
-	*p = (struct fan_part){.fan = fan, .it = *it, .len = len, .host = host};
+	*p = (struct fan_part){
+		.fan = fan, .it = *it, .file = file, .len = len, .host = host};
 	iov_advance(it, len);
 	co_join_add(&fan->join);
 	/* Without a stack for it the part runs here. */

@@ -8,7 +8,7 @@
  *	struct fan fan;
  *
  *	fan_init(&fan, img, AIO_READ);
- *	... fan_move(&fan, &it, len, host) for each part ...
+ *	... fan_move(&fan, &it, len, file, host) for each part ...
  *	r = fan_wait(&fan);
  *
  * fan_wait() is always called: the parts use the fan's memory.
@@ -25,12 +25,14 @@ struct image;
 struct fan_part {
 	struct fan *fan;
 	struct iov_iter it;
+	struct aio_file *file;
 	uint64_t len, host;
 };
 
 struct fan {
 	struct image *img;
 	enum aio_kind kind; /* AIO_READ or AIO_WRITE */
+	enum aio_class cls; /* AIO_DATA, unless the caller sets another */
 	struct co_join join;
 	unsigned n;
 	int result;
@@ -39,10 +41,10 @@ struct fan {
 
 void fan_init(struct fan *fan, struct image *img, enum aio_kind kind);
 
-/* Move the next len bytes of it, from or to host; moves the cursor.  Parks
- * when FAN_PARTS are in flight. */
+/* Move the next len bytes of it, from or to host in file; moves the cursor.
+ * Parks when FAN_PARTS are in flight. */
 void Q2_CO fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
-		    uint64_t host);
+		    struct aio_file *file, uint64_t host);
 
 /* Wait for all parts; 0 or the first error. */
 int Q2_CO fan_wait(struct fan *fan);

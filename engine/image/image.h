@@ -16,6 +16,7 @@
 #include "engine/image/cache.h"
 #include "engine/image/inflight.h"
 #include "engine/image/limbo.h"
+#include "engine/image/meta.h"
 #include "engine/image/slice.h"
 #include "engine/image/table.h"
 
@@ -24,13 +25,21 @@ struct image {
 	char *path;
 	const char *driver;    /* "qcow2", "raw" or "null" */
 	struct aio_file *file; /* NULL for driver null */
+	struct aio_file *data; /* guest data; usually the same */
+	char *data_path;       /* NULL: the same */
+	struct image *backing; /* NULL: none */
 	struct points points;
 	uint64_t size; /* virtual bytes */
 	enum q2_cache cache_mode;
 	enum q2_zero zero; /* the policy in effect */
 	bool read_only;
-	bool sync_writes;  /* writethrough, directsync */
-	bool unmap;        /* discards reach the file */
+	bool sync_writes;                /* writethrough, directsync */
+	bool unmap;                      /* the guest's discards are taken */
+	bool punch_request, punch_other; /* clusters freed by them, or
+			      otherwise, are punched out of the file */
+	bool keep_clusters;              /* discard-no-unref */
+	bool lazy;                       /* refcounts may stay behind (E3) */
+	enum q2_detect_zeroes detect_zeroes;
 	int failed;        /* a sync has failed: nothing is written any more */
 	unsigned requests; /* request.c: submitted and not done */
 
@@ -45,6 +54,7 @@ struct image {
 	struct inflight_table inflight; /* write.c */
 	struct co_mutex l2_mutex;       /* map.c: making an L2 table */
 	struct commits commits;         /* cache.c */
+	struct meta meta;               /* meta.c */
 };
 
 static inline bool
@@ -53,8 +63,12 @@ image_is_qcow2(const struct image *img)
 	return img->driver[0] == 'q';
 }
 
-/* map.c: the extent at guest offset off; see q2_map(). */
-int Q2_CO image_map(struct image *img, uint64_t off, uint64_t len,
-		    struct q2_extent *ret_ext);
+/* Guest data is in a file of its own, which a guest can also read directly. */
+static inline bool
+image_data_is_raw(const struct image *img)
+{
+	return img->geom.external_data &&
+	       (img->header.autoclear & AUTOCLEAR_DATA_FILE_RAW);
+}
 
 #endif

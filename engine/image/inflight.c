@@ -24,12 +24,12 @@ inflight_done(struct inflight_table *t)
 }
 
 struct inflight *
-inflight_find(struct inflight_table *t, uint64_t cluster)
+inflight_find(struct inflight_table *t, uint64_t sub)
 {
 	list_for_each (el, &t->ranges) {
 		struct inflight *f = container_of(el, struct inflight, link);
 
-		if (cluster >= f->first && cluster - f->first < f->n)
+		if (sub >= f->first && sub - f->first < f->n)
 			return f;
 	}
 	return NULL;

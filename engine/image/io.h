@@ -12,6 +12,8 @@ struct image;
 
 /* read.c: the whole of it, from guest offset off. */
 int Q2_CO image_read(struct image *img, struct iov_iter it, uint64_t off);
+/* The same for a copy, and counted as one. */
+int Q2_CO image_read_old(struct image *img, struct iov_iter it, uint64_t off);
 
 /* write.c: likewise. */
 int Q2_CO image_write(struct image *img, struct iov_iter it, uint64_t off);

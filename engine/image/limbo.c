@@ -14,6 +14,7 @@ struct item {
 	uint64_t host, clusters;
 	uint64_t commit;     /* the first that carries the unlink */
 	uint64_t generation; /* the last that may know the old mapping */
+	bool punch;          /* out of the file, too */
 };
 
 void
@@ -79,7 +80,7 @@ commit_for_space(void *arg)
 }
 
 void
-limbo_add(struct image *img, uint64_t host, uint64_t clusters)
+limbo_add(struct image *img, uint64_t host, uint64_t clusters, bool request)
 {
 	struct limbo *l = &img->limbo;
 	struct item *item = malloc(sizeof(*item));
@@ -92,6 +93,7 @@ limbo_add(struct image *img, uint64_t host, uint64_t clusters)
 		.clusters = clusters,
 		.commit = img->commits.sealed + 1,
 		.generation = end_generation(l),
+		.punch = request ? img->punch_request : img->punch_other,
 	};
 	list_append(&l->items, &item->link);
 	l->bytes += clusters << img->geom.cluster_bits;
@@ -130,7 +132,8 @@ work(void *arg)
 
 	while ((item = take_ready(img))) {
 		/* A failure leaks, which harms nothing. */
-		(void)alloc_release(img, item->host, item->clusters);
+		(void)alloc_release(img, item->host, item->clusters,
+				    item->punch);
 		free(item);
 	}
 	l->working = false;

@@ -43,9 +43,10 @@ void limbo_leave(struct image *img, uint64_t generation);
 /*
  * The pointer to these clusters was changed just now, in the cache; each loses
  * one reference.  Does not park.  Without memory they stay leaked, which
- * harms nothing and check finds.
+ * harms nothing and check finds.  request: the guest gave them up.
  */
-void limbo_add(struct image *img, uint64_t host, uint64_t clusters);
+void limbo_add(struct image *img, uint64_t host, uint64_t clusters,
+	       bool request);
 
 /* Something that clusters wait for has happened. */
 void limbo_kick(struct image *img);

@@ -16,11 +16,17 @@ l2_host(const struct image *img, uint64_t guest)
 	       ENTRY_OFFSET_MASK;
 }
 
+static uint32_t
+entries_per_slice(const struct image *img)
+{
+	return img->l2.slice_bytes / img->geom.l2_entry_size;
+}
+
 /* Host offset of the slice with guest's entry, and its index there. */
 static uint64_t
 slice_place(const struct image *img, uint64_t guest, uint32_t *ret_index)
 {
-	uint32_t per_slice = img->l2.slice_bytes / 8;
+	uint32_t per_slice = entries_per_slice(img);
 	uint64_t index = geom_l2_index(&img->geom, guest);
 
 	*ret_index = (uint32_t)(index & (per_slice - 1));
@@ -30,7 +36,7 @@ slice_place(const struct image *img, uint64_t guest, uint32_t *ret_index)
 uint64_t
 map_slice_end(const struct image *img, uint64_t guest)
 {
-	uint64_t covers = (uint64_t)(img->l2.slice_bytes / 8)
+	uint64_t covers = (uint64_t)entries_per_slice(img)
 			  << img->geom.cluster_bits;
 
 	return align_down(guest, covers) + covers;
@@ -63,51 +69,86 @@ map_get(struct image *img, uint64_t guest, struct slice **ret_slice,
 struct l2_entry
 map_entry(const struct image *img, const struct slice *s, uint32_t index)
 {
-	return l2_decode(&img->geom, load_be64(s->data + 8 * (size_t)index));
+	return l2_load(&img->geom,
+		       s->data + (size_t)index * img->geom.l2_entry_size);
 }
 
 void
 map_set_entry(struct image *img, struct slice *s, uint32_t index,
 	      const struct l2_entry *e)
 {
-	store_be64(s->data + 8 * (size_t)index, l2_encode(e));
-	slice_dirty(&img->l2, s, index * 8, 8);
+	uint32_t bytes = img->geom.l2_entry_size;
+
+	l2_store(&img->geom, e, s->data + (size_t)index * bytes);
+	slice_dirty(&img->l2, s, index * bytes, bytes);
 }
 
-/* Do two entries, one cluster apart, make one extent? */
-static bool
-continues(const struct image *img, const struct l2_entry *a,
-	  const struct l2_entry *b, uint64_t clusters)
+/* ---- extents ----------------------------------------------------------- */
+
+/* How many subclusters from sub on are in the same state. */
+static unsigned
+same_subs(const struct geom *g, const struct l2_entry *e, unsigned sub)
 {
-	if (a->kind != b->kind || a->copied != b->copied ||
-	    a->kind == CLUSTER_COMPRESSED)
-		return false;
-	if (a->kind != CLUSTER_NORMAL && a->kind != CLUSTER_ZERO_ALLOC)
-		return true;
-	return b->host == a->host + (clusters << img->geom.cluster_bits);
+	uint32_t differs;
+
+	if (g->subs == 1)
+		return 1;
+	differs = (e->sub_alloc >> sub & 1 ? ~e->sub_alloc : e->sub_alloc) |
+		  (e->sub_zero >> sub & 1 ? ~e->sub_zero : e->sub_zero);
+	differs >>= sub;
+	return differs ? (unsigned)__builtin_ctz(differs) : g->subs - sub;
 }
 
-void
+/* Does the first subcluster of b continue the extent of kind that is at the
+ * end of a, so many clusters earlier? */
+static bool
+continues(const struct geom *g, enum cluster_kind kind,
+	  const struct l2_entry *a, const struct l2_entry *b, uint64_t clusters)
+{
+	if (kind == CLUSTER_COMPRESSED || l2_sub_kind(g, b, 0) != kind ||
+	    !l2_subs_are_valid(b))
+		return false;
+	if (!kind_has_host(kind))
+		return true;
+	return a->copied == b->copied &&
+	       b->host == a->host + (clusters << g->cluster_bits);
+}
+
+/* The extent that begins at guest, whose entry is index of s: at most len
+ * bytes, and not beyond the slice.  Does not park. */
+static void
 map_extent(const struct image *img, const struct slice *s, uint32_t index,
 	   uint64_t guest, uint64_t len, struct map_extent *ret_ext)
 {
 	const struct geom *g = &img->geom;
-	uint32_t per_slice = img->l2.slice_bytes / 8;
-	uint64_t in = geom_in_cluster(g, guest);
-	uint64_t want = div_up(in + len, g->cluster_size);
-	uint64_t n = 1;
+	struct l2_entry first = map_entry(img, s, index), e = first;
+	uint32_t per_slice = entries_per_slice(img);
+	unsigned sub = (unsigned)(geom_in_cluster(g, guest) >> g->sub_bits);
+	enum cluster_kind kind = l2_sub_kind(g, &first, sub);
+	uint64_t clusters = 0, bytes;
 
-	ret_ext->entry = map_entry(img, s, index);
-	while (n < want && index + n < per_slice) {
-		struct l2_entry e = map_entry(img, s, (uint32_t)(index + n));
-
-		if (!continues(img, &ret_ext->entry, &e, n))
+	sub += same_subs(g, &first, sub);
+	while (sub == g->subs) {
+		clusters++;
+		sub = 0;
+		if (index + clusters == per_slice ||
+		    clusters << g->cluster_bits >=
+			    geom_in_cluster(g, guest) + len)
 			break;
-		n++;
+		e = map_entry(img, s, index + (uint32_t)clusters);
+		if (!continues(g, kind, &first, &e, clusters))
+			break;
+		sub = same_subs(g, &e, 0);
 	}
-	ret_ext->clusters = n;
-	ret_ext->len = min_u64(len, (n << g->cluster_bits) - in);
-	ret_ext->host = ret_ext->entry.host + in;
+	bytes = (clusters << g->cluster_bits) + ((uint64_t)sub << g->sub_bits) -
+		geom_in_cluster(g, guest);
+	*ret_ext = (struct map_extent){
+		.kind = kind,
+		.copied = first.copied,
+		.host = first.host + geom_in_cluster(g, guest),
+		.len = min_u64(len, bytes),
+		.entry = first,
+	};
 }
 
 /* No L2 table: nothing up to the end of what it would map. */
@@ -119,16 +160,29 @@ extent_without_table(const struct image *img, uint64_t guest, uint64_t len,
 			  << (img->geom.l2_bits + img->geom.cluster_bits);
 
 	*ret_ext = (struct map_extent){
-		.entry.kind = CLUSTER_UNALLOCATED,
+		.kind = CLUSTER_UNALLOCATED,
 		.len = min_u64(len, covers - (guest & (covers - 1))),
 	};
 }
 
+/* May the extent at guest be used?  The file may say anything. */
 static bool
-host_is_valid(const struct image *img, const struct l2_entry *e)
+extent_is_valid(const struct image *img, uint64_t guest,
+		const struct map_extent *ext)
 {
-	return (e->kind != CLUSTER_NORMAL && e->kind != CLUSTER_ZERO_ALLOC) ||
-	       is_aligned(e->host, img->geom.cluster_size);
+	const struct geom *g = &img->geom;
+	const struct l2_entry *e = &ext->entry;
+
+	if (img->header.version < 3 && (ext->kind == CLUSTER_ZERO_PLAIN ||
+					ext->kind == CLUSTER_ZERO_ALLOC))
+		return false;
+	if (!l2_subs_are_valid(e))
+		return false;
+	if (!kind_has_host(ext->kind))
+		return true;
+	if (g->external_data)
+		return e->host == geom_cluster_start(g, guest);
+	return is_aligned(e->host, g->cluster_size);
 }
 
 bool
@@ -150,7 +204,7 @@ map_peek(struct image *img, uint64_t guest, uint64_t len,
 		return false;
 	img->points.n.l2_hits++;
 	map_extent(img, s, index, guest, len, ret_ext);
-	return host_is_valid(img, &ret_ext->entry);
+	return extent_is_valid(img, guest, ret_ext);
 }
 
 int Q2_CO
@@ -170,7 +224,7 @@ map_lookup(struct image *img, uint64_t guest, uint64_t len,
 	}
 	map_extent(img, s, index, guest, len, ret_ext);
 	slice_put(&img->l2, s);
-	return host_is_valid(img, &ret_ext->entry) ? 0 : -Q2_ECORRUPT;
+	return extent_is_valid(img, guest, ret_ext) ? 0 : -Q2_ECORRUPT;
 }
 
 /*
@@ -192,6 +246,11 @@ make_l2_locked(struct image *img, uint64_t guest)
 	r = alloc_run(img, 1, &run);
 	if (r < 0)
 		return r;
+	r = meta_add(img, run.host, 1);
+	if (r < 0) {
+		(void)alloc_undo(img, run.host, 1);
+		return r;
+	}
 	table_set_new(&img->l1, i, run.host | ENTRY_COPIED);
 	return 0;
 }
@@ -214,50 +273,4 @@ map_get_for_change(struct image *img, uint64_t guest, struct slice **ret_slice,
 	if (r < 0)
 		return r;
 	return map_get(img, guest, ret_slice, ret_index);
-}
-
-static bool
-same_state(const struct map_extent *a, const struct map_extent *b)
-{
-	if (a->entry.kind != b->entry.kind ||
-	    a->entry.kind == CLUSTER_COMPRESSED)
-		return false;
-	if (a->entry.kind != CLUSTER_NORMAL &&
-	    a->entry.kind != CLUSTER_ZERO_ALLOC)
-		return true;
-	return b->host == a->host + a->len;
-}
-
-int Q2_CO
-image_map(struct image *img, uint64_t off, uint64_t len,
-	  struct q2_extent *ret_ext)
-{
-	struct map_extent all, next;
-	enum cluster_kind kind;
-	int r;
-
-	r = map_lookup(img, off, len, &all);
-	while (r == 0 && all.len < len) {
-		r = map_lookup(img, off + all.len, len - all.len, &next);
-		if (r < 0 || !same_state(&all, &next))
-			break;
-		all.len += next.len;
-	}
-	if (r < 0)
-		return r;
-	kind = all.entry.kind;
-	*ret_ext = (struct q2_extent){
-		.off = off,
-		.len = all.len,
-		.present = kind != CLUSTER_UNALLOCATED,
-		.allocated = kind != CLUSTER_UNALLOCATED &&
-			     kind != CLUSTER_ZERO_PLAIN,
-		.zero = kind != CLUSTER_NORMAL && kind != CLUSTER_COMPRESSED,
-		.data = kind == CLUSTER_NORMAL || kind == CLUSTER_COMPRESSED,
-		.compressed = kind == CLUSTER_COMPRESSED,
-		.has_host = kind == CLUSTER_NORMAL ||
-			    kind == CLUSTER_ZERO_ALLOC,
-		.host = all.host,
-	};
-	return 0;
 }

@@ -14,13 +14,14 @@
 
 struct image;
 
-/* Adjacent clusters in one state, adjacent in the file too if they have host
+/* Adjacent bytes in one state, adjacent in the file too if they have host
  * clusters. */
 struct map_extent {
-	struct l2_entry entry; /* of the first cluster */
+	enum cluster_kind kind;
+	bool copied;           /* of kinds with a host cluster: ours alone */
 	uint64_t host;         /* of the guest offset asked for */
 	uint64_t len;          /* bytes from there on */
-	uint64_t clusters;     /* touched by them; 0: no L2 table */
+	struct l2_entry entry; /* of the first cluster */
 };
 
 /*
@@ -38,17 +39,13 @@ struct l2_entry map_entry(const struct image *img, const struct slice *s,
 void map_set_entry(struct image *img, struct slice *s, uint32_t index,
 		   const struct l2_entry *e);
 
-/* The extent that begins at guest, whose entry is index of s: at most len
- * bytes, and not beyond the slice.  Does not park. */
-void map_extent(const struct image *img, const struct slice *s, uint32_t index,
-		uint64_t guest, uint64_t len, struct map_extent *ret_ext);
-
 /* The same as map_lookup(), if what it needs is in memory; else false. Does
  * not park. */
 bool map_peek(struct image *img, uint64_t guest, uint64_t len,
 	      struct map_extent *ret_ext);
 
-/* The extent at guest, at most len bytes; -EUCLEAN if it is damaged. */
+/* The extent at guest, at most len bytes and not beyond the slice; -EUCLEAN if
+ * it is damaged. */
 int Q2_CO map_lookup(struct image *img, uint64_t guest, uint64_t len,
 		     struct map_extent *ret_ext);
 

@@ -16,91 +16,17 @@
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/image/image.h"
+#include "engine/image/layers.h"
+#include "engine/image/mark.h"
 
 /* Enough for the first cluster of any image. */
 #define HEADER_READ_MAX (2 * MiB)
-
-/* QEMU's default for images whose L2 tables are larger than this. */
-#define L2_CACHE_DEFAULT (32 * MiB)
 
 struct opening {
 	struct image *img;
 	const struct q2_open_opts *opts;
 	struct q2_err *err;
 };
-
-/* ---- geometry of the caches (qcow2-reference.md 3) --------------------- */
-
-struct cache_sizes {
-	uint64_t l2, l2_entry, refs;
-};
-
-static int
-cache_sizes(const struct image *img, const struct q2_open_opts *o,
-	    struct cache_sizes *ret, struct q2_err *err)
-{
-	uint64_t cluster = img->geom.cluster_size;
-	uint64_t refs_min = 4 * cluster;
-	uint64_t l2_full = align_up(
-		div_up(img->size, cluster) * img->geom.l2_entry_size, cluster);
-
-	*ret = (struct cache_sizes){.l2 = o->l2_cache_size};
-	ret->refs = o->refcount_cache_size;
-	if (o->cache_size && ret->l2 && ret->refs)
-		return q2_fail(err, -EINVAL,
-			       "cache-size, l2-cache-size and "
-			       "refcount-cache-size may not be set at the "
-			       "same time");
-	if (ret->l2 > o->cache_size && o->cache_size)
-		return q2_fail(err, -EINVAL,
-			       "l2-cache-size may not exceed cache-size");
-	if (ret->refs > o->cache_size && o->cache_size)
-		return q2_fail(err, -EINVAL,
-			       "refcount-cache-size may not exceed cache-size");
-	if (o->cache_size && ret->l2)
-		ret->refs = o->cache_size - ret->l2;
-	else if (o->cache_size && ret->refs)
-		ret->l2 = o->cache_size - ret->refs;
-	else if (o->cache_size >= l2_full + refs_min)
-		ret->refs = o->cache_size - l2_full;
-	else if (o->cache_size)
-		ret->refs = min_u64(o->cache_size, refs_min);
-	if (o->cache_size && !ret->l2)
-		ret->l2 = o->cache_size - ret->refs;
-	if (!ret->l2)
-		ret->l2 = L2_CACHE_DEFAULT;
-	ret->l2 = min_u64(ret->l2, l2_full);
-	ret->refs = max_u64(ret->refs, refs_min);
-	ret->l2_entry = o->l2_cache_entry_size;
-	if (!ret->l2_entry)
-		ret->l2_entry = ret->l2 == l2_full ? cluster
-						   : min_u64(cluster, 4096);
-	if (!is_pow2(ret->l2_entry) || ret->l2_entry < 512 ||
-	    ret->l2_entry > cluster)
-		return q2_fail(err, -EINVAL,
-			       "L2 cache entry size must be a power of two "
-			       "between 512 and the cluster size (%" PRIu64 ")",
-			       cluster);
-	return 0;
-}
-
-static int
-make_caches(struct image *img, const struct q2_open_opts *o, struct q2_err *err)
-{
-	struct cache_sizes sizes;
-	int r;
-
-	r = cache_sizes(img, o, &sizes, err);
-	if (r == 0)
-		r = slice_cache_init(&img->l2, AIO_L2, &img->l1, sizes.l2,
-				     (uint32_t)sizes.l2_entry, err);
-	if (r == 0)
-		r = slice_cache_init(
-			&img->refs, AIO_REFCOUNT, &img->reftable, sizes.refs,
-			(uint32_t)min_u64(img->geom.cluster_size, PIECE_BYTES),
-			err);
-	return r;
-}
 
 /* ---- tables ------------------------------------------------------------ */
 
@@ -156,23 +82,10 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 
 	if (flags & (Q2_NO_IO | Q2_CHECK))
 		return 0;
-	if (h->backing_file[0])
-		return q2_fail(err, -ENOTSUP,
-			       "the image has a backing file ('%s'), which is "
-			       "not supported yet",
-			       h->backing_file);
-	if (h->incompatible & INCOMPAT_DATA_FILE)
-		return q2_fail(err, -ENOTSUP,
-			       "the image has an external data file, which is "
-			       "not supported yet");
 	if (h->crypt_method)
 		return q2_fail(err, -ENOTSUP,
 			       "the image is encrypted, which is not "
 			       "supported yet");
-	if (h->incompatible & INCOMPAT_EXTENDED_L2)
-		return q2_fail(err, -ENOTSUP,
-			       "the image has extended L2 entries, which are "
-			       "not supported yet");
 	if (img->read_only)
 		return 0;
 	if (h->incompatible & INCOMPAT_CORRUPT)
@@ -183,11 +96,11 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 		return q2_fail(err, -ENOTSUP,
 			       "the image was not closed cleanly and must be "
 			       "repaired before it can be written");
-	if (h->snapshots || h->version < 3 || h->has_bitmaps || h->autoclear)
+	if (h->snapshots ||
+	    (h->has_bitmaps && h->autoclear & AUTOCLEAR_BITMAPS))
 		return q2_fail(err, -ENOTSUP,
-			       "writing to images of version 2, with "
-			       "snapshots or with bitmaps is not supported "
-			       "yet");
+			       "writing to images with snapshots or with "
+			       "bitmaps is not supported yet");
 	return 0;
 }
 
@@ -227,10 +140,12 @@ open_qcow2(void *arg)
 	if (r == 0)
 		r = load_tables(img, o->err);
 	if (r == 0)
-		r = make_caches(img, o->opts, o->err);
+		r = open_caches(img, o->opts, o->err);
 	if (r < 0)
 		return r;
 	r = alloc_init(img, (uint64_t)aio_size(img->file));
+	if (r == 0)
+		r = meta_init(img);
 	if (r < 0)
 		return q2_fail(o->err, r, "no memory for the allocator");
 	return 0;
@@ -258,10 +173,26 @@ image_free(struct image *img)
 	table_done(&img->reftable);
 	inflight_done(&img->inflight);
 	limbo_done(&img->limbo);
+	meta_done(&img->meta);
+	if (img->data != img->file)
+		aio_close(img->data);
 	if (img->file)
 		aio_close(img->file);
+	free(img->data_path);
 	free(img->path);
 	free(img);
+}
+
+/* img and all layers below it. */
+static void
+chain_free(struct image *img)
+{
+	while (img) {
+		struct image *next = img->backing;
+
+		image_free(img);
+		img = next;
+	}
 }
 
 static struct image *
@@ -276,6 +207,12 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	img->path = strdup(path);
 	img->read_only = o->flags & Q2_RDONLY;
 	img->unmap = o->flags & Q2_UNMAP;
+	img->punch_request = o->pass_discard_request
+				     ? o->pass_discard_request > 0
+				     : img->unmap;
+	img->punch_other = o->pass_discard_other > 0;
+	img->keep_clusters = o->discard_no_unref;
+	img->detect_zeroes = o->detect_zeroes;
 	img->cache_mode = o->cache ? o->cache : Q2_CACHE_WRITEBACK;
 	img->sync_writes = o->cache == Q2_CACHE_WRITETHROUGH ||
 			   o->cache == Q2_CACHE_DIRECTSYNC;
@@ -363,6 +300,28 @@ open_raw(struct image *img, struct q2_err *err)
 	return 0;
 }
 
+/* Options that only version 3 has. */
+static int
+take_v3_options(struct image *img, const struct q2_open_opts *opts,
+		struct q2_err *err)
+{
+	const struct header *h = &img->header;
+
+	if (h->version < 3 && opts->lazy_refcounts > 0)
+		return q2_fail(err, -EINVAL,
+			       "Lazy refcounts require a qcow2 image with at "
+			       "least qemu 1.1 compatibility level");
+	if (h->version < 3 && opts->discard_no_unref)
+		return q2_fail(err, -EINVAL,
+			       "discard-no-unref is only supported since qcow2 "
+			       "version 3");
+	img->lazy = !img->read_only && h->version >= 3 &&
+		    (opts->lazy_refcounts
+			     ? opts->lazy_refcounts > 0
+			     : (h->compatible & COMPAT_LAZY_REFCOUNTS) != 0);
+	return 0;
+}
+
 static int
 open_file(struct image *img, const struct q2_open_opts *opts,
 	  struct q2_err *err)
@@ -372,19 +331,27 @@ open_file(struct image *img, const struct q2_open_opts *opts,
 
 	r = aio_open(img->loop, img->path, file_flags(opts), &img->points,
 		     &img->file, err);
+	img->data = img->file;
 	if (r == 0)
 		r = find_driver(img, opts, err);
 	if (r == 0)
 		r = lock_file(img, opts, err);
 	if (r < 0)
 		return r;
-	return image_is_qcow2(img) ? loop_call(img->loop, open_qcow2, &o)
-				   : open_raw(img, err);
+	if (!image_is_qcow2(img))
+		return open_raw(img, err);
+	r = loop_call(img->loop, open_qcow2, &o);
+	if (r == 0)
+		r = take_v3_options(img, opts, err);
+	if (r == 0 && !(opts->flags & (Q2_NO_IO | Q2_CHECK)))
+		r = layers_open_data(img, opts, err);
+	return r;
 }
 
 int
-image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
-	   struct image **ret_img, struct q2_err *err)
+image_open_layer(struct loop *loop, const char *path,
+		 const struct q2_open_opts *opts, struct image **ret_img,
+		 struct q2_err *err)
 {
 	struct image *img = image_new(loop, path, opts);
 	int r = 0;
@@ -405,6 +372,43 @@ image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
 	return 0;
 }
 
+/* B1: everything has been judged, so the image may be changed. */
+static int Q2_CO
+begin_writing(void *arg)
+{
+	struct opening *o = arg;
+	int r = mark_clear_unknown(o->img);
+
+	if (r < 0)
+		return q2_fail(o->err, r,
+			       "Could not clear unknown autoclear bits: %s",
+			       strerror(-r));
+	return 0;
+}
+
+int
+image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
+	   struct image **ret_img, struct q2_err *err)
+{
+	struct opening o = {.opts = opts, .err = err};
+	int r;
+
+	r = image_open_layer(loop, path, opts, &o.img, err);
+	if (r < 0)
+		return r;
+	if (!(opts->flags & (Q2_NO_IO | Q2_CHECK)))
+		r = layers_open_backing(o.img, opts, err);
+	if (r == 0 && image_is_qcow2(o.img) && !o.img->read_only &&
+	    !(opts->flags & Q2_CHECK))
+		r = loop_call(loop, begin_writing, &o);
+	if (r < 0) {
+		chain_free(o.img);
+		return r;
+	}
+	*ret_img = o.img;
+	return 0;
+}
+
 /* ---- closing ----------------------------------------------------------- */
 
 static int Q2_CO
@@ -416,6 +420,11 @@ close_qcow2(void *arg)
 	int r;
 
 	r = limbo_drain(img);
+	if (r == 0)
+		r = cache_commit_all(img);
+	/* E3: the refcounts have caught up. */
+	if (r == 0 && img->lazy)
+		r = mark_clear(img, INCOMPAT_DIRTY);
 	bytes = alloc_close_bytes(img);
 	if (r < 0)
 		return q2_fail(o->err, r, "Could not write the metadata");
@@ -449,6 +458,6 @@ image_close(struct image *img, struct q2_err *err)
 			      image_is_qcow2(img) ? close_qcow2 : close_raw,
 			      &o);
 
-	image_free(img);
+	chain_free(img);
 	return r;
 }

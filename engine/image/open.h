@@ -15,10 +15,18 @@ struct loop;
 int image_open(struct loop *loop, const char *path,
 	       const struct q2_open_opts *opts, struct image **ret_img,
 	       struct q2_err *err);
+/* One layer, without what is below it. */
+int image_open_layer(struct loop *loop, const char *path,
+		     const struct q2_open_opts *opts, struct image **ret_img,
+		     struct q2_err *err);
 /* "qcow2" or "raw", by the file's first bytes; static. */
 int image_probe(struct loop *loop, struct aio_file *file,
 		const char **ret_driver, struct q2_err *err);
 /* Nothing may be in flight.  See q2_close(). */
 int image_close(struct image *img, struct q2_err *err);
+
+/* cachesize.c: the caches of an image whose header and tables are there. */
+int open_caches(struct image *img, const struct q2_open_opts *opts,
+		struct q2_err *err);
 
 #endif

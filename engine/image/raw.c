@@ -15,7 +15,11 @@ raw_change(struct image *img, const struct q2_req *rq)
 
 	switch (rq->op) {
 	case Q2_WRITE:
-		r = file_writev(img->file, AIO_DATA, &it, rq->len, rq->off);
+		if (img->detect_zeroes && iov_is_zero(rq->iov, rq->iovcnt))
+			r = file_zero(img->file, rq->len, rq->off, false);
+		else
+			r = file_writev(img->file, AIO_DATA, &it, rq->len,
+					rq->off);
 		break;
 	case Q2_ZERO:
 		r = file_zero(img->file, rq->len, rq->off, false);
@@ -74,6 +78,7 @@ raw_map(struct image *img, uint64_t off, uint64_t len,
 		.data = is_data,
 		.has_host = true,
 		.host = off,
+		.file = img->path,
 	};
 	return 0;
 }

@@ -3,43 +3,58 @@
  * read.c - the guest read path: where the fast path of request.c does not fit
  */
 #include "engine/base/num.h"
+#include "engine/image/chain.h"
 #include "engine/image/fan.h"
 #include "engine/image/image.h"
 #include "engine/image/io.h"
-#include "engine/image/map.h"
 
-/* Start on the extent at off. */
+/* Start on the extent that c describes. */
 static int Q2_CO
-read_extent(struct fan *fan, struct iov_iter *it, const struct map_extent *ext)
+read_extent(struct fan *fan, struct iov_iter *it, const struct chain_extent *c)
 {
-	switch (ext->entry.kind) {
-	case CLUSTER_NORMAL:
-		fan_move(fan, it, ext->len, ext->host);
-		return 0;
-	case CLUSTER_COMPRESSED:
-		return -ENOTSUP;
-	default:
-		iov_fill(it, 0, ext->len);
+	if (chain_is_zero(c)) {
+		iov_fill(it, 0, c->ext.len);
 		return 0;
 	}
+	if (c->ext.kind == CLUSTER_COMPRESSED)
+		return -ENOTSUP;
+	fan_move(fan, it, c->ext.len, c->layer->data, c->ext.host);
+	return 0;
+}
+
+static int Q2_CO
+read_all(struct fan *fan, struct iov_iter *it, uint64_t off)
+{
+	int r = 0, moved;
+
+	while (r == 0 && it->left > 0) {
+		struct chain_extent c;
+
+		r = chain_lookup(fan->img, off, it->left, &c);
+		if (r == 0)
+			r = read_extent(fan, it, &c);
+		if (r == 0)
+			off += c.ext.len;
+	}
+	moved = fan_wait(fan);
+	return r < 0 ? r : moved;
 }
 
 int Q2_CO
 image_read(struct image *img, struct iov_iter it, uint64_t off)
 {
 	struct fan fan;
-	int r = 0, moved;
 
 	fan_init(&fan, img, AIO_READ);
-	while (r == 0 && it.left > 0) {
-		struct map_extent ext;
+	return read_all(&fan, &it, off);
+}
 
-		r = map_lookup(img, off, it.left, &ext);
-		if (r == 0)
-			r = read_extent(&fan, &it, &ext);
-		if (r == 0)
-			off += ext.len;
-	}
-	moved = fan_wait(&fan);
-	return r < 0 ? r : moved;
+int Q2_CO
+image_read_old(struct image *img, struct iov_iter it, uint64_t off)
+{
+	struct fan fan;
+
+	fan_init(&fan, img, AIO_READ);
+	fan.cls = AIO_COW;
+	return read_all(&fan, &it, off);
 }

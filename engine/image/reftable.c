@@ -81,7 +81,7 @@ write_area(struct image *img, const struct area *a)
 	if (r == 0)
 		r = file_write(img->file, AIO_REFCOUNT, a->bytes, bytes,
 			       a->first << g->cluster_bits);
-	cache_data_written(img);
+	cache_meta_written(img);
 	return r < 0 ? r : cache_sync(img);
 }
 
@@ -96,7 +96,7 @@ switch_header(struct image *img, uint64_t host, uint64_t clusters)
 	store_be32(field + 8, (uint32_t)clusters);
 	r = file_write(img->file, AIO_HEADER, field, sizeof(field),
 		       HEADER_OFF_REFTABLE);
-	cache_data_written(img);
+	cache_meta_written(img);
 	if (r == 0)
 		r = cache_sync(img);
 	/* Which table the file names is unknown now. */
@@ -142,15 +142,20 @@ grow_into(struct image *img, struct area *a)
 	int r;
 
 	fill_area(img, a);
-	r = write_area(img, a);
+	r = meta_add(img, a->first << img->geom.cluster_bits,
+		     a->blocks + a->table);
+	if (r == 0)
+		r = write_area(img, a);
 	/* Memory first: it can fail, and nothing uses it before the header. */
 	if (r == 0)
 		r = switch_memory(img, a);
 	if (r == 0)
 		r = switch_header(img, img->reftable.host, a->table);
 	/* Not before: until now the file may name the old one. */
-	if (r == 0)
-		limbo_add(img, old_host, old_clusters);
+	if (r == 0) {
+		meta_remove(img, old_host, old_clusters);
+		limbo_add(img, old_host, old_clusters, false);
+	}
 	return r;
 }
 
@@ -165,7 +170,7 @@ reftable_grow(struct image *img)
 	if (r == 0)
 		r = plan_area(img, &a);
 	if (r == 0)
-		r = cache_commit(img);
+		r = cache_commit_all(img);
 	if (r < 0)
 		return r;
 	assert(!img->reftable.n_new && !img->reftable.n_dirty);

@@ -18,9 +18,9 @@
 #include <string.h>
 
 #include "engine/base/num.h"
+#include "engine/image/chain.h"
 #include "engine/image/image.h"
 #include "engine/image/io.h"
-#include "engine/image/map.h"
 #include "engine/image/raw.h"
 
 struct request {
@@ -82,56 +82,82 @@ fast_done(struct aio_op *op)
 	finish(req_of(req), op->result);
 }
 
-/* Where the request's bytes are, if one operation, or none, moves them. */
+/* A write needs clusters that are ours alone and that nobody is changing. */
 static bool
-fast_map(struct image *img, const struct q2_req *rq, struct map_extent *ret_ext)
+may_write(struct image *img, const struct q2_req *rq,
+	  const struct map_extent *ext)
 {
-	unsigned bits = img->geom.cluster_bits;
+	unsigned bits = img->geom.sub_bits;
 	uint64_t first = rq->off >> bits;
 	uint64_t n = ((rq->off + rq->len - 1) >> bits) - first + 1;
 
+	if (ext->kind != CLUSTER_NORMAL || !ext->copied)
+		return false;
+	if (img->data == img->file && meta_hit(img, ext->host, rq->len))
+		return false;
+	return list_empty(&img->inflight.ranges) ||
+	       inflight_next(&img->inflight, first, n) == first + n;
+}
+
+/* Where the request's bytes are, if one operation, or none, moves them. */
+static bool
+fast_map(struct image *img, const struct q2_req *rq, struct chain_extent *ret)
+{
+	if (rq->op == Q2_READ)
+		return chain_peek(img, rq->off, rq->len, ret) &&
+		       ret->ext.len == rq->len &&
+		       ret->ext.kind != CLUSTER_COMPRESSED;
+	*ret = (struct chain_extent){.layer = img, .found = true};
 	if (!image_is_qcow2(img)) {
-		*ret_ext = (struct map_extent){
-			.entry.kind = CLUSTER_NORMAL,
-			.host = rq->off,
-		};
+		ret->ext.kind = CLUSTER_NORMAL;
+		ret->ext.host = rq->off;
 		return true;
 	}
-	if (!map_peek(img, rq->off, rq->len, ret_ext) || ret_ext->len < rq->len)
-		return false;
+	return map_peek(img, rq->off, rq->len, &ret->ext) &&
+	       ret->ext.len == rq->len && may_write(img, rq, &ret->ext);
+}
+
+/* detect-zeroes: does the write hold zeros only? */
+static bool
+is_zeros(const struct image *img, const struct q2_req *rq)
+{
+	return img->detect_zeroes && rq->op == Q2_WRITE &&
+	       iov_is_zero(rq->iov, rq->iovcnt);
+}
+
+/* One operation and no sync is all that the request can need. */
+static bool
+may_be_fast(const struct image *img, const struct q2_req *rq)
+{
 	if (rq->op == Q2_READ)
-		return ret_ext->entry.kind != CLUSTER_COMPRESSED;
-	return ret_ext->entry.kind == CLUSTER_NORMAL && ret_ext->entry.copied &&
-	       (list_empty(&img->inflight.ranges) ||
-		inflight_next(&img->inflight, first, n) == first + n);
+		return true;
+	return rq->op == Q2_WRITE && !img->sync_writes &&
+	       !(rq->flags & Q2_FUA) && !is_zeros(img, rq);
 }
 
 static bool
 try_fast(struct image *img, struct q2_req *rq)
 {
 	struct request *req = request_of(rq);
+	struct chain_extent c;
 	struct iov_iter it;
-	struct map_extent ext;
 
-	if (rq->op == Q2_WRITE ? img->sync_writes || (rq->flags & Q2_FUA)
-			       : rq->op != Q2_READ)
-		return false;
-	if (!fast_map(img, rq, &ext))
+	if (!may_be_fast(img, rq) || !fast_map(img, rq, &c))
 		return false;
 	it = iov_iter_init(rq->iov, rq->iovcnt);
-	if (ext.entry.kind != CLUSTER_NORMAL) {
+	if (chain_is_zero(&c)) {
 		iov_fill(&it, 0, rq->len);
 		finish(rq, 0);
 		return true;
 	}
 	if (rq->iovcnt > AIO_IOV_MAX ||
-	    !file_is_aligned(img->file, &it, rq->len, ext.host))
+	    !file_is_aligned(c.layer->data, &it, rq->len, c.ext.host))
 		return false;
 	req->op = (struct aio_op){
 		.kind = rq->op == Q2_READ ? AIO_READ : AIO_WRITE,
 		.cls = AIO_DATA,
-		.file = img->file,
-		.off = ext.host,
+		.file = c.layer->data,
+		.off = c.ext.host,
 		.len = rq->len,
 		.iov = rq->iov,
 		.iovcnt = rq->iovcnt,
@@ -151,6 +177,10 @@ run_qcow2(struct image *img, const struct q2_req *rq)
 		return image_read(img, iov_iter_init(rq->iov, rq->iovcnt),
 				  rq->off);
 	case Q2_WRITE:
+		if (is_zeros(img, rq))
+			return image_zero(img, rq->off, rq->len,
+					  img->detect_zeroes ==
+						  Q2_DETECT_UNMAP);
 		return image_write(img, iov_iter_init(rq->iov, rq->iovcnt),
 				   rq->off);
 	case Q2_ZERO:

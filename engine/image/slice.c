@@ -182,7 +182,8 @@ take_slot(struct image *img, struct slice_cache *c, struct slice **ret_slice)
 		return 0;
 	}
 	if (commit_would_help(c))
-		return cache_commit(img);
+		return c->cls == AIO_L2 ? cache_commit(img)
+					: cache_commit_all(img);
 	co_queue_wait(&c->slot_wait);
 	return 0;
 }

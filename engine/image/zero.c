@@ -2,23 +2,28 @@
 /*
  * zero.c - write zeroes and discard: mappings change, few bytes move
  *
- * Whole clusters get the zero flag.  One that has a host cluster keeps it, so
- * that a later write finds its place again (and a preallocated image stays
- * one).  Of the clusters at the ends of a request that are covered in part,
- * those that read as zero already stay as they are; in the others zeros are
- * written.
+ * Whole subclusters are marked as zeros.  A cluster that has a host cluster
+ * keeps it, so that a later write finds its place again (and a preallocated
+ * image stays one), unless the guest gives it up.  Of the subclusters at the
+ * ends of a request that are covered in part, those that read as zero already
+ * stay as they are; in the others zeros are written.
+ *
+ * Version 2 has no zero flag.  There a cluster is unlinked where nothing
+ * shines through from a backing file, else zeros are written.
  */
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
+#include "engine/image/chain.h"
+#include "engine/image/cow.h"
 #include "engine/image/image.h"
 #include "engine/image/io.h"
 #include "engine/image/map.h"
 
-/* Part of a cluster: [off, off + len). */
+/* Write zeros where the disk does not read as zeros already. */
 static int Q2_CO
 zero_part(struct image *img, uint64_t off, uint64_t len)
 {
-	struct map_extent ext;
+	struct chain_extent c;
 	int r;
 
 	while (len > 0) {
@@ -26,12 +31,12 @@ zero_part(struct image *img, uint64_t off, uint64_t len)
 		struct iovec iov = {(void *)(uintptr_t)mem_zeros,
 				    min_u64(len, MEM_ZEROS_BYTES)};
 
-		r = map_lookup(img, off, iov.iov_len, &ext);
-		/* The next cluster may be in another state. */
-		if (r == 0)
-			iov.iov_len = ext.len;
-		if (r == 0 && (ext.entry.kind == CLUSTER_NORMAL ||
-			       ext.entry.kind == CLUSTER_COMPRESSED))
+		r = chain_lookup(img, off, iov.iov_len, &c);
+		if (r < 0)
+			return r;
+		/* What follows may be in another state. */
+		iov.iov_len = c.ext.len;
+		if (!chain_is_zero(&c))
 			r = image_write(img, iov_iter_init(&iov, 1), off);
 		if (r < 0)
 			return r;
@@ -41,106 +46,267 @@ zero_part(struct image *img, uint64_t off, uint64_t len)
 	return 0;
 }
 
-/* What happens to whole clusters. */
+/* ---- entries ----------------------------------------------------------- */
+
+/* What happens to whole subclusters. */
 enum change {
 	KEEP,    /* read as zeros, keep the host cluster */
 	UNMAP,   /* read as zeros, give the host cluster up */
-	DISCARD, /* give it up; what was never written stays so */
+	DISCARD, /* give it up; what was never written stays so, where nothing
+		    shines through */
 };
+
+/* A cluster and the subclusters of it, as bits, that change. */
+struct target {
+	enum change change;
+	uint32_t subs;
+};
+
+static bool
+keeps_host(const struct image *img, const struct target *t)
+{
+	return t->change == KEEP || img->keep_clusters ||
+	       (img->geom.subs > 1 && t->subs != SUBS_ALL);
+}
+
+/* The entry of an unlinked cluster, which reads as zeros. */
+static struct l2_entry
+unlinked_entry(const struct image *img)
+{
+	if (img->geom.subs > 1)
+		return (struct l2_entry){.sub_zero = SUBS_ALL};
+	if (img->header.version < 3)
+		return (struct l2_entry){.kind = CLUSTER_UNALLOCATED};
+	return (struct l2_entry){.kind = CLUSTER_ZERO_PLAIN};
+}
+
+/* With extended L2: mark the subclusters. */
+static bool
+mark_subs(struct l2_entry *e, uint32_t subs)
+{
+	if ((e->sub_zero & subs) == subs)
+		return false;
+	e->sub_zero |= subs;
+	e->sub_alloc &= ~subs;
+	return true;
+}
+
+/* Does nothing of the cluster need to change: is it what the change makes? */
+static bool
+is_done(const struct image *img, const struct target *t,
+	const struct l2_entry *e)
+{
+	bool has_host = e->kind == CLUSTER_NORMAL ||
+			e->kind == CLUSTER_ZERO_ALLOC ||
+			e->kind == CLUSTER_COMPRESSED;
+
+	if (has_host)
+		return false;
+	if (img->geom.subs > 1 ? (e->sub_zero & t->subs) == t->subs
+			       : e->kind == CLUSTER_ZERO_PLAIN)
+		return true;
+	/* Discarding what was never written allocates nothing. */
+	return !img->backing &&
+	       (t->change == DISCARD || img->header.version < 3);
+}
 
 /* A new entry for the cluster, or false if it stays as it is. */
 static bool
-changed_entry(enum change change, struct l2_entry *e)
+changed_entry(const struct image *img, const struct target *t,
+	      struct l2_entry *e)
 {
 	bool has_host = e->kind == CLUSTER_NORMAL ||
 			e->kind == CLUSTER_ZERO_ALLOC;
 
-	if (change == KEEP && has_host) {
+	if (is_done(img, t, e))
+		return false;
+	if (has_host && keeps_host(img, t)) {
+		if (img->geom.subs > 1)
+			return mark_subs(e, t->subs);
 		if (e->kind == CLUSTER_ZERO_ALLOC)
 			return false;
 		e->kind = CLUSTER_ZERO_ALLOC;
 		return true;
 	}
-	if (e->kind == CLUSTER_ZERO_PLAIN || (change == DISCARD && !has_host))
-		return false;
-	*e = (struct l2_entry){.kind = CLUSTER_ZERO_PLAIN};
+	if (img->geom.subs > 1 && t->subs != SUBS_ALL)
+		return mark_subs(e, t->subs);
+	*e = unlinked_entry(img);
 	return true;
 }
 
-/* Give up the host clusters of the entries, a run at a time. */
-static void
-change_entries(struct image *img, struct slice *s, uint32_t index, uint64_t n,
-	       enum change change)
-{
-	unsigned bits = img->geom.cluster_bits;
-	uint64_t host = 0, run = 0;
+/* ---- clusters ---------------------------------------------------------- */
 
-	for (uint64_t i = 0; i < n; i++) {
-		struct l2_entry e = map_entry(img, s, index + (uint32_t)i);
+/* Runs of host clusters that are given up, passed on as few as possible. */
+struct freed {
+	struct image *img;
+	uint64_t host, n;
+};
+
+static void
+freed_end(struct freed *f)
+{
+	/* In a data file a cluster's place stays its own. */
+	if (f->n && !f->img->geom.external_data)
+		limbo_add(f->img, f->host, f->n, true);
+	f->n = 0;
+}
+
+static void
+freed_add(struct freed *f, uint64_t host)
+{
+	if (!f->n || host != f->host + (f->n << f->img->geom.cluster_bits)) {
+		freed_end(f);
+		f->host = host;
+	}
+	f->n++;
+}
+
+/* The subclusters of guest cluster `cluster` within [first, first + n). */
+static uint32_t
+subs_within(const struct geom *g, uint64_t cluster, uint64_t first, uint64_t n)
+{
+	uint64_t start = cluster * g->subs;
+	uint64_t from = max_u64(first, start) - start;
+	uint64_t to = min_u64(first + n, start + g->subs) - start;
+
+	if (to - from == 32)
+		return SUBS_ALL;
+	return ((UINT32_C(1) << (to - from)) - 1) << from;
+}
+
+/* Change the entries of [first, first + n) subclusters, from index of s on. */
+static void
+change_entries(struct image *img, struct slice *s, uint32_t index,
+	       uint64_t first, uint64_t n, enum change change)
+{
+	const struct geom *g = &img->geom;
+	uint64_t begin = first / g->subs, end = div_up(first + n, g->subs);
+	struct freed freed = {.img = img};
+
+	for (uint64_t c = begin; c < end; c++) {
+		uint32_t i = index + (uint32_t)(c - begin);
+		struct l2_entry e = map_entry(img, s, i);
+		struct target t = {change, subs_within(g, c, first, n)};
 		uint64_t old = e.host;
 
-		if (!changed_entry(change, &e))
+		if (!changed_entry(img, &t, &e))
 			continue;
-		map_set_entry(img, s, index + (uint32_t)i, &e);
-		if (!old || e.host)
-			continue;
-		if (run && old == host + (run << bits)) {
-			run++;
-			continue;
-		}
-		if (run)
-			limbo_add(img, host, run);
-		host = old;
-		run = 1;
+		map_set_entry(img, s, i, &e);
+		if (old && !e.host)
+			freed_add(&freed, old);
 	}
-	if (run)
-		limbo_add(img, host, run);
+	freed_end(&freed);
 }
 
-static bool
-has_compressed(const struct image *img, const struct slice *s, uint32_t index,
-	       uint64_t n)
+/* Is there an entry that this engine cannot change, or that contradicts
+ * itself? */
+static int
+check_entries(const struct image *img, const struct slice *s, uint32_t index,
+	      uint64_t n)
 {
-	for (uint64_t i = 0; i < n; i++)
-		if (map_entry(img, s, index + (uint32_t)i).kind ==
-		    CLUSTER_COMPRESSED)
-			return true;
-	return false;
+	for (uint64_t i = 0; i < n; i++) {
+		struct l2_entry e = map_entry(img, s, index + (uint32_t)i);
+
+		/* The host clusters of compressed ones are shared. */
+		if (e.kind == CLUSTER_COMPRESSED)
+			return -ENOTSUP;
+		if (!l2_subs_are_valid(&e) ||
+		    (!img->geom.external_data &&
+		     !is_aligned(e.host, img->geom.cluster_size)))
+			return -Q2_ECORRUPT;
+	}
+	return 0;
 }
 
-/* Whole clusters within one slice, which nobody else is changing. */
+/* Without an L2 table: would the change alter anything?  If not, none is made.
+ * 1, 0 or -errno. */
 static int Q2_CO
-change_clusters(struct image *img, uint64_t first, uint64_t n,
-		enum change change)
+would_change(struct image *img, uint64_t first, enum change change)
 {
-	uint64_t guest = first << img->geom.cluster_bits;
+	struct target t = {change, SUBS_ALL};
+	struct l2_entry none = {.kind = CLUSTER_UNALLOCATED};
 	struct slice *s;
 	uint32_t index;
 	int r;
 
-	r = change == DISCARD ? map_get(img, guest, &s, &index)
-			      : map_get_for_change(img, guest, &s, &index);
-	if (r < 0 || !s)
+	r = map_get(img, first << img->geom.sub_bits, &s, &index);
+	if (r < 0)
 		return r;
-	/* The host clusters of compressed ones are shared. */
-	if (has_compressed(img, s, index, n))
-		r = -ENOTSUP;
-	else
-		change_entries(img, s, index, n, change);
+	if (s) {
+		slice_put(&img->l2, s);
+		return 1;
+	}
+	return !is_done(img, &t, &none);
+}
+
+/* Whole subclusters within one slice, which nobody else is changing. */
+static int Q2_CO
+change_held(struct image *img, uint64_t first, uint64_t n, enum change change)
+{
+	const struct geom *g = &img->geom;
+	uint64_t guest = first << g->sub_bits;
+	uint64_t clusters = div_up(first + n, g->subs) - first / g->subs;
+	struct slice *s;
+	uint32_t index;
+	int r;
+
+	r = would_change(img, first, change);
+	if (r <= 0)
+		return r;
+	r = map_get_for_change(img, guest, &s, &index);
+	if (r < 0)
+		return r;
+	r = check_entries(img, s, index, clusters);
+	if (r == 0)
+		change_entries(img, s, index, first, n, change);
 	slice_put(&img->l2, s);
 	return r;
 }
 
-/* Hold as many of the clusters as are free and in one slice, and change them;
- * none if somebody holds the first: then wait for that. */
+/*
+ * Where clusters keep their place, the file is told before the entries change
+ * that their bytes are not needed, or, in a data file that is also read
+ * directly, made zero: nobody else can use the place.
+ */
+static int Q2_CO
+change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
+{
+	uint64_t off = first << img->geom.sub_bits, end;
+	struct map_extent ext;
+	int r = 0;
+
+	if (change == KEEP ? !image_data_is_raw(img)
+			   : !img->punch_request || (!img->geom.external_data &&
+						     !img->keep_clusters))
+		return 0;
+	end = min_u64((first + n) << img->geom.sub_bits, img->size);
+	for (; r == 0 && off < end; off += ext.len) {
+		r = map_lookup(img, off, end - off, &ext);
+		if (r < 0)
+			return r;
+		if (image_data_is_raw(img) && change == KEEP)
+			r = cow_zero_host(img, off, ext.len);
+		else if (ext.kind == CLUSTER_NORMAL && ext.copied)
+			r = file_discard(img->data, ext.len, ext.host);
+		cache_data_written(img);
+	}
+	return r;
+}
+
+/* Hold as many of the subclusters as are free and in one slice, and change
+ * them; none if somebody holds the first: then wait for that. */
 static int Q2_CO
 change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 	    uint64_t *ret_n)
 {
-	unsigned bits = img->geom.cluster_bits;
+	unsigned bits = img->geom.sub_bits;
 	struct inflight *f = inflight_find(&img->inflight, first);
 	int r;
 
+	*ret_n = n;
+	/* Behind the end of the disk there is nothing to change. */
+	if (first << bits >= img->size)
+		return 0;
 	*ret_n = 0;
 	if (f) {
 		(void)POINT_HIT(&img->points, alloc_wait);
@@ -154,27 +320,13 @@ change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 	f = inflight_add(&img->inflight, first, n);
 	if (!f)
 		return -ENOMEM;
-	r = change_clusters(img, first, n, change);
+	r = change_host(img, first, n, change);
+	if (r == 0)
+		r = change_held(img, first, n, change);
 	inflight_end(f, r);
 	inflight_put(&img->inflight, f);
 	*ret_n = n;
 	return r;
-}
-
-/*
- * The whole clusters of [off, off + len): [*ret_first, *ret_last), maybe none.
- * The last cluster of an image is whole if all of it is meant, though the
- * image ends within it.
- */
-static void
-whole_clusters(const struct image *img, uint64_t off, uint64_t len,
-	       uint64_t *ret_first, uint64_t *ret_last)
-{
-	uint64_t size = img->geom.cluster_size;
-	uint64_t end = off + len;
-
-	*ret_first = div_up(off, size);
-	*ret_last = end == img->size ? div_up(end, size) : end / size;
 }
 
 static int Q2_CO
@@ -191,23 +343,53 @@ change_all(struct image *img, uint64_t first, uint64_t last, enum change change)
 	return r;
 }
 
+/* ---- requests ---------------------------------------------------------- */
+
+/*
+ * The whole subclusters of [off, off + len): [*ret_first, *ret_last), maybe
+ * none.  The last one of an image is whole if all of it is meant, though the
+ * image ends within it.
+ */
+static void
+whole_subs(const struct image *img, uint64_t off, uint64_t len,
+	   uint64_t *ret_first, uint64_t *ret_last)
+{
+	uint64_t size = img->geom.sub_size;
+	uint64_t end = off + len;
+
+	*ret_first = div_up(off, size);
+	*ret_last = end == img->size ? div_up(end, size) : end / size;
+	/* Behind the end nothing is left of the last cluster. */
+	if (end == img->size)
+		*ret_last = align_up(*ret_last, img->geom.subs);
+}
+
+/* What a request to write zeros does to whole subclusters. */
+static enum change
+zero_change(const struct image *img, bool unmap)
+{
+	if (img->header.version < 3)
+		return DISCARD;
+	/* Raw data must be zero, whatever the entries say. */
+	return unmap && img->unmap && !image_data_is_raw(img) ? UNMAP : KEEP;
+}
+
 int Q2_CO
 image_zero(struct image *img, uint64_t off, uint64_t len, bool unmap)
 {
-	unsigned bits = img->geom.cluster_bits;
+	unsigned bits = img->geom.sub_bits;
 	uint64_t end = off + len;
 	uint64_t first, last;
 	int r;
 
-	whole_clusters(img, off, len, &first, &last);
-	if (first >= last)
+	whole_subs(img, off, len, &first, &last);
+	if (first >= last || (img->header.version < 3 && img->backing))
 		return zero_part(img, off, len);
 	r = zero_part(img, off, (first << bits) - off);
 	if (r == 0 && last << bits < end)
 		r = zero_part(img, last << bits, end - (last << bits));
 	if (r == 0)
-		r = change_all(img, first, last,
-			       unmap && img->unmap ? UNMAP : KEEP);
+		r = change_all(img, first, last, zero_change(img, unmap));
 	return r;
 }
 
@@ -216,8 +398,9 @@ image_discard(struct image *img, uint64_t off, uint64_t len)
 {
 	uint64_t first, last;
 
-	if (!img->unmap)
+	/* What shines through would come back in version 2. */
+	if (!img->unmap || (img->header.version < 3 && img->backing))
 		return 0;
-	whole_clusters(img, off, len, &first, &last);
-	return change_all(img, first, last, DISCARD);
+	whole_subs(img, off, len, &first, &last);
+	return first < last ? change_all(img, first, last, DISCARD) : 0;
 }

@@ -153,6 +153,7 @@ count_l2(struct check *c, const uint8_t *table, bool active)
 			break;
 		case CLUSTER_ZERO_PLAIN:
 			break;
+		case CLUSTER_UNALLOCATED_AT: /* of subclusters only */
 		case CLUSTER_UNALLOCATED:
 			if (e.bitmap & SUBCLUSTERS_ALLOCATED)
 				check_corrupt(c, "ERROR: Unallocated cluster "

@@ -124,6 +124,7 @@ look_at_l2(struct looking *l, const uint8_t *table, uint64_t guest)
 			l->ret->written_bytes += len;
 			break;
 		case CLUSTER_ZERO_PLAIN:
+		case CLUSTER_UNALLOCATED_AT: /* of subclusters only */
 		case CLUSTER_UNALLOCATED:
 			break;
 		}

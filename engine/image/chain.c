@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/chain.h"
+
+#include "engine/base/num.h"
+#include "engine/image/image.h"
+#include "engine/image/raw.h"
+
+static bool
+falls_through(enum cluster_kind kind)
+{
+	return kind == CLUSTER_UNALLOCATED || kind == CLUSTER_UNALLOCATED_AT;
+}
+
+/* A plain file maps every byte to itself. */
+static void
+raw_extent(uint64_t off, uint64_t len, struct map_extent *ret_ext)
+{
+	*ret_ext = (struct map_extent){
+		.kind = CLUSTER_NORMAL,
+		.copied = true,
+		.host = off,
+		.len = len,
+	};
+}
+
+bool
+chain_is_zero(const struct chain_extent *c)
+{
+	return !c->found || c->ext.kind == CLUSTER_ZERO_PLAIN ||
+	       c->ext.kind == CLUSTER_ZERO_ALLOC;
+}
+
+/*
+ * c->ext is what c->layer has at off.  True: that is the answer.  False: the
+ * layer below, which c names now, must be asked for c->ext.len bytes.
+ */
+static bool
+is_answer(struct chain_extent *c, uint64_t off)
+{
+	struct image *next = c->layer->backing;
+
+	c->found = !falls_through(c->ext.kind);
+	if (c->found || !next || off >= next->size)
+		return true;
+	c->layer = next;
+	c->depth++;
+	c->ext.len = min_u64(c->ext.len, next->size - off);
+	return false;
+}
+
+int Q2_CO
+chain_lookup(struct image *img, uint64_t off, uint64_t len,
+	     struct chain_extent *ret)
+{
+	*ret = (struct chain_extent){.layer = img, .ext.len = len};
+	do {
+		int r = 0;
+
+		if (image_is_qcow2(ret->layer))
+			r = map_lookup(ret->layer, off, ret->ext.len,
+				       &ret->ext);
+		else
+			raw_extent(off, ret->ext.len, &ret->ext);
+		if (r < 0)
+			return r;
+	} while (!is_answer(ret, off));
+	return 0;
+}
+
+bool
+chain_peek(struct image *img, uint64_t off, uint64_t len,
+	   struct chain_extent *ret)
+{
+	*ret = (struct chain_extent){.layer = img, .ext.len = len};
+	do {
+		if (!image_is_qcow2(ret->layer))
+			raw_extent(off, ret->ext.len, &ret->ext);
+		else if (!map_peek(ret->layer, off, ret->ext.len, &ret->ext))
+			return false;
+	} while (!is_answer(ret, off));
+	return true;
+}
+
+int Q2_CO
+chain_reads_zero(struct image *img, uint64_t off, uint64_t len)
+{
+	struct chain_extent c;
+
+	while (len > 0) {
+		int r = chain_lookup(img, off, len, &c);
+
+		if (r < 0)
+			return r;
+		if (!chain_is_zero(&c))
+			return 0;
+		off += c.ext.len;
+		len -= c.ext.len;
+	}
+	return 1;
+}
+
+/* ---- q2_map() ---------------------------------------------------------- */
+
+/* What q2_map() says of the extent at off; len is set by the caller. */
+static int Q2_CO
+describe(const struct chain_extent *c, uint64_t off, struct q2_extent *ret)
+{
+	enum cluster_kind kind = c->ext.kind;
+	int r;
+
+	if (!c->found) {
+		*ret = (struct q2_extent){.zero = true, .depth = c->depth};
+		/* A host cluster that no subcluster uses yet. */
+		ret->allocated = kind == CLUSTER_UNALLOCATED_AT;
+	} else if (!image_is_qcow2(c->layer)) {
+		r = raw_map(c->layer, off, c->ext.len, ret);
+		if (r < 0)
+			return r;
+		ret->depth = c->depth;
+		ret->file = c->layer->path;
+		return 0;
+	} else {
+		*ret = (struct q2_extent){
+			.present = true,
+			.allocated = kind != CLUSTER_ZERO_PLAIN,
+			.zero = chain_is_zero(c),
+			.data = !chain_is_zero(c),
+			.compressed = kind == CLUSTER_COMPRESSED,
+			.depth = c->depth,
+		};
+	}
+	ret->file = c->layer->data->name;
+	ret->has_host = kind_has_host(kind);
+	ret->host = ret->has_host ? c->ext.host : 0;
+	ret->off = off;
+	ret->len = c->ext.len;
+	return 0;
+}
+
+static bool
+same_state(const struct q2_extent *a, const struct q2_extent *b)
+{
+	return a->present == b->present && a->allocated == b->allocated &&
+	       a->zero == b->zero && a->data == b->data && !a->compressed &&
+	       !b->compressed && a->depth == b->depth &&
+	       a->has_host == b->has_host &&
+	       (!a->has_host || b->host == a->host + a->len);
+}
+
+int Q2_CO
+chain_map(struct image *img, uint64_t off, uint64_t len,
+	  struct q2_extent *ret_ext)
+{
+	struct q2_extent all = {0}, next;
+	struct chain_extent c;
+
+	while (all.len < len) {
+		int r = chain_lookup(img, off + all.len, len - all.len, &c);
+
+		if (r == 0)
+			r = describe(&c, off + all.len, &next);
+		if (r < 0)
+			return r;
+		if (all.len && !same_state(&all, &next))
+			break;
+		if (all.len)
+			all.len += next.len;
+		else
+			all = next;
+	}
+	*ret_ext = all;
+	return 0;
+}

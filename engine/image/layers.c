@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/layers.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "engine/base/err.h"
+#include "engine/base/mem.h"
+#include "engine/base/num.h"
+#include "engine/image/image.h"
+#include "engine/image/open.h"
+
+/* ---- names ------------------------------------------------------------- */
+
+/* The path that a header's name stands for: without "file:".  What QEMU would
+ * take for a protocol is refused: a header must not open anything else. */
+static int
+plain_name(const char *name, const char **ret_path, struct q2_err *err)
+{
+	size_t protocol = strcspn(name, ":/");
+
+	if (strncmp(name, "file:", 5) == 0)
+		name += 5;
+	else if (name[protocol] == ':')
+		return q2_fail(err, -ENOTSUP,
+			       "'%.200s' is not the name of a plain file (a "
+			       "file of that name would be './%.200s')",
+			       name, name);
+	*ret_path = name;
+	return 0;
+}
+
+/* name, relative to the folder of path; the caller frees it. */
+static char *
+beside(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t dir = slash ? (size_t)(slash - path) + 1 : 0;
+	char *joined;
+
+	if (name[0] == '/')
+		dir = 0;
+	joined = malloc(dir + strlen(name) + 1);
+	if (!joined)
+		return NULL;
+	memcpy(joined, path, dir);
+	(void)strcpy(joined + dir, name);
+	return joined;
+}
+
+/* ---- the data file ----------------------------------------------------- */
+
+static int
+fail_data(const struct image *img, struct q2_err *err)
+{
+	if (!img->geom.external_data)
+		return q2_fail(err, -EINVAL,
+			       "'data-file' can only be set for images with "
+			       "an external data file");
+	return q2_fail(err, -EINVAL, "'data-file' is required for this image");
+}
+
+int
+layers_open_data(struct image *img, const struct q2_open_opts *opts,
+		 struct q2_err *err)
+{
+	const char *name = opts->data_file ? opts->data_file
+					   : img->header.data_file;
+	const char *path;
+	unsigned flags = img->file->flags &
+			 (AIO_RDONLY | AIO_DIRECT | AIO_NOSYNC);
+	int r;
+
+	if (!img->geom.external_data && !opts->data_file)
+		return 0;
+	if (!img->geom.external_data || !name[0])
+		return fail_data(img, err);
+	r = plain_name(name, &path, err);
+	if (r < 0)
+		return r;
+	img->data_path = strdup(path);
+	if (!img->data_path)
+		return q2_fail(err, -ENOMEM, "no memory for a name");
+	/* Until it is open, `data` stays what image_free() knows not to close
+	 * twice. */
+	r = aio_open(img->loop, path, flags, &img->points, &img->data, err);
+	if (r < 0) {
+		img->data = img->file;
+		return r;
+	}
+	if (opts->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK))
+		return 0;
+	return aio_lock(img->data,
+			img->read_only ? AIO_LOCK_READ : AIO_LOCK_WRITE, err);
+}
+
+/* ---- the backing chain ------------------------------------------------- */
+
+static bool
+is_same_file(const struct image *a, const struct image *b)
+{
+	struct stat x, y;
+
+	if (a->file->fd < 0 || b->file->fd < 0)
+		return strcmp(a->path, b->path) == 0;
+	return fstat(a->file->fd, &x) == 0 && fstat(b->file->fd, &y) == 0 &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Is the file of layer one of those above it? */
+static bool
+is_loop(const struct image *top, const struct image *layer)
+{
+	for (const struct image *i = top; i != layer; i = i->backing)
+		if (is_same_file(i, layer))
+			return true;
+	return false;
+}
+
+/* How layers below are opened: as the top, but for reading. */
+static struct q2_open_opts
+layer_opts(const struct image *above, const struct q2_open_opts *top,
+	   const char *driver)
+{
+	const char *format = above->header.backing_format;
+
+	return (struct q2_open_opts){
+		.size = sizeof(struct q2_open_opts),
+		.driver = driver      ? driver
+			  : format[0] ? format
+				      : NULL,
+		.cache = top->cache,
+		.flags = Q2_RDONLY |
+			 (top->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK)),
+	};
+}
+
+/* Open the layer that img names, as img->backing. */
+static int
+open_next(struct image *img, const struct q2_open_opts *opts,
+	  struct q2_err *err)
+{
+	Q2_AUTO_FREE char *path = NULL;
+	const char *name;
+	int r;
+
+	r = plain_name(img->header.backing_file, &name, err);
+	if (r < 0)
+		return r;
+	path = beside(img->path, name);
+	if (!path)
+		return q2_fail(err, -ENOMEM, "no memory for a name");
+	return image_open_layer(img->loop, path, opts, &img->backing, err);
+}
+
+/* "Could not open backing file: " before the reason, once a layer at most. */
+static int
+fail_backing(struct q2_err *err, int r)
+{
+	char reason[sizeof(err->text)];
+
+	if (!err)
+		return r;
+	(void)strcpy(reason, err->text);
+	return q2_fail(err, r, "Could not open backing file: %.900s", reason);
+}
+
+int
+layers_open_backing(struct image *img, const struct q2_open_opts *opts,
+		    struct q2_err *err)
+{
+	const char *driver = opts->backing_driver;
+	struct image *top = img;
+
+	if (opts->no_backing)
+		return 0;
+	for (; image_is_qcow2(img) && img->header.backing_file[0];
+	     img = img->backing) {
+		struct q2_open_opts o = layer_opts(img, opts, driver);
+		int r = open_next(img, &o, err);
+
+		if (r < 0)
+			return fail_backing(err, r);
+		driver = NULL;
+		if (is_loop(top, img->backing)) {
+			(void)q2_fail(
+				err, -EINVAL,
+				"the backing chain comes back to '%.900s'",
+				img->backing->path);
+			return fail_backing(err, -EINVAL);
+		}
+	}
+	return 0;
+}

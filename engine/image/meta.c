@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/image/meta.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/num.h"
+#include "engine/base/rng.h"
+#include "engine/image/image.h"
+#include "engine/image/mark.h"
+
+static size_t
+start_of(const struct meta *m, uint64_t cluster)
+{
+	return (size_t)mix64(cluster) & m->mask;
+}
+
+/* The slot that holds cluster, or the empty one where it would be. */
+static size_t
+find(const struct meta *m, uint64_t cluster)
+{
+	size_t i = start_of(m, cluster);
+
+	while (m->slots[i] && m->slots[i] != cluster + 1)
+		i = (i + 1) & m->mask;
+	return i;
+}
+
+static void
+insert(struct meta *m, uint64_t cluster)
+{
+	size_t i = find(m, cluster);
+
+	m->n += !m->slots[i];
+	m->slots[i] = cluster + 1;
+}
+
+/* Room for more clusters, at most two thirds full. */
+static int
+reserve(struct meta *m, uint64_t more)
+{
+	struct meta larger = {.mask = m->slots ? m->mask : 63};
+
+	if (m->slots && (m->n + more) * 3 / 2 <= m->mask)
+		return 0;
+	while ((m->n + more) * 3 / 2 > larger.mask)
+		larger.mask = 2 * larger.mask + 1;
+	larger.slots = calloc(larger.mask + 1, sizeof(*larger.slots));
+	if (!larger.slots)
+		return -ENOMEM;
+	for (size_t i = 0; m->slots && i <= m->mask; i++)
+		if (m->slots[i])
+			insert(&larger, m->slots[i] - 1);
+	free(m->slots);
+	*m = larger;
+	return 0;
+}
+
+int
+meta_add(struct image *img, uint64_t host, uint64_t clusters)
+{
+	uint64_t first = host >> img->geom.cluster_bits;
+	int r = reserve(&img->meta, clusters);
+
+	for (uint64_t i = 0; r == 0 && i < clusters; i++)
+		insert(&img->meta, first + i);
+	return r;
+}
+
+/* Those behind an emptied slot may have been put off by it: move them up. */
+static void
+remove_one(struct meta *m, uint64_t cluster)
+{
+	size_t hole = find(m, cluster), i = hole;
+
+	if (!m->slots[hole])
+		return;
+	m->n--;
+	m->slots[hole] = 0;
+	for (i = (i + 1) & m->mask; m->slots[i]; i = (i + 1) & m->mask) {
+		uint64_t moved = m->slots[i];
+
+		m->slots[i] = 0;
+		m->slots[find(m, moved - 1)] = moved;
+	}
+}
+
+void
+meta_remove(struct image *img, uint64_t host, uint64_t clusters)
+{
+	uint64_t first = host >> img->geom.cluster_bits;
+
+	for (uint64_t i = 0; i < clusters; i++)
+		remove_one(&img->meta, first + i);
+}
+
+bool
+meta_hit(const struct image *img, uint64_t host, uint64_t len)
+{
+	unsigned bits = img->geom.cluster_bits;
+	uint64_t last = (host + len - 1) >> bits;
+
+	assert(len > 0);
+	for (uint64_t c = host >> bits; c <= last; c++)
+		if (img->meta.slots[find(&img->meta, c)])
+			return true;
+	return false;
+}
+
+int Q2_CO
+meta_refuse(struct image *img)
+{
+	(void)POINT_HIT(&img->points, metadata_overlap);
+	if (!img->failed) {
+		img->failed = -EIO;
+		(void)mark_set(img, INCOMPAT_CORRUPT);
+	}
+	return -EIO;
+}
+
+static uint64_t
+count_children(const struct table *t, uint64_t mask)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++)
+		n += (t->entries[i] & mask) != 0;
+	return n;
+}
+
+static int
+add_table(struct image *img, const struct table *t, uint64_t mask)
+{
+	uint64_t own = div_up(t->bytes, img->geom.cluster_size);
+	int r = reserve(&img->meta, own + count_children(t, mask));
+
+	if (r == 0 && own)
+		r = meta_add(img, t->host, own);
+	for (uint32_t i = 0; r == 0 && i < t->n; i++)
+		if (t->entries[i] & mask)
+			r = meta_add(img, t->entries[i] & mask, 1);
+	return r;
+}
+
+int
+meta_init(struct image *img)
+{
+	int r = meta_add(img, 0, 1);
+
+	if (r == 0)
+		r = add_table(img, &img->l1, ENTRY_OFFSET_MASK);
+	if (r == 0)
+		r = add_table(img, &img->reftable, REFTABLE_OFFSET_MASK);
+	return r;
+}
+
+void
+meta_done(struct meta *m)
+{
+	free(m->slots);
+	*m = (struct meta){0};
+}
