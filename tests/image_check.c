@@ -10,6 +10,7 @@
 
 #include "engine/base/num.h"
 #include "engine/format/entry.h"
+#include "engine/format/header.h"
 #include "engine/format/refcount.h"
 
 #define HEADER_BYTES 104
@@ -21,6 +22,7 @@ struct checking {
 	struct image_check *c;
 	uint64_t cluster; /* bytes */
 	struct geom g;
+	bool v2;
 	uint64_t table_at, table_n; /* refcount table: offset, entries */
 	uint64_t l1_at, l1_n;
 	uint64_t n;      /* clusters of the file, rounded up */
@@ -85,14 +87,20 @@ static int Q2_CO
 read_header(struct checking *k)
 {
 	int64_t size = aio_size(k->f);
+	uint64_t incompatible;
 	uint8_t *h = NULL;
 	int r;
 
 	r = size < 0 ? (int)size : read_alloc(k, 0, HEADER_BYTES, &h);
 	if (r < 0)
 		return r;
-	k->g = geom_init(load_be32(h + 20), load_be32(h + 96), false,
+	k->v2 = load_be32(h + 4) == 2;
+	incompatible = k->v2 ? 0 : load_be64(h + 72);
+	k->c->dirty = incompatible & INCOMPAT_DIRTY;
+	k->g = geom_init(load_be32(h + 20), k->v2 ? 4 : load_be32(h + 96),
+			 incompatible & INCOMPAT_EXTENDED_L2,
 			 load_be64(h + 24));
+	k->g.external_data = incompatible & INCOMPAT_DATA_FILE;
 	k->cluster = k->g.cluster_size;
 	k->l1_n = load_be32(h + 36);
 	k->l1_at = load_be64(h + 40);
@@ -150,6 +158,24 @@ read_refcounts(struct checking *k)
 	return r;
 }
 
+/* Of guest cluster index; bytes as in the file. */
+static void
+read_entry(struct checking *k, const uint8_t *bytes, uint64_t index)
+{
+	uint64_t e = load_be64(bytes), at = e & ENTRY_OFFSET_MASK;
+	struct l2_entry entry = l2_load(&k->g, bytes);
+
+	if (e & ENTRY_COMPRESSED)
+		corrupt(k, "cluster %" PRIu64 " is compressed", index);
+	else if (e & L2_RESERVED_MASK || (k->v2 && e & ENTRY_ZERO) ||
+		 !l2_subs_are_valid(&entry))
+		corrupt(k, "cluster %" PRIu64 ": entry 0x%" PRIx64, index, e);
+	else if (k->g.external_data && at && at != index * k->cluster)
+		corrupt(k, "cluster %" PRIu64 " is at 0x%" PRIx64, index, at);
+	else if (at && !k->g.external_data)
+		refer(k, at, 1, e & ENTRY_COPIED, "cluster", index);
+}
+
 static int Q2_CO
 read_l2(struct checking *k, uint64_t table, uint64_t host)
 {
@@ -159,19 +185,9 @@ read_l2(struct checking *k, uint64_t table, uint64_t host)
 	r = read_alloc(k, host, k->cluster, &t);
 	if (r < 0)
 		return r;
-	for (uint64_t i = 0; i < k->g.l2_entries; i++) {
-		uint64_t e = load_be64(t + 8 * i);
-		uint64_t at = e & ENTRY_OFFSET_MASK;
-		uint64_t index = table * k->g.l2_entries + i;
-
-		if (e & ENTRY_COMPRESSED)
-			corrupt(k, "cluster %" PRIu64 " is compressed", index);
-		else if (e & L2_RESERVED_MASK)
-			corrupt(k, "cluster %" PRIu64 ": entry 0x%" PRIx64,
-				index, e);
-		else if (at)
-			refer(k, at, 1, e & ENTRY_COPIED, "cluster", index);
-	}
+	for (uint64_t i = 0; i < k->g.l2_entries; i++)
+		read_entry(k, t + i * k->g.l2_entry_size,
+			   table * k->g.l2_entries + i);
 	free(t);
 	return 0;
 }

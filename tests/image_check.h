@@ -3,8 +3,8 @@
  * image_check.h - count the references in an image file
  *
  * A reference of its own for what the engine and its checker say: it reads the
- * file and knows of the engine only what an entry looks like.  Version 3,
- * without snapshots, compressed clusters or bitmaps.
+ * file and knows of the engine only what an entry looks like.  Without
+ * snapshots, compressed clusters or bitmaps.
  */
 #ifndef TESTS_IMAGE_CHECK_H
 #define TESTS_IMAGE_CHECK_H
@@ -18,6 +18,7 @@ struct image_check {
 	uint64_t leaks;        /* clusters with a refcount too high */
 	uint64_t copied_clear; /* COPIED clear though the refcount is 1 */
 	uint64_t references;
+	bool dirty;    /* refcounts may be stale (lazy_refcounts) */
 	char why[160]; /* the first corruption, or "" */
 };
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/base/num.h"
+#include "engine/base/rng.h"
 #include "engine/format/header.h"
 #include "engine/format/refcount.h"
 
@@ -56,7 +57,7 @@ plan(struct making *k)
 			continue;
 		k->l2_n += i / k->g.l2_entries != table;
 		table = i / k->g.l2_entries;
-		k->data_n += s != IMAGE_ZERO;
+		k->data_n += s != IMAGE_ZERO && !k->m->data_file;
 	}
 	k->table_at = 1;
 	k->table_n = max_u64(1, k->m->reftable_clusters);
@@ -101,6 +102,56 @@ fill_refcounts(struct making *k)
 	}
 }
 
+/* The entry of guest cluster i in state s, whose host cluster, if it has one,
+ * is at host. */
+static struct l2_entry
+entry_of(const struct image_make *m, uint64_t i, enum image_cluster s,
+	 uint64_t host)
+{
+	struct l2_entry e = {.kind = CLUSTER_NORMAL, .host = host};
+
+	if (s == IMAGE_EMPTY)
+		return (struct l2_entry){.kind = CLUSTER_UNALLOCATED};
+	if (s == IMAGE_ZERO)
+		e = (struct l2_entry){.kind = CLUSTER_ZERO_PLAIN};
+	else
+		e.copied = s != IMAGE_SHARED || m->data_file;
+	if (s == IMAGE_ZERO_ALLOC)
+		e.kind = CLUSTER_ZERO_ALLOC;
+	if (!m->extended_l2)
+		return e;
+	e.kind = s == IMAGE_ZERO ? CLUSTER_UNALLOCATED : CLUSTER_NORMAL;
+	e.sub_zero = SUBS_ALL;
+	if (s == IMAGE_NORMAL || s == IMAGE_SHARED) {
+		e.sub_alloc = (uint32_t)rng_derive(m->sub_seed, 2 * i);
+		e.sub_zero = (uint32_t)rng_derive(m->sub_seed, 2 * i + 1) &
+			     ~e.sub_alloc;
+	}
+	return e;
+}
+
+static struct geom
+geom_of(const struct image_make *m)
+{
+	struct geom g = geom_init(m->cluster_bits, m->refcount_order,
+				  m->extended_l2, m->bytes);
+
+	g.external_data = m->data_file;
+	return g;
+}
+
+enum cluster_kind
+image_make_kind(const struct image_make *m, uint64_t off)
+{
+	struct geom g = geom_of(m);
+	uint64_t i = off >> g.cluster_bits;
+	enum image_cluster s = m->state ? m->state(m->arg, i) : IMAGE_EMPTY;
+	struct l2_entry e = entry_of(m, i, s, g.cluster_size);
+
+	return l2_sub_kind(&g, &e,
+			   (unsigned)(geom_in_cluster(&g, off) >> g.sub_bits));
+}
+
 static void
 fill_maps(struct making *k)
 {
@@ -108,7 +159,7 @@ fill_maps(struct making *k)
 
 	for (uint64_t i = 0; i < guest_clusters(k); i++) {
 		enum image_cluster s = state_of(k, i);
-		struct l2_entry e = {.kind = CLUSTER_NORMAL};
+		struct l2_entry e;
 
 		if (s == IMAGE_EMPTY)
 			continue;
@@ -118,23 +169,39 @@ fill_maps(struct making *k)
 			store_be64(cluster_at(k, k->l1_at) + 8 * table,
 				   l2 << k->g.cluster_bits | ENTRY_COPIED);
 		}
-		if (s == IMAGE_ZERO)
-			e.kind = CLUSTER_ZERO_PLAIN;
-		else
-			e.host = data++ << k->g.cluster_bits;
-		if (s == IMAGE_ZERO_ALLOC)
-			e.kind = CLUSTER_ZERO_ALLOC;
-		e.copied = e.host && s != IMAGE_SHARED;
-		store_be64(cluster_at(k, l2) + 8 * (i % k->g.l2_entries),
-			   l2_encode(&e));
+		e = entry_of(k->m, i, s,
+			     (k->m->data_file ? i : data) << k->g.cluster_bits);
+		data += s != IMAGE_ZERO;
+		l2_store(&k->g, &e,
+			 cluster_at(k, l2) +
+				 k->g.l2_entry_size * (i % k->g.l2_entries));
 	}
+}
+
+static void
+set_names(const struct image_make *m, struct header *h)
+{
+	if (m->extended_l2)
+		h->incompatible |= INCOMPAT_EXTENDED_L2;
+	if (m->data_file)
+		h->incompatible |= INCOMPAT_DATA_FILE;
+	if (m->data_file_raw)
+		h->autoclear |= AUTOCLEAR_DATA_FILE_RAW;
+	if (m->lazy_refcounts)
+		h->compatible |= COMPAT_LAZY_REFCOUNTS;
+	if (m->backing_file)
+		(void)strcpy(h->backing_file, m->backing_file);
+	if (m->backing_format)
+		(void)strcpy(h->backing_format, m->backing_format);
+	if (m->data_file)
+		(void)strcpy(h->data_file, m->data_file);
 }
 
 static int
 fill_header(struct making *k)
 {
 	struct header h = {
-		.version = 3,
+		.version = k->m->version ? k->m->version : 3,
 		.cluster_bits = k->m->cluster_bits,
 		.virtual_size = k->m->bytes,
 		.l1_entries = (uint32_t)geom_l1_entries(&k->g, k->m->bytes),
@@ -146,6 +213,7 @@ fill_header(struct making *k)
 	};
 	struct q2_err err;
 
+	set_names(k->m, &h);
 	return header_encode(&h, k->bytes, k->g.cluster_size, &err);
 }
 
@@ -224,7 +292,7 @@ image_make(struct loop *loop, const char *name, const struct image_make *m)
 	struct making k = {.m = m, .loop = loop, .name = name};
 	int r;
 
-	k.g = geom_init(m->cluster_bits, m->refcount_order, false, m->bytes);
+	k.g = geom_of(m);
 	plan(&k);
 	k.bytes = calloc(k.data_at, k.g.cluster_size);
 	if (!k.bytes)

@@ -38,7 +38,21 @@ struct image_make {
 	 * leak_holes-th (0: none) is free. */
 	uint64_t leak_bytes;
 	unsigned leak_holes;
+
+	unsigned version; /* 0: 3 */
+	/* Of a cluster that is NORMAL or SHARED, random subclusters are
+	 * allocated, zeros, or neither, by sub_seed. */
+	bool extended_l2;
+	uint64_t sub_seed;
+	bool lazy_refcounts;
+	const char *backing_file, *backing_format; /* NULL: none */
+	/* An external data file, which is not made; NULL: none. */
+	const char *data_file;
+	bool data_file_raw;
 };
+
+/* What guest offset off begins as; of a subcluster with extended_l2. */
+enum cluster_kind image_make_kind(const struct image_make *m, uint64_t off);
 
 /* Make (or empty) file name with the image, and sync it.  Not from a
  * coroutine.  0 or a negative errno. */

@@ -128,15 +128,22 @@ stamp(uint32_t id, size_t cell, size_t word)
 }
 
 void
+oracle_stamp(uint32_t id, size_t cell, void *buf)
+{
+	uint64_t *words = buf;
+
+	for (size_t i = 0; i < WORDS; i++)
+		words[i] = stamp(id, cell, i);
+}
+
+void
 oracle_fill(const struct oracle *o, size_t index, void *buf)
 {
 	const struct guest_op *op = &o->ops[index];
-	uint64_t *words = buf;
 
 	for (uint64_t at = 0; at < op->len; at += CELL)
-		for (size_t i = 0; i < WORDS; i++)
-			*words++ = stamp(o->first_id + (uint32_t)index,
-					 oracle_cell(o, op->off + at), i);
+		oracle_stamp(o->first_id + (uint32_t)index,
+			     oracle_cell(o, op->off + at), (char *)buf + at);
 }
 
 bool

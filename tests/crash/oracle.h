@@ -82,6 +82,9 @@ void oracle_closed(struct oracle *o, uint64_t tick);
 /* The bytes that request index writes. */
 void oracle_fill(const struct oracle *o, size_t index, void *buf);
 
+/* The bytes of a cell that holds id. */
+void oracle_stamp(uint32_t id, size_t cell, void *buf);
+
 /* The id in a cell's bytes, in *ret_id; false if it is no stamp of that
  * cell. */
 bool oracle_decode(const void *bytes, size_t cell, uint32_t *ret_id);

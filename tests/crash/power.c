@@ -12,12 +12,11 @@
 #include "engine/aio/backend.h"
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
-#include "tests/crash/oracle.h"
+#include "tests/crash/power_config.h"
 #include "tests/image_check.h"
 #include "tests/image_make.h"
 #include "tests/sim/sim.h"
 
-#define DISK      "disk.qcow2"
 #define DEPTH_MAX 10
 /* Turns without a completed request before a run counts as hung. */
 #define HUNG 100000
@@ -26,31 +25,12 @@
 #define OPS_FIRST  40
 #define OPS_SECOND 24
 
-enum device {
-	DEVICE_FILE,
-	DEVICE_STALE, /* a file that ends with old bytes */
-	DEVICE_BLOCK, /* not only at the end, and it cannot grow */
-};
-
-struct config {
-	unsigned cluster_bits, refcount_order;
-	uint32_t align;
-	enum q2_zero zero;
-	enum device device;
-	enum q2_cache cache;
-	unsigned prealloc; /* clusters that begin with a host cluster, in % */
-	bool unmap, near_full;
-	unsigned scattered; /* only every so many-th cluster is free */
-	uint64_t disk_bytes, file_bytes;
-	struct regions regions;
-};
-
 struct run {
 	uint64_t seed;
 	const struct canary *canary;
 	uint64_t states_left;
 	struct power_counts *counts;
-	struct config cfg;
+	struct power_config cfg;
 	struct rng rng;
 	struct loop *plain; /* where states are looked at */
 	uint8_t *buf;       /* a region */
@@ -83,126 +63,19 @@ struct request {
 static void __attribute__((format(printf, 2, 3)))
 complain(struct run *run, const char *fmt, ...)
 {
-	static const char *const devices[] = {"file", "stale file", "block"};
-	const struct config *c = &run->cfg;
+	char config[512];
 	va_list ap;
 	int n;
 
 	if (run->bad)
 		return;
 	run->bad = true;
+	power_describe(&run->cfg, config, sizeof(config));
 	n = snprintf(run->why, run->why_bytes,
-		     "Q2_SEED=%" PRIu64 " replays it: clusters of %u, align "
-		     "%u, zero %d, %s, cache %d, prealloc %u %%, unmap %d, "
-		     "refcount order %u, near full %d, scattered %u\n",
-		     run->seed, 1U << c->cluster_bits, c->align, c->zero,
-		     devices[c->device], c->cache, c->prealloc, c->unmap,
-		     c->refcount_order, c->near_full, c->scattered);
+		     "Q2_SEED=%" PRIu64 " replays it: %s\n", run->seed, config);
 	va_start(ap, fmt);
 	(void)vsnprintf(run->why + n, run->why_bytes - (size_t)n, fmt, ap);
 	va_end(ap);
-}
-
-/* ---- the image --------------------------------------------------------- */
-
-static void
-choose_regions(struct config *c)
-{
-	uint64_t cluster = UINT64_C(1) << c->cluster_bits;
-
-	c->regions.stride = cluster * (cluster / 8);
-	if (c->cluster_bits == 9)
-		c->regions.n = 5, c->regions.bytes = 24 * KiB;
-	else if (c->cluster_bits == 12)
-		c->regions.n = 3, c->regions.bytes = 56 * KiB + 512;
-	else
-		c->regions.n = 3, c->regions.bytes = 5 * cluster + 1024;
-	c->disk_bytes = (c->regions.n - 1) * c->regions.stride +
-			c->regions.bytes;
-}
-
-static struct config
-choose_config(uint64_t seed, struct rng *rng)
-{
-	static const unsigned bits[] = {9, 12, 16};
-	static const uint32_t aligns[] = {1, 512, 4096};
-	static const enum device devices[] = {DEVICE_FILE, DEVICE_FILE,
-					      DEVICE_STALE, DEVICE_BLOCK};
-	struct config c = {
-		.cluster_bits = bits[seed % 3],
-		.align = aligns[seed / 3 % 3],
-		.zero = (enum q2_zero)(Q2_ZERO_HOLE + rng_below(rng, 3)),
-		.device = devices[rng_below(rng, ARRAY_SIZE(devices))],
-		.cache = rng_below(rng, 8) ? Q2_CACHE_WRITEBACK
-					   : Q2_CACHE_WRITETHROUGH,
-		.prealloc = rng_below(rng, 2) ? 0
-					      : (unsigned)rng_below(rng, 100),
-		.unmap = rng_below(rng, 3) > 0,
-		.refcount_order = rng_below(rng, 2) ? 4 : 6,
-	};
-
-	choose_regions(&c);
-	/* One step before the refcount table must grow. */
-	c.near_full = c.cluster_bits == 9 && c.device == DEVICE_FILE &&
-		      rng_below(rng, 2);
-	if (c.near_full)
-		c.refcount_order = 6;
-	/* What was freed is soon used again. */
-	if (!c.near_full && rng_below(rng, 2))
-		c.scattered = 2 + (unsigned)rng_below(rng, 2);
-	if (c.device != DEVICE_FILE)
-		c.file_bytes = c.cluster_bits == 9    ? 512 * KiB
-			       : c.cluster_bits == 12 ? 1 * MiB
-						      : 2 * MiB;
-	return c;
-}
-
-static enum image_cluster
-cluster_state(void *arg, uint64_t cluster)
-{
-	const struct run *run = arg;
-	const struct config *c = &run->cfg;
-	uint64_t dice = rng_derive(run->seed, cluster);
-
-	if ((cluster << c->cluster_bits) % c->regions.stride >=
-		    c->regions.bytes ||
-	    dice % 100 >= c->prealloc)
-		return IMAGE_EMPTY;
-	switch (dice / 128 % 4) {
-	case 0:
-		return IMAGE_ZERO_ALLOC;
-	case 1:
-		return IMAGE_SHARED;
-	case 2:
-		return IMAGE_ZERO;
-	}
-	return IMAGE_NORMAL;
-}
-
-static int
-make_disk(struct run *run, struct loop *loop)
-{
-	const struct config *c = &run->cfg;
-	struct image_make m = {
-		.bytes = c->disk_bytes,
-		.cluster_bits = c->cluster_bits,
-		.refcount_order = c->refcount_order,
-		.state = c->prealloc ? cluster_state : NULL,
-		.arg = run,
-		.file_bytes = c->file_bytes,
-		.fill = c->file_bytes ? 0xdb : 0,
-		/* 64-bit refcounts, 64 to a cluster, and 64 of those in the
-		 * table: 2 MiB; leave 20 to 60 KiB. */
-		.leak_bytes = c->near_full ? 2 * MiB - 20 * KiB -
-						     run->seed % 5 * 10 * KiB
-					   : 0,
-	};
-
-	if (c->scattered) {
-		m.leak_bytes = UINT64_C(200) << c->cluster_bits;
-		m.leak_holes = c->scattered;
-	}
-	return image_make(loop, DISK, &m);
 }
 
 static unsigned
@@ -251,6 +124,8 @@ open_image(struct run *run, struct loop *loop, unsigned flags,
 		.zero = run->cfg.zero,
 		.cache = run->cfg.cache,
 		.flags = flags | (run->cfg.unmap ? Q2_UNMAP : 0),
+		.lazy_refcounts = run->cfg.lazy ? 1 : 0,
+		.discard_no_unref = run->cfg.no_unref,
 		/* Two slices of each kind. */
 		.l2_cache_size = 1024,
 		.l2_cache_entry_size = 512,
@@ -258,7 +133,7 @@ open_image(struct run *run, struct loop *loop, unsigned flags,
 	};
 	struct q2_image *img;
 	struct q2_err err = {0};
-	int r = q2_open((struct q2_loop *)loop, DISK, &opts, &img, &err);
+	int r = q2_open((struct q2_loop *)loop, POWER_DISK, &opts, &img, &err);
 
 	if (r < 0)
 		complain(run, "the image does not open: %s", err.text);
@@ -549,11 +424,11 @@ static void
 check_file(struct run *run, struct loop *loop)
 {
 	struct image_check c;
-	int r = image_check(loop, DISK, &c);
+	int r = image_check(loop, POWER_DISK, &c);
 
 	if (r < 0)
 		complain(run, "checking: %s", strerror(-r));
-	else if (c.corruptions)
+	else if (c.corruptions && !c.dirty)
 		complain(run, "%" PRIu64 " corruptions: %s", c.corruptions,
 			 c.why);
 	run->counts->leaky_states += c.leaks > 0;
@@ -602,6 +477,20 @@ append_log(struct run *run, const struct session *s,
 
 static void second_run(struct session *first, const struct sim_crash *crash);
 
+/* Two files crash together, and lose what they lose independently. */
+static int
+restore(const struct session *s, const struct sim_crash *crash,
+	struct loop *loop)
+{
+	struct sim_crash other = *crash;
+	int r = sim_restore(&s->log, crash, POWER_DISK, loop);
+
+	other.seed = mix64(crash->seed);
+	if (r == 0 && s->run->cfg.data_file)
+		r = sim_restore(&s->log, &other, POWER_DATA, loop);
+	return r;
+}
+
 static void
 crash_once(struct session *s, const struct sim_crash *crash)
 {
@@ -613,7 +502,7 @@ crash_once(struct session *s, const struct sim_crash *crash)
 		return;
 	run->states_left--;
 	run->counts->states++;
-	r = sim_restore(&s->log, crash, DISK, run->plain);
+	r = restore(s, crash, run->plain);
 	if (r < 0)
 		complain(run, "restoring: %s", strerror(-r));
 	else
@@ -638,7 +527,9 @@ crash_everywhere(struct session *s)
 						  .loss = losses[i]};
 
 			crash_once(s, &crash);
-			if (rng_below(rng, 40) == 0)
+			/* TODO(repair): lazy ones too, once opening
+			 * repairs them. */
+			if (rng_below(rng, 40) == 0 && !s->run->cfg.lazy)
 				second_run(s, &crash);
 		}
 	}
@@ -658,7 +549,8 @@ second_run(struct session *first, const struct sim_crash *crash)
 		return;
 	}
 	run->counts->second_runs++;
-	if (sim_restore(&first->log, crash, DISK, s.loop) < 0)
+	if (restore(first, crash, s.loop) < 0 ||
+	    power_make_base(&run->cfg, s.loop) < 0)
 		complain(run, "restoring");
 	check_state(run, s.loop, &first->oracle, &view, ids);
 	oracle_init(&s.oracle, &run->cfg.regions,
@@ -694,12 +586,17 @@ first_run(struct run *run)
 {
 	struct session s = {.run = run};
 	struct view view;
+	uint32_t *ids;
 
 	if (start_loop(&s) < 0)
 		abort();
-	if (make_disk(run, s.loop) < 0)
+	if (power_make(&run->cfg, s.loop) < 0 ||
+	    power_make_base(&run->cfg, s.loop) < 0 ||
+	    power_make_base(&run->cfg, run->plain) < 0)
 		abort();
-	oracle_init(&s.oracle, &run->cfg.regions, 1, NULL);
+	ids = power_base_ids(&run->cfg);
+	oracle_init(&s.oracle, &run->cfg.regions, POWER_BASE_ID + 1, ids);
+	free(ids);
 	if (open_session(&s) == 0) {
 		work(&s, OPS_FIRST);
 		close_session(&s);
@@ -732,7 +629,7 @@ power_run(uint64_t seed, const struct canary *canary, uint64_t max_states,
 	(void)mallopt(M_TRIM_THRESHOLD, 256 * MiB);
 	counts->runs++;
 	run.why = why;
-	run.cfg = choose_config(seed, &run.rng);
+	run.cfg = power_choose(seed, &run.rng);
 	run.buf = mem_aligned(run.cfg.regions.bytes);
 	if (!run.buf || loop_new_backend(backend_memory_new(1, &err), NULL,
 					 &run.plain, &err) < 0)
