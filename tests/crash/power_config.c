@@ -79,11 +79,13 @@ choose_refcounts(struct power_config *c, struct rng *rng)
 	c->refcount_order = c->version == 2 || rng_below(rng, 2) ? 4 : 6;
 	/* One step before the refcount table must grow. */
 	c->near_full = c->cluster_bits == 9 && c->device == DEVICE_FILE &&
-		       c->version == 3 && rng_below(rng, 2);
+		       c->version == 3 && rng_below(rng, 4);
 	if (c->near_full)
 		c->refcount_order = 6;
+	c->near_block = !c->near_full && c->cluster_bits <= 12 &&
+			c->device != DEVICE_BLOCK && rng_below(rng, 3) == 0;
 	/* What was freed is soon used again. */
-	if (!c->near_full && rng_below(rng, 2))
+	if (!c->near_full && !c->near_block && rng_below(rng, 4))
 		c->scattered = 2 + (unsigned)rng_below(rng, 2);
 }
 
@@ -156,6 +158,25 @@ cluster_state(void *arg, uint64_t cluster)
 	return IMAGE_NORMAL;
 }
 
+static uint64_t
+leak_bytes(const struct power_config *c)
+{
+	uint64_t block = UINT64_C(1)
+			 << (2 * c->cluster_bits + 3 - c->refcount_order);
+
+	/* 64-bit refcounts, 64 to a cluster, and 64 of those in the table: 2
+	 * MiB; leave 20 to 60 KiB. */
+	if (c->near_full)
+		return 2 * MiB - 20 * KiB - c->seed % 5 * 10 * KiB;
+	/* Behind all metadata that the image begins with. */
+	if (c->near_block)
+		return align_up(max_u64(c->file_bytes, 768 * KiB), block) -
+		       ((2 + c->seed % 9) << c->cluster_bits);
+	if (c->scattered)
+		return UINT64_C(200) << c->cluster_bits;
+	return 0;
+}
+
 static struct image_make
 plan(const struct power_config *c)
 {
@@ -167,11 +188,7 @@ plan(const struct power_config *c)
 		.arg = (void *)(uintptr_t)c,
 		.file_bytes = c->file_bytes,
 		.fill = c->file_bytes ? 0xdb : 0,
-		/* 64-bit refcounts, 64 to a cluster, and 64 of those in the
-		 * table: 2 MiB; leave 20 to 60 KiB. */
-		.leak_bytes = c->near_full ? 2 * MiB - 20 * KiB -
-						     c->seed % 5 * 10 * KiB
-					   : 0,
+		.leak_bytes = leak_bytes(c),
 		.version = c->version,
 		.extended_l2 = c->extended_l2,
 		.sub_seed = c->seed,
@@ -182,10 +199,7 @@ plan(const struct power_config *c)
 		.backing_format = c->base_bytes ? "raw" : NULL,
 	};
 
-	if (c->scattered) {
-		m.leak_bytes = UINT64_C(200) << c->cluster_bits;
-		m.leak_holes = c->scattered;
-	}
+	m.leak_holes = c->scattered;
 	return m;
 }
 
