@@ -105,6 +105,8 @@ find_label(struct advice_case *c, enum advice_policy p)
 		c->image_bytes = record_int(t, TRIAL_virtual_bytes);
 		c->ops = record_int(t, TRIAL_ops);
 		c->write_bytes = record_int(t, TRIAL_bytes);
+		c->stride_bytes = record_int(t, TRIAL_stride_bytes);
+		c->bs_bytes = record_int(t, TRIAL_bs_bytes);
 	}
 }
 
@@ -285,6 +287,16 @@ create_seconds(struct advice_case *c, enum advice_policy p)
 	return c->of[p].create_s * scale;
 }
 
+/* The bytes that such a disk takes when it has been created: likewise. */
+static double
+alloc_bytes(const struct advice_case *c, enum advice_policy p)
+{
+	if (c->opts->user_bytes && c->opts->alloc_user_bytes[p] > 0)
+		return c->opts->alloc_user_bytes[p];
+	return c->of[p].alloc_bytes * (double)c->disk_bytes /
+	       (double)c->image_bytes;
+}
+
 static void
 find_price(struct advice_case *c, struct advice *ret)
 {
@@ -297,13 +309,21 @@ find_price(struct advice_case *c, struct advice *ret)
 	c->off_s = create_seconds(c, ADVICE_OFF);
 	c->price_computed = false;
 	c->price_s = create_seconds(c, ret->policy);
-	c->price_bytes = won->alloc_bytes * (double)c->disk_bytes /
-			 (double)c->image_bytes;
+	/* fallocate takes about as long for any size: in proportion is a
+	 * bound. */
+	c->price_at_most = c->price_computed && ret->policy == ADVICE_FALLOC &&
+			   !won->emulated;
+	c->price_bytes = alloc_bytes(c, ret->policy);
 	saved_s_per_byte = (off->write_s - won->write_s) /
 			   (double)c->write_bytes;
 	if (saved_s_per_byte > 0 && isfinite(c->price_s - c->off_s))
 		ret->break_even_gib = fmax(c->price_s - c->off_s, 0) /
 				      saved_s_per_byte / (double)GiB;
+	ret->never_pays = c->stride_bytes &&
+			  ret->break_even_gib * (double)GiB >
+				  (double)c->disk_bytes /
+					  (double)c->stride_bytes *
+					  (double)c->bs_bytes;
 }
 
 static void

@@ -34,6 +34,8 @@ struct advice_opts {
 	uint64_t user_bytes; /* disk that the user wants; 0: not known */
 	/* Creation of user_bytes, measured; seconds, negative: not measured. */
 	double create_user_s[ADVICE_POLICIES];
+	/* Bytes that it took then; negative or 0: not measured. */
+	double alloc_user_bytes[ADVICE_POLICIES];
 	/* Seconds one round takes, for "about K rounds, M minutes"; 0: not
 	 * known. */
 	double round_s;
@@ -60,8 +62,10 @@ struct advice {
 	int exit_code;             /* 0, or 4: nothing could be judged */
 	double ratio, ratio_lo, ratio_hi; /* first-write against off */
 	double break_even_gib;            /* negative: never, or no price */
-	size_t rounds;                    /* whole rounds */
-	size_t rounds_needed;             /* CANNOT_TELL: about so many */
+	bool never_pays; /* it would take more first writes than the disk has
+			    room for */
+	size_t rounds;   /* whole rounds */
+	size_t rounds_needed; /* CANNOT_TELL: about so many */
 	char sentence[1024];
 	char notes[ADVICE_NOTES][512]; /* further lines, in order */
 	size_t nnotes;

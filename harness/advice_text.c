@@ -160,6 +160,9 @@ paid_back(const struct advice *ret)
 
 	if (ret->break_even_gib < 0)
 		p.text[0] = '\0';
+	else if (ret->never_pays)
+		put(p.text, sizeof(p.text),
+		    ", which is more than its first writes can ever save");
 	else if (ret->break_even_gib < 0.01)
 		put(p.text, sizeof(p.text),
 		    ", paid back by the very first writes");
@@ -177,11 +180,12 @@ say_better(const struct advice_case *c, struct advice *ret)
 
 	if (isfinite(c->price_s) && isfinite(c->price_bytes))
 		put(price, sizeof(price),
-		    "; creating a %s disk then takes %s (off: %s) "
+		    "; creating a %s disk then takes %s%s (off: %s) "
 		    "and %s of space at once%s",
-		    bytes((double)c->disk_bytes).text, seconds(c->price_s).text,
-		    seconds(c->off_s).text, bytes(c->price_bytes).text,
-		    paid_back(ret).text);
+		    bytes((double)c->disk_bytes).text,
+		    c->price_at_most ? "at most " : "",
+		    seconds(c->price_s).text, seconds(c->off_s).text,
+		    bytes(c->price_bytes).text, paid_back(ret).text);
 	put(ret->sentence, sizeof(ret->sentence),
 	    "Use preallocation=%s: first writes are %s (%s, %zu rounds)%s.",
 	    advice_policy_name(ret->policy), change_from_off(ret->ratio).text,

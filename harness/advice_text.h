@@ -28,11 +28,12 @@ struct advice_case {
 	const struct record *any; /* a trial of off, or of anything */
 	const char *filesystem, *medium;
 	uint64_t image_bytes, ops, write_bytes; /* of first-write */
+	uint64_t stride_bytes, bs_bytes;        /* one write to a stride */
 	enum advice_policy doubtful;            /* CANNOT_TELL: which */
 	/* of the recommended policy, at the size that the user wants */
 	uint64_t disk_bytes;
 	double price_s, off_s, price_bytes;
-	bool price_computed;
+	bool price_computed, price_at_most;
 };
 
 /* Write ret->sentence and ret->notes from everything else. */

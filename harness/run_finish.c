@@ -187,11 +187,12 @@ print_table(const struct run *run, const struct rows *cells)
 }
 
 /* Creation of a disk of the user's size, where it was measured. */
+/* The median of a metric of create-disk, or -1. */
 static double
-create_disk_s(const struct rows *cells, const char *label)
+create_disk(const struct rows *cells, const char *label, const char *metric)
 {
 	const struct record *cell = cells_find(cells, label, "create-disk",
-					       "duration_s");
+					       metric);
 
 	return cell ? record_real(cell, CELL_median) : -1;
 }
@@ -211,7 +212,9 @@ print_advice(const struct run *run, const struct rows *cells)
 	for (int p = 0; p < ADVICE_POLICIES; p++) {
 		(void)snprintf(label, sizeof(label), "qcow2-%s",
 			       advice_policy_name((enum advice_policy)p));
-		opts.create_user_s[p] = create_disk_s(cells, label);
+		opts.create_user_s[p] = create_disk(cells, label, "duration_s");
+		opts.alloc_user_bytes[p] = create_disk(cells, label,
+						       "alloc_bytes");
 	}
 	advice_of(&run->trials, &opts, &advice);
 	printf("\n%s\n", advice.sentence);

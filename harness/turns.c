@@ -14,6 +14,8 @@ turns_cut(uint64_t ops, double ops_per_s, double turn_s, uint64_t least_ops)
 	uint64_t most = ops / max_u64(least_ops, 1);
 
 	assert(ops > 0);
+	if (ops_per_s > 0 && want < TURNS_LEAST)
+		want = TURNS_LEAST;
 	if (want > (double)most)
 		want = (double)most;
 	if (want < 1.5)

@@ -17,6 +17,10 @@
 
 #define TURNS_MAX 64 /* configurations */
 
+/* Of each configuration, however fast the disk: a pass that is over in one
+ * piece meets the drift that turns are there against. */
+#define TURNS_LEAST 4
+
 /* How the work of one pass is cut. */
 struct turns_cut {
 	uint64_t turns;     /* of each configuration; 1 = in one piece */
@@ -24,9 +28,10 @@ struct turns_cut {
 };
 
 /*
- * Cut ops operations into turns of about turn_s at ops_per_s.  The number of
- * turns is 1 or even, so that cycles come in pairs.  No turn is shorter than
- * least_ops (a few times the depth: a turn ends with draining).
+ * Cut ops operations into turns of about turn_s at ops_per_s (0: into one), at
+ * least TURNS_LEAST.  The number of turns is 1 or even, so that cycles come in
+ * pairs.  No turn is shorter than least_ops (a few times the depth: a turn
+ * ends with draining).
  */
 struct turns_cut turns_cut(uint64_t ops, double ops_per_s, double turn_s,
 			   uint64_t least_ops);

@@ -165,6 +165,7 @@ world_result(struct record *rec, const struct world *w, unsigned config,
 	seconds = (double)pass->ops / (pass->iops * factor);
 	record_set_text(rec, TRIAL_rw, pass->rw);
 	record_set_int(rec, TRIAL_bs_bytes, pass->bs);
+	record_set_int(rec, TRIAL_stride_bytes, 64 * KiB);
 	record_set_int(rec, TRIAL_iodepth, pass->depth);
 	record_set_int(rec, TRIAL_ops, pass->ops);
 	record_set_int(rec, TRIAL_bytes, pass->ops * pass->bs);

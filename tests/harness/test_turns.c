@@ -44,6 +44,12 @@ test_cut_is_about_as_long_as_asked(void **state)
 	cut = turns_cut(100000, 0, 0.1, 64);
 	assert_int_equal(cut.turns, 1);
 	assert_int_equal(cut.slice_ops, 100000);
+	/* However fast the disk, a pass is not in one piece ... */
+	cut = turns_cut(16384, 1e6, 0.1, 256);
+	assert_int_equal(cut.turns, TURNS_LEAST);
+	/* ... unless its turns would end as soon as they begin. */
+	cut = turns_cut(400, 1e6, 0.1, 256);
+	assert_int_equal(cut.turns, 1);
 	/* Too few to be cut. */
 	cut = turns_cut(100, 1, 0.1, 64);
 	assert_int_equal(cut.turns, 1);

@@ -32,6 +32,7 @@ struct scene {
 	const char *filesystem, *medium, *cache, *discard;
 	uint64_t user_bytes;
 	double create_user_s[ADVICE_POLICIES];
+	double alloc_user_bytes[ADVICE_POLICIES];
 	double round_s, margin;
 	double read;       /* speed of full in the pass read; 0: 1 */
 	double full_bytes; /* share of the image that full takes; 0: all */
@@ -78,6 +79,7 @@ static const struct scene scenes[] = {
 	 .full = BETTER,
 	 .user_bytes = 64 * GiB,
 	 .create_user_s = {0.009, 0.021, -1, -1},
+	 .alloc_user_bytes = {200704, 10747904, -1, -1},
 	 .measured = true,
 	 .kind = ADVICE_BETTER,
 	 .policy = ADVICE_METADATA},
@@ -86,6 +88,15 @@ static const struct scene scenes[] = {
 	 .metadata = SAME5,
 	 .falloc = BETTER,
 	 .full = {1.4, 1.5, 1.2, 1.45, 1.35, 1.4},
+	 .kind = ADVICE_BETTER,
+	 .policy = ADVICE_FALLOC},
+	{.name = "falloc, for the user's disk",
+	 .rounds = 6,
+	 .metadata = SAME5,
+	 .falloc = TWICE,
+	 .full = SAME5,
+	 .user_bytes = 64 * GiB,
+	 .create_user_s = {0.009, 0.021, -1, -1},
 	 .kind = ADVICE_BETTER,
 	 .policy = ADVICE_FALLOC},
 	{.name = "full beats metadata, which beats off",
@@ -309,6 +320,8 @@ play(const struct scene *s, struct advice *ret)
 
 	memcpy(opts.create_user_s, s->create_user_s,
 	       sizeof(opts.create_user_s));
+	memcpy(opts.alloc_user_bytes, s->alloc_user_bytes,
+	       sizeof(opts.alloc_user_bytes));
 	w.rounds = s->rounds;
 	w.noise = 0;
 	w.first_write[METADATA] = s->metadata[0] > 0 ? 0.55 : 0;
