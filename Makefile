@@ -152,8 +152,11 @@ format:
 	clang-format -i $$(git ls-files '*.[ch]')
 
 # --- measuring --------------------------------------------------------------
+# On the disk of the folder FROM, which gets the results too.
+FROM ?= .
+
 bench: all
-	build/qcowbench run preallocation --quick $(ARGS)
+	cd "$(FROM)" && "$(CURDIR)"/build/qcowbench run preallocation --quick $(ARGS)
 
 # --- install ----------------------------------------------------------------
 # One object in which only the public names are left, so that a program that

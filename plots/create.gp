@@ -10,11 +10,14 @@ load "style.gp"
 set yrange [configurations + 0.6 : 0.4]
 set style fill solid 0.75 noborder
 
+height = 210 + 34 * configurations
+
 do for [format = 1:2] {
-	eval terminal_of(format, 1100, 210 + 34 * configurations)
+	eval terminal_of(format, 1100, height)
 	eval output_of(format)
 	set multiplot layout 1,2 title "Creating an image of " . size . "\n" \
-		. caption . "\nline: 95 % interval of the median (from n = 6 on)" font ",13" margins screen 0.13, 0.97, 0.20, 0.70 \
+		. caption . "\nline: 95 % interval of the median (from n = 6 on)" font ",13" \
+		margins screen 0.13, 0.97, 83.0 / height, 1 - 124.0 / height \
 		spacing screen 0.14
 
 	set title sprintf("Time to create (n = %s)", n) offset 0,-0.5
@@ -24,7 +27,7 @@ do for [format = 1:2] {
 	plot for [s = 1:12] "create.csv" skip 1 \
 		using ($5 / 2):($3 == s ? $1 : NaN):(0):5:($1 - 0.33):($1 + 0.33) \
 		with boxxyerror linestyle s, \
-	     "create.csv" skip 1 using 5:1:(limit(6)):(limit(7)) \
+	     "create.csv" skip 1 using 5:1:(limit(6, 5)):(limit(7, 5)) \
 		with xerrorbars pointtype 0 linewidth 1.5 linecolor rgb "#222222", \
 	     "create.csv" skip 1 using (valid(7) ? $7 : $5):1:(seconds($5)) \
 		with labels left offset 0.8,0

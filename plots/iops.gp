@@ -35,7 +35,7 @@ do for [format = 1:2] {
 			with points pointtype 6 pointsize 0.5 \
 			linecolor rgb "#999999", \
 		     for [s = 1:12] "iops.csv" skip 1 \
-			using (is(pass) && $5 == s ? $7 : NaN):3:(limit(8)):(limit(9)) \
+			using (is(pass) && $5 == s ? $7 : NaN):3:(limit(8, 7)):(limit(9, 7)) \
 			with xerrorbars linestyle s pointsize 0, \
 		     for [s = 1:12] "iops.csv" skip 1 \
 			using (is(pass) && $5 == s ? $7 : NaN):3 \

@@ -20,8 +20,9 @@ do for [s = 1:12] {
 		pointsize 1.3 linewidth 2 dashtype 1
 }
 
-# An end of an interval: there is none from few rounds.
-limit(c) = valid(c) ? column(c) : NaN
+# An end of an interval in column c: from few rounds there is none, and the
+# median in column m stands alone.
+limit(c, m) = valid(c) ? column(c) : column(m)
 
 # Seconds and bytes with a unit that suits them.
 seconds(s) = s < 0.0009995 ? sprintf("%.0f µs", 1e6 * s) : \
