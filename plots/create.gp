@@ -22,7 +22,7 @@ do for [format = 1:2] {
 
 	set title sprintf("Time to create (n = %s)", n) offset 0,-0.5
 	set xlabel "seconds, lower is better"
-	set xtics steps(most_s)
+	set xtics steps(1.45 * most_s)
 	set xrange [0 : 1.45 * most_s]
 	plot for [s = 1:12] "create.csv" skip 1 \
 		using ($5 / 2):($3 == s ? $1 : NaN):(0):5:($1 - 0.33):($1 + 0.33) \
@@ -34,7 +34,7 @@ do for [format = 1:2] {
 
 	set title "Bytes on disk after that" offset 0,-0.5
 	set xlabel unit . ", lower is better"
-	set xtics steps(most_bytes / scale)
+	set xtics steps(1.35 * most_bytes / scale)
 	set xrange [0 : 1.35 * most_bytes / scale]
 	plot for [s = 1:12] "create.csv" skip 1 \
 		using ($8 / scale / 2):($3 == s ? $1 : NaN):(0):($8 / scale):($1 - 0.33):($1 + 0.33) \

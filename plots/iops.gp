@@ -28,7 +28,7 @@ do for [format = 1:2] {
 			offset 0,-0.5
 		set xlabel unit . ", higher is better"
 		set format x word(mosts, p) > 4000 ? "%.0s%c" : "%g"
-		set xtics steps(word(mosts, p))
+		set xtics steps(1.3 * word(mosts, p))
 		set xrange [0 : 1.3 * word(mosts, p)]
 		plot "rounds.csv" skip 1 \
 			using (is(pass) ? $4 : NaN):($2 + 0.25) \
