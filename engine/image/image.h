@@ -55,6 +55,11 @@ struct image {
 	struct co_mutex l2_mutex;       /* map.c: making an L2 table */
 	struct commits commits;         /* cache.c */
 	struct meta meta;               /* meta.c */
+	enum {
+		HOLES_UNKNOWN,
+		HOLES_NO,
+		HOLES_YES
+	} holes; /* holes.c */
 };
 
 static inline bool
