@@ -212,6 +212,25 @@ struct q2_create_opts {
 	unsigned refcount_bits; /* 0: 16 */
 	unsigned compat;        /* 2 or 3; 0: 3 */
 	bool zeroed_raw_full;   /* reserved, must be false */
+	/* The rest but the last two is for qcow2 only. */
+	bool extended_l2; /* subclusters */
+	/*
+	 * As they go into the header.  The backing file is not looked at: who
+	 * wants the image to be of its size opens it first.
+	 */
+	const char *backing_file, *backing_format;
+	/*
+	 * Guest data goes into this file, which is made, or emptied; NULL: into
+	 * the image.  A relative name begins at the working directory, as it
+	 * does for QEMU.
+	 */
+	const char *data_file;
+	bool data_file_raw; /* it is always a valid raw image by itself */
+	const char *compression_type; /* "zlib" (default) or "zstd" */
+	bool nocow;                   /* no copy-on-write, where btrfs is */
+	/* What the file system should allocate at once, where it takes hints
+	 * (XFS); 0: QEMU's default of 1 MiB; negative: no hint. */
+	int64_t extent_size_hint;
 };
 
 /* What a creation did; see q2_create(). */
@@ -220,6 +239,8 @@ struct q2_create_result {
 				   were written in its place */
 	uint64_t file_bytes;  /* length of the new file */
 	unsigned fdatasyncs;  /* of the image file */
+	int hint_error;       /* why extent_size_hint could not be set, if it
+				   was positive: a negative errno */
 };
 
 /*
