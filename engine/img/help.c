@@ -30,19 +30,23 @@ static const char help_program[] =
 	"Called qemu-img or qemu-io (by a link), the program takes that role.\n";
 
 static const char help_create[] =
-	"Usage: %s create [OPTION]... FILE SIZE\n"
+	"Usage: %s create [OPTION]... FILE [SIZE]\n"
 	"Make an image of SIZE bytes. A file of that name is replaced.\n"
 	"\n"
 	"  -f FORMAT       raw (the default) or qcow2\n"
 	"  -o NAME=VALUE,...\n"
 	"                  options of the format; -o help lists them\n"
+	"  -b FILE         the backing file, relative to the new image; without\n"
+	"                  SIZE the image is as large\n"
+	"  -F FORMAT       its format: qcow2 or raw\n"
+	"  -u              do not look at the backing file; SIZE is needed\n"
 	"  -q              print nothing but errors\n"
 	"Beyond qemu-img:\n"
 	"  -t CACHE        how the file is written: none, writeback,\n"
 	"                  writethrough, directsync or unsafe (--cache)\n"
 	"  --aio=AIO       io_uring, libaio or threads; default: the best that\n"
 	"                  works here\n"
-	"Not yet: backing files (-b, -F, -u), encryption (--object).\n"
+	"Not yet: encryption (--object).\n"
 	"\n"
 	"Example: create -f qcow2 -o preallocation=metadata disk.qcow2 20G\n"
 	"Exit status: 0 made, 1 error; then no image is left behind.\n";
