@@ -409,6 +409,33 @@ q2_check(struct q2_image *img, struct q2_check *ret_check,
 	return loop_call(c.img->loop, run_check, &c);
 }
 
+struct measure_call {
+	struct image *img;
+	struct q2_create_opts opts;
+	struct q2_measure *ret;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_measure(void *arg)
+{
+	struct measure_call *c = arg;
+
+	return measure_image(&c->opts, c->img, c->ret, c->err);
+}
+
+int
+q2_measure(const struct q2_create_opts *opts, struct q2_image *img,
+	   struct q2_measure *ret_measure, struct q2_err *err)
+{
+	struct measure_call c = {
+		.img = image_of(img), .ret = ret_measure, .err = err};
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	/* Without an image nothing waits, and there is no loop. */
+	return img ? loop_call(c.img->loop, run_measure, &c) : run_measure(&c);
+}
+
 int
 q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err)
 {

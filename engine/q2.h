@@ -385,6 +385,22 @@ typedef void (*q2_finding_fn)(void *arg, const char *text);
 int q2_check(struct q2_image *img, struct q2_check *ret_check,
 	     q2_finding_fn finding, void *arg, struct q2_err *err);
 
+/* How large a file will be, by QEMU's estimate. */
+struct q2_measure {
+	uint64_t required;        /* with the clusters that hold something */
+	uint64_t fully_allocated; /* with all */
+	bool has_bitmaps;         /* the source and the new image can have
+				     bitmaps: */
+	uint64_t bitmaps;         /* what they add, if they are copied */
+};
+
+/*
+ * Measure an image that would be made with opts: of img's content and size, or,
+ * if img is NULL, an empty one of opts->virtual_size.
+ */
+int q2_measure(const struct q2_create_opts *opts, struct q2_image *img,
+	       struct q2_measure *ret_measure, struct q2_err *err);
+
 /* Counters: each field is one line of base/points.def. */
 struct q2_stats {
 #define POINT(name, text) uint64_t name;

@@ -44,8 +44,6 @@ geom_l1_entries(const struct geom *g, uint64_t size)
 uint64_t
 geom_spare_bytes(const struct geom *g)
 {
-	uint64_t sub = g->cluster_size / (g->l2_entry_size == 16 ? 32 : 1);
-
 	return align_up(g->virtual_size, g->cluster_size) -
-	       align_up(g->virtual_size, sub);
+	       align_up(g->virtual_size, g->sub_size);
 }

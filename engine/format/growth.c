@@ -405,11 +405,22 @@ add_in_one_run(struct replay *r, uint64_t clusters)
 	return add_tables(r, clusters);
 }
 
+static int
+preallocate(struct replay *r, enum q2_prealloc preallocation)
+{
+	uint64_t clusters = div_up(r->g->virtual_size, r->g->cluster_size);
+
+	if (r->g->external_data)
+		return add_tables(r, clusters);
+	if (preallocation == Q2_PREALLOC_METADATA)
+		return add_interleaved(r, clusters);
+	return add_in_one_run(r, clusters);
+}
+
 int
 growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
-		  bool external, uint64_t *ret_bytes)
+		  uint64_t *ret_bytes)
 {
-	uint64_t clusters = div_up(g->virtual_size, g->cluster_size);
 	struct replay *r = malloc(sizeof(*r));
 	int ret;
 
@@ -418,12 +429,8 @@ growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
 	ret = start(r, g);
 	if (ret == 0)
 		ret = add_l1(r);
-	if (ret == 0)
-		ret = preallocation == Q2_PREALLOC_OFF ? 0
-		      : external                       ? add_tables(r, clusters)
-		      : preallocation == Q2_PREALLOC_METADATA
-			      ? add_interleaved(r, clusters)
-			      : add_in_one_run(r, clusters);
+	if (ret == 0 && preallocation != Q2_PREALLOC_OFF)
+		ret = preallocate(r, preallocation);
 	if (ret == 0)
 		*ret_bytes = r->file_end;
 	free(r->has_block);

@@ -135,6 +135,14 @@ check_compression(const struct q2_create_opts *o, struct q2_err *err)
 	return 0;
 }
 
+int
+plan_check_shape(const struct q2_create_opts *o, struct q2_err *err)
+{
+	int r = check_cluster(o, err);
+
+	return r < 0 ? r : check_refcounts(o, err);
+}
+
 /* In QEMU's order, so that of two faults the same one is told. */
 static int
 check_opts(const struct q2_create_opts *o, struct q2_err *err)
@@ -215,7 +223,7 @@ lay_out(struct plan *p, enum q2_prealloc preallocation, struct q2_err *err)
 	if (preallocation != Q2_PREALLOC_OFF)
 		data = div_up(g->virtual_size, g->cluster_size);
 	l2 = div_up(data, g->l2_entries);
-	size_refcounts(g, 1 + l1 + l2 + (p->external ? 0 : data), &table,
+	size_refcounts(g, 1 + l1 + l2 + (g->external_data ? 0 : data), &table,
 		       &blocks);
 	if (l1_bytes > Q2_MAX_L1_BYTES ||
 	    table << g->cluster_bits > Q2_MAX_REFTABLE_BYTES)
@@ -228,15 +236,15 @@ lay_out(struct plan *p, enum q2_prealloc preallocation, struct q2_err *err)
 	p->l2 = add_area(p, l2);
 	p->metadata_bytes = l2 ? p->used_clusters << g->cluster_bits : l1_end;
 	p->data.clusters = data;
-	if (!p->external)
+	if (!g->external_data)
 		p->data = add_area(p, data);
 	if (p->used_clusters > Q2_MAX_HOST_OFFSET >> g->cluster_bits)
 		return fail_size(err);
-	r = growth_file_bytes(g, preallocation, p->external, &p->file_bytes);
+	r = growth_file_bytes(g, preallocation, &p->file_bytes);
 	if (r < 0)
 		return q2_fail(err, r, "no memory to plan the image");
 	end = data ? p->used_clusters << g->cluster_bits : l1_end;
-	if (preallocation == Q2_PREALLOC_METADATA && !p->external)
+	if (preallocation == Q2_PREALLOC_METADATA && !g->external_data)
 		end -= geom_spare_bytes(g);
 	p->file_bytes = max_u64(p->file_bytes, end);
 	return 0;
@@ -311,7 +319,7 @@ plan_make(const struct q2_create_opts *opts, struct plan *ret_plan,
 	  struct q2_err *err)
 {
 	enum q2_prealloc prealloc = opts->preallocation;
-	struct plan p = {.external = opts->data_file};
+	struct plan p = {0};
 	uint64_t size, cluster;
 	unsigned order;
 	int r;
@@ -324,6 +332,7 @@ plan_make(const struct q2_create_opts *opts, struct plan *ret_plan,
 				     : Q2_DEFAULT_CLUSTER_SIZE;
 	order = opts->refcount_bits ? log2_u64(opts->refcount_bits) : 4;
 	p.geom = geom_init(log2_u64(cluster), order, opts->extended_l2, size);
+	p.geom.external_data = opts->data_file;
 	/* Else what is not mapped would not be what the raw file has there. */
 	if (opts->data_file_raw && prealloc == Q2_PREALLOC_OFF)
 		prealloc = Q2_PREALLOC_METADATA;

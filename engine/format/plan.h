@@ -32,7 +32,6 @@ struct plan {
 	struct plan_area reftable, refblocks, l1, l2;
 	/* With an external data file it is in that one, from its start on. */
 	struct plan_area data;
-	bool external;
 	uint64_t used_clusters;  /* of the file, from its start */
 	uint64_t metadata_bytes; /* from the start of the file */
 	uint64_t file_bytes;     /* its length */
@@ -44,6 +43,9 @@ struct plan {
  */
 int plan_make(const struct q2_create_opts *opts, struct plan *ret_plan,
 	      struct q2_err *err);
+
+/* Of that, what is about clusters and refcounts. */
+int plan_check_shape(const struct q2_create_opts *opts, struct q2_err *err);
 
 /*
  * The file's bytes [off, off + len) into buf.  Both are multiples of the

@@ -66,15 +66,15 @@ struct rule {
 
 static const struct rule rules[] = {
 	{"other subcommands", IN_ARGV,
-	 "^qemu-img (amend|bench|bitmap|commit|compare|convert|dd|measure|"
+	 "^qemu-img (amend|bench|bitmap|commit|compare|convert|dd|"
 	 "rebase|resize|snapshot)",
 	 NULL},
 	{"secrets: --object", IN_ARGV, "--object", NULL},
 	{"encryption", IN_BOTH, "encrypt|luks", NULL},
 	{"--image-opts and json: names", IN_ARGV, "--image-opts|json:", NULL},
 	{"help is in our own words", IN_ID, "help", NULL},
-	{"help is in our own words", IN_ID, "^create/o-question|^help/io-",
-	 NULL},
+	{"help is in our own words", IN_ID,
+	 "^create/o-question|^help/io-|^measure/size-short", NULL},
 	{"backing files", IN_SETUP, "create .*-b ", "^qemu-io|^qemu-img map"},
 	{"backing files", IN_ID, "^check/overlay-base-missing", NULL},
 	{"backing files", IN_ARGV, "^qemu-io (-s|-C) ", NULL},
@@ -91,6 +91,7 @@ static const struct rule rules[] = {
 	{"VM state", IN_ARGV, "^qemu-io .*(read|write) -b( -c)? [0-9-]", NULL},
 	{"snapshots", IN_SETUP, "snapshot -c", "^qemu-io|^qemu-img info"},
 	{"snapshots", IN_ID, "^check/snapshot-(count|extra)", NULL},
+	{"snapshots", IN_ARGV, "^qemu-img measure.* -l ", NULL},
 	{"bitmaps", IN_SETUP, "bitmap --add", "^qemu-io|^qemu-img info"},
 	{"bitmaps", IN_ID, "^check/bitmap-(directory|table-un)", NULL},
 	{"holes of the host file in map", IN_ID,
