@@ -73,13 +73,14 @@ make_geom(struct measuring *m, uint64_t size)
 	const struct q2_create_opts *o = m->opts;
 	uint64_t cluster = o->cluster_size ? o->cluster_size
 					   : Q2_DEFAULT_CLUSTER_SIZE;
-	unsigned order = o->refcount_bits ? log2_u64(o->refcount_bits) : 4;
+	unsigned order;
 	int r = plan_check_shape(o, m->err);
 
 	if (r == 0)
 		r = check_size(size, cluster, m->err);
 	if (r < 0)
 		return r;
+	order = o->refcount_bits ? log2_u64(o->refcount_bits) : 4;
 	m->geom = geom_init(log2_u64(cluster), order, o->extended_l2,
 			    align_up(size, cluster));
 	if (geom_l1_entries(&m->geom, m->geom.virtual_size) * 8 >
@@ -143,8 +144,8 @@ bitmap_bytes(const struct measuring *m, const struct bitmap *b, uint64_t *dir)
 	return clusters * cluster + align_up(clusters * 8, cluster);
 }
 
-/* What the source's bitmaps would take; one that nobody can trust any more is
- * not copied. */
+/* What the source's bitmaps would take.  As QEMU does, those are counted, too,
+ * that were in use at a crash, though they cannot be copied. */
 static int Q2_CO
 count_bitmaps(struct measuring *m, uint64_t *ret)
 {
@@ -171,8 +172,7 @@ count_bitmaps(struct measuring *m, uint64_t *ret)
 			return q2_fail(m->err, -Q2_ECORRUPT,
 				       "Broken bitmap directory");
 		at += b.bytes;
-		if (!(b.flags & BITMAP_IN_USE))
-			sum += bitmap_bytes(m, &b, &new_dir);
+		sum += bitmap_bytes(m, &b, &new_dir);
 	}
 	*ret = sum + align_up(new_dir, m->geom.cluster_size);
 	return 0;
@@ -219,7 +219,8 @@ measure_image(const struct q2_create_opts *opts, struct image *img,
 		r = measure_qcow2(&m, &result);
 	} else if (strcmp(opts->driver, "raw") == 0) {
 		r = check_size(size, Q2_SECTOR, err);
-		result.required = align_up(size, Q2_SECTOR);
+		if (r == 0)
+			result.required = align_up(size, Q2_SECTOR);
 		result.fully_allocated = result.required;
 	} else {
 		r = q2_fail(err, -EINVAL, "Unknown file format '%s'",
