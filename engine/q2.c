@@ -349,6 +349,10 @@ info_qcow2(const struct image *i, struct q2_info *ret_info)
 	ret_info->backing_format = h->backing_format[0] ? h->backing_format
 							: NULL;
 	ret_info->data_file = h->data_file[0] ? h->data_file : NULL;
+	ret_info->external_data = h->incompatible & INCOMPAT_DATA_FILE;
+	ret_info->encryption = h->crypt_method == 1   ? "aes"
+			       : h->crypt_method == 2 ? "luks"
+						      : NULL;
 	ret_info->data_file_raw = h->autoclear & AUTOCLEAR_DATA_FILE_RAW;
 	ret_info->l2_cache_size = (uint64_t)i->l2.n_slots * i->l2.slice_bytes;
 	ret_info->l2_cache_entry_size = i->l2.slice_bytes;

@@ -338,7 +338,10 @@ struct q2_info {
 	const char *backing_file;     /* as in the header, or NULL */
 	const char *backing_format;   /* or NULL */
 	const char *data_file;        /* as in the header, or NULL */
+	bool external_data;           /* data is in another file, which the
+					 header need not name */
 	bool data_file_raw;
+	const char *encryption; /* "aes", "luks", or NULL */
 	/* the options in effect */
 	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
 	enum q2_cache cache;
