@@ -189,7 +189,7 @@ json_specific(struct json *j, const struct q2_info *info)
 		json_str(j, "format", info->encryption);
 		json_close(j, '}');
 	}
-	if (info->data_file)
+	if (info->compat > 2 && info->data_file)
 		json_str(j, "data-file", info->data_file);
 	if (info->external_data)
 		json_bool(j, "data-file-raw", info->data_file_raw);

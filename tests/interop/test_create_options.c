@@ -286,6 +286,29 @@ same_output(const char *what, const char *fmt, const char *options)
 	free(qemus);
 }
 
+/* Our program says of our image what qemu-img says of it. */
+static void
+check_info(const char *options)
+{
+	static const char *const forms[] = {"", "--output=json",
+					    "--backing-chain",
+					    "--backing-chain --output=json"};
+	const char *build = getenv("B");
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		char *ours = output_of("%s/%s/qcowimg info %s " OURS, home,
+				       build ? build : "build/release",
+				       forms[i]);
+		char *qemus = output_of("qemu-img info %s " OURS, forms[i]);
+
+		if (strcmp(ours, qemus) != 0)
+			fail_msg("%s, info %s:\n%s\ninstead of\n%s", options,
+				 forms[i], ours, qemus);
+		free(ours);
+		free(qemus);
+	}
+}
+
 static void
 make_base(uint64_t size)
 {
@@ -349,6 +372,7 @@ test_images_of_every_kind(void **state)
 					 length_of("qemu.data"));
 		same_output("info", INFO, kinds[i].options);
 		same_output("map", PRESENT, kinds[i].options);
+		check_info(kinds[i].options);
 		check_reading_and_writing(&kinds[i]);
 	}
 }
