@@ -11,7 +11,7 @@
  */
 char *backing_path(const char *image, const char *backing);
 
-/* Are both the same file, whatever they are called? */
+/* Are both there, and the same file, whatever they are called? */
 bool backing_is_same(const char *a, const char *b);
 
 #endif

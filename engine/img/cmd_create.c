@@ -126,7 +126,9 @@ look_at_backing(const char *image, const char *path, const char *format,
 	struct file file;
 	int r;
 
-	r = file_open(path, &opts, &file, err);
+	r = format && !create_opts_is_driver(format)
+		    ? q2_fail(err, -EINVAL, "Unknown driver '%s'", format)
+		    : file_open(path, &opts, &file, err);
 	if (r < 0) {
 		size_t n = strlen(err->text);
 
@@ -203,7 +205,8 @@ set_backing(const struct create_args *args, struct create_opts *c,
 	if (raw && (args->backing || args->backing_format))
 		return q2_fail(err, -EINVAL,
 			       "Backing %s not supported for file format '%s'",
-			       args->backing ? "file" : "format", c->format);
+			       args->backing ? "file" : "file format",
+			       c->format);
 	if (args->backing)
 		r = opt_set(&c->table, "backing_file", args->backing, err);
 	if (r == 0 && args->backing_format)

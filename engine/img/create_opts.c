@@ -189,26 +189,31 @@ take_compression(const struct create_opts *c, struct q2_create_opts *o,
 	return 0;
 }
 
-/* What QEMU calls so; a format that we cannot read is none of our business. */
+/* What QEMU calls so; that we cannot read most of them does not matter to a
+ * header. */
+static const char *const drivers[] = {
+	"qcow2",   "raw",  "bochs",     "cloop", "dmg",         "file",
+	"ftp",     "ftps", "http",      "https", "host_device", "iscsi",
+	"gluster", "luks", "nbd",       "nfs",   "null-aio",    "null-co",
+	"nvme",    "qcow", "parallels", "qed",   "rbd",         "ssh",
+	"vdi",     "vhdx", "vmdk",      "vpc",   "vvfat",       "host_cdrom",
+	"quorum",  NULL};
+
+bool
+create_opts_is_driver(const char *name)
+{
+	return find_word("", name, drivers, NULL) >= 0;
+}
+
 static int
 take_backing(const struct create_opts *c, struct q2_create_opts *o,
 	     struct q2_err *err)
 {
-	static const char *const words[] = {
-		"qcow2",     "raw",      "bochs",   "cloop", "dmg",
-		"file",      "ftp",      "ftps",    "http",  "host_device",
-		"https",     "iscsi",    "gluster", "luks",  "nbd",
-		"nfs",       "null-aio", "null-co", "nvme",  "qcow",
-		"parallels", "qed",      "rbd",     "ssh",   "vdi",
-		"vhdx",      "vmdk",     "vpc",     "vvfat", "host_cdrom",
-		"quorum",    NULL};
-	int r;
+	const char *format = value_of(c, "backing_fmt");
+	int r = format ? find_word("backing-fmt", format, drivers, err) : 0;
 
 	o->backing_file = value_of(c, "backing_file");
-	o->backing_format = value_of(c, "backing_fmt");
-	r = o->backing_format
-		    ? find_word("backing-fmt", o->backing_format, words, err)
-		    : 0;
+	o->backing_format = format;
 	return r < 0 ? r : 0;
 }
 
@@ -223,26 +228,17 @@ take_data_file(const struct create_opts *c, struct q2_create_opts *o,
 	return name ? file_path(name, &o->data_file, err) : 0;
 }
 
-/* The engine takes 0 for the default, so 0 itself must be refused here. */
-static int
-take_numbers(const struct create_opts *c, struct q2_create_opts *o,
-	     struct q2_err *err)
+/* The engine takes 0 for the default, and less than what can be written here:
+ * what it cannot be told becomes something else that it refuses. */
+static uint32_t
+number_of(const struct create_opts *c, const char *name)
 {
-	const struct opt *cluster = opt_find(&c->table, "cluster_size");
-	const struct opt *bits = opt_find(&c->table, "refcount_bits");
+	const struct opt *o = opt_find(&c->table, name);
 
-	if (cluster->value &&
-	    (cluster->number == 0 || cluster->number > UINT32_MAX))
-		return q2_fail(err, -EINVAL,
-			       "Cluster size must be a power of two between "
-			       "512 and 2048k");
-	if (bits->value && (bits->number == 0 || bits->number > 64))
-		return q2_fail(err, -EINVAL,
-			       "Refcount width must be a power of two and may "
-			       "not exceed 64 bits");
-	o->cluster_size = (uint32_t)cluster->number;
-	o->refcount_bits = (unsigned)bits->number;
-	return 0;
+	if (!o->value)
+		return 0;
+	return o->number == 0 || o->number > UINT32_MAX ? UINT32_MAX
+							: (uint32_t)o->number;
 }
 
 static int
@@ -266,13 +262,13 @@ take_qcow2(const struct create_opts *c, struct q2_create_opts *o,
 	if (r == 0)
 		r = take_compat(c, o, err);
 	if (r == 0)
-		r = take_numbers(c, o, err);
-	if (r == 0)
 		r = take_backing(c, o, err);
 	if (r == 0)
 		r = take_compression(c, o, err);
 	if (r == 0)
 		r = take_data_file(c, o, err);
+	o->cluster_size = number_of(c, "cluster_size");
+	o->refcount_bits = number_of(c, "refcount_bits");
 	o->extended_l2 = opt_find(&c->table, "extended_l2")->number;
 	o->lazy_refcounts = opt_find(&c->table, "lazy_refcounts")->number;
 	return r;
