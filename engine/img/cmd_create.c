@@ -106,7 +106,7 @@ fail_format(const char *image, const char *driver, struct q2_err *err)
 		"Backing file specified without backing format";
 
 	if (msg_role() == ROLE_QCOWIMG)
-		return q2_fail(err, -EINVAL, "%s\nDetected format of %s.", text,
+		return q2_fail(err, -EINVAL, "%s (it looks like %s)", text,
 			       driver);
 	(void)complain("%s: %s", image, text);
 	hint("Detected format of %s.", driver);

@@ -29,6 +29,28 @@ struct measure_args {
 	uint64_t size;
 };
 
+/* ---- errors ------------------------------------------------------------ */
+
+/* QEMU says what is wrong and nothing before it; people get it in one line,
+ * with a remedy. */
+static int
+complain_of(const struct q2_err *err)
+{
+	if (msg_role() == ROLE_QCOWIMG)
+		return complain_why(err, "cannot measure");
+	return complain("%s", err->text);
+}
+
+static int
+complain_of_list(const struct q2_err *err, const char *format)
+{
+	if (msg_role() == ROLE_QCOWIMG)
+		return complain_why(err, "Invalid options for file format '%s'",
+				    format);
+	(void)complain("%s", err->text);
+	return complain("Invalid options for file format '%s'", format);
+}
+
 /* ---- the command line -------------------------------------------------- */
 
 static int
@@ -79,7 +101,7 @@ print_help_of_options(const struct measure_args *args)
 	struct q2_err err;
 
 	if (create_opts_init(&c, format ? format : "raw", &err) < 0)
-		return complain("%s", err.text);
+		return complain_of(&err);
 	create_opts_print_help(&c);
 	return 0;
 }
@@ -144,18 +166,15 @@ take_table(const struct measure_args *args, struct create_opts *c,
 	struct q2_err err;
 	int r = 0;
 
-	if (args->options && opt_parse(&c->table, args->options, &err) < 0) {
-		(void)complain("%s", err.text);
-		return complain("Invalid options for file format '%s'",
-				c->format);
-	}
+	if (args->options && opt_parse(&c->table, args->options, &err) < 0)
+		return complain_of_list(&err, c->format);
 	if (args->has_size) {
 		(void)snprintf(text, sizeof(text), "%" PRIu64, args->size);
 		r = opt_set(&c->table, "size", text, &err);
 	}
 	if (r == 0)
 		r = create_opts_take(c, o, &err);
-	return r < 0 ? complain("%s", err.text) : 0;
+	return r < 0 ? complain_of(&err) : 0;
 }
 
 static int
@@ -169,10 +188,10 @@ measure(const struct measure_args *args, struct q2_image *img)
 	int status;
 
 	status = create_opts_init(&c, format ? format : "raw", &err) < 0
-			 ? complain("%s", err.text)
+			 ? complain_of(&err)
 			 : take_table(args, &c, &o);
 	if (status == 0 && q2_measure(&o, img, &result, &err) < 0)
-		status = complain("%s", err.text);
+		status = complain_of(&err);
 	create_opts_done(&c);
 	if (status == 0)
 		print(&result, args->common.json);
