@@ -123,7 +123,7 @@ look_at_backing(const char *image, const char *path, const char *format,
 		.open.flags = Q2_RDONLY | Q2_FORCE_SHARE,
 	};
 	struct q2_info info;
-	struct file file;
+	struct file file = {0};
 	int r;
 
 	r = format && !create_opts_is_driver(format)
