@@ -74,7 +74,9 @@ static const struct rule rules[] = {
 	{"--image-opts and json: names", IN_ARGV, "--image-opts|json:", NULL},
 	{"help is in our own words", IN_ID, "help", NULL},
 	{"help is in our own words", IN_ID,
-	 "^create/o-question|^help/io-|^measure/size-short", NULL},
+	 "^create/o-question|^help/io-|^measure/size-short|"
+	 "^usage/measure-unknown",
+	 NULL},
 	{"backing files", IN_SETUP, "create .*-b ", "^qemu-io|^qemu-img map"},
 	{"backing files", IN_ID, "^check/overlay-base-missing", NULL},
 	{"backing files", IN_ARGV, "^qemu-io (-s|-C) ", NULL},

@@ -252,7 +252,7 @@ fill_old(unsigned header_length)
 	at += put_ext(old_image + at, EXT_END, "", 0);
 	store_be64(old_image + 8, at);
 	store_be32(old_image + 16, 4);
-	memcpy(old_image + at, "base", 4);
+	memcpy(old_image + at, "base", 4); /* NOLINT(bugprone-not-null-*) */
 }
 
 static void
@@ -285,6 +285,7 @@ test_a_rewrite_keeps_what_it_does_not_know(void **state)
 		at += put_ext(want + at, 0x22222222, "", 0);
 		at += put_ext(want + at, 0x33333333, "12345678three", 13);
 		at += put_ext(want + at, EXT_END, "", 0);
+		/* NOLINTNEXTLINE(bugprone-not-null-*) */
 		memcpy(want + at, "other.raw", 9);
 		assert_int_equal(rewrite(&h, CLUSTER), 0);
 		assert_int_equal(load_be64(image + 8), at);

@@ -307,72 +307,73 @@ test_limits(void **state)
 	}
 }
 
+static const struct {
+	struct q2_create_opts o;
+	const char *text;
+} bad[] = {
+	{{.cluster_size = 256},
+	 "Cluster size must be a power of two between 512 and 2048k"},
+	{{.cluster_size = 700},
+	 "Cluster size must be a power of two between 512 and 2048k"},
+	{{.cluster_size = 4 << 20},
+	 "Cluster size must be a power of two between 512 and 2048k"},
+	{{.refcount_bits = 3},
+	 "Refcount width must be a power of two and may not exceed 64 "
+	 "bits"},
+	{{.refcount_bits = 128},
+	 "Refcount width must be a power of two and may not exceed 64 "
+	 "bits"},
+	{{.refcount_bits = 8, .compat = 2},
+	 "Different refcount widths than 16 bits require compatibility "
+	 "level 1.1 or above (use version=v3 or greater)"},
+	{{.lazy_refcounts = true, .compat = 2},
+	 "Lazy refcounts only supported with compatibility level 1.1 "
+	 "and above (use version=v3 or greater)"},
+	{{.extended_l2 = true, .compat = 2},
+	 "Extended L2 entries are only supported with compatibility "
+	 "level 1.1 and above (use version=v3 or greater)"},
+	{{.extended_l2 = true, .cluster_size = 8192},
+	 "Extended L2 entries are only supported with cluster sizes of "
+	 "at least 16384 bytes"},
+	{{.backing_file = "b"},
+	 "Backing file specified without backing format"},
+	{{.backing_format = "raw"},
+	 "Backing format cannot be used without backing file"},
+	{{.backing_file = "", .backing_format = "raw"},
+	 "Expected backing file name, got empty string"},
+	{{.backing_file = "b", .backing_format = "0123456789abcdef"},
+	 "Parameter 'backing-fmt' does not accept value "
+	 "'0123456789abcdef'"},
+	{{.backing_file = "b",
+	  .backing_format = "raw",
+	  .preallocation = Q2_PREALLOC_FALLOC},
+	 "Backing file and preallocation can only be used at the same "
+	 "time if extended_l2 is on"},
+	{{.data_file_raw = true}, "data-file-raw requires data-file"},
+	{{.data_file_raw = true,
+	  .data_file = "d",
+	  .backing_file = "b",
+	  .backing_format = "raw"},
+	 "Backing file and data-file-raw cannot be used at the same "
+	 "time"},
+	{{.data_file = "d", .compat = 2},
+	 "External data files are only supported with compatibility "
+	 "level 1.1 and above (use version=v3 or greater)"},
+	{{.compression_type = "zstd", .compat = 2},
+	 "Non-zlib compression type is only supported with "
+	 "compatibility level 1.1 and above (use version=v3 or "
+	 "greater)"},
+	{{.compression_type = "lzma"},
+	 "Parameter 'compression-type' does not accept value 'lzma'"},
+	{{.compat = 4}, "the format has versions 2 and 3, not 4"},
+	{{.virtual_size = UINT64_MAX},
+	 "Invalid image size specified. Must be between 0 and "
+	 "9223372036854775807."},
+};
+
 static void
 test_bad_options_have_the_texts_of_qemu_img(void **state)
 {
-	static const struct {
-		struct q2_create_opts o;
-		const char *text;
-	} bad[] = {
-		{{.cluster_size = 256},
-		 "Cluster size must be a power of two between 512 and 2048k"},
-		{{.cluster_size = 700},
-		 "Cluster size must be a power of two between 512 and 2048k"},
-		{{.cluster_size = 4 << 20},
-		 "Cluster size must be a power of two between 512 and 2048k"},
-		{{.refcount_bits = 3},
-		 "Refcount width must be a power of two and may not exceed 64 "
-		 "bits"},
-		{{.refcount_bits = 128},
-		 "Refcount width must be a power of two and may not exceed 64 "
-		 "bits"},
-		{{.refcount_bits = 8, .compat = 2},
-		 "Different refcount widths than 16 bits require compatibility "
-		 "level 1.1 or above (use version=v3 or greater)"},
-		{{.lazy_refcounts = true, .compat = 2},
-		 "Lazy refcounts only supported with compatibility level 1.1 "
-		 "and above (use version=v3 or greater)"},
-		{{.extended_l2 = true, .compat = 2},
-		 "Extended L2 entries are only supported with compatibility "
-		 "level 1.1 and above (use version=v3 or greater)"},
-		{{.extended_l2 = true, .cluster_size = 8192},
-		 "Extended L2 entries are only supported with cluster sizes of "
-		 "at least 16384 bytes"},
-		{{.backing_file = "b"},
-		 "Backing file specified without backing format"},
-		{{.backing_format = "raw"},
-		 "Backing format cannot be used without backing file"},
-		{{.backing_file = "", .backing_format = "raw"},
-		 "Expected backing file name, got empty string"},
-		{{.backing_file = "b", .backing_format = "0123456789abcdef"},
-		 "Parameter 'backing-fmt' does not accept value "
-		 "'0123456789abcdef'"},
-		{{.backing_file = "b",
-		  .backing_format = "raw",
-		  .preallocation = Q2_PREALLOC_FALLOC},
-		 "Backing file and preallocation can only be used at the same "
-		 "time if extended_l2 is on"},
-		{{.data_file_raw = true}, "data-file-raw requires data-file"},
-		{{.data_file_raw = true,
-		  .data_file = "d",
-		  .backing_file = "b",
-		  .backing_format = "raw"},
-		 "Backing file and data-file-raw cannot be used at the same "
-		 "time"},
-		{{.data_file = "d", .compat = 2},
-		 "External data files are only supported with compatibility "
-		 "level 1.1 and above (use version=v3 or greater)"},
-		{{.compression_type = "zstd", .compat = 2},
-		 "Non-zlib compression type is only supported with "
-		 "compatibility level 1.1 and above (use version=v3 or "
-		 "greater)"},
-		{{.compression_type = "lzma"},
-		 "Parameter 'compression-type' does not accept value 'lzma'"},
-		{{.compat = 4}, "the format has versions 2 and 3, not 4"},
-		{{.virtual_size = UINT64_MAX},
-		 "Invalid image size specified. Must be between 0 and "
-		 "9223372036854775807."},
-	};
 	struct q2_err err;
 	struct plan p;
 
