@@ -143,6 +143,26 @@ table_late(struct image *img, const struct aio_op *op)
 	return CLASS(AIO_REFCOUNT);
 }
 
+/* Guest data in a file of its own. */
+static unsigned
+data_file_late(struct image *img, const struct aio_op *op)
+{
+	return ends_phase_1(op) && now.maps && img->data != img->file &&
+			       op->file == img->data
+		       ? CLASS(AIO_DATA) | CLASS(AIO_COW)
+		       : 0;
+}
+
+/* The bit is in memory as soon as it is durable in the file. */
+static unsigned
+dirty_bit_late(struct image *img, const struct aio_op *op)
+{
+	return ends_phase_1(op) && img->lazy &&
+			       !(img->header.incompatible & INCOMPAT_DIRTY)
+		       ? CLASS(AIO_HEADER)
+		       : 0;
+}
+
 /* Phase 3 writes what the L2 slices hold by now, not what was sealed. */
 static unsigned
 live_slices(struct image *img, const struct aio_op *op)
@@ -211,6 +231,10 @@ static const struct canary canaries[] = {
 	 start_watching, blocks_late, NULL},
 	{"W4", "a refcount table reaches the disk after the header",
 	 start_watching, table_late, NULL},
+	{"X1", "data in a data file reaches the disk after the entry",
+	 start_watching, data_file_late, NULL},
+	{"D1", "the dirty bit reaches the disk after a lazy link",
+	 start_watching, dirty_bit_late, NULL},
 	{"E1", "phase 3 writes live slices", start_watching, live_slices, NULL},
 	{"F1", "a cluster is free before its unlink is durable", NULL, NULL,
 	 limbo_is_durable},
