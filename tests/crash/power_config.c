@@ -49,6 +49,7 @@ choose_features(struct power_config *c, struct rng *rng)
 		c->data_raw = rng_below(rng, 2);
 		break;
 	case 4:
+	case 5:
 		c->lazy = true;
 		break;
 	default:

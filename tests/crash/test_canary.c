@@ -37,6 +37,7 @@ static struct {
 	bool new_l2;      /* it writes new L2 tables */
 	bool new_blocks;  /* likewise, refcount blocks */
 	bool table_grows; /* a new refcount table is being written */
+	bool goes_dirty;  /* it is the first that leaves refcounts out */
 } now;
 
 static bool
@@ -64,6 +65,8 @@ watch(void *arg, enum point point)
 		now.phase = 1;
 		now.maps = will_map(img);
 		now.new_l2 = img->l1.n_new > 0;
+		now.goes_dirty = img->lazy &&
+				 !(img->header.incompatible & INCOMPAT_DIRTY);
 		now.new_blocks = img->reftable.n_new > 0;
 		break;
 	case POINT_commit_reftable:
@@ -153,14 +156,12 @@ data_file_late(struct image *img, const struct aio_op *op)
 		       : 0;
 }
 
-/* The bit is in memory as soon as it is durable in the file. */
+/* Neither the sync of its own nor the next, before entries are written. */
 static unsigned
 dirty_bit_late(struct image *img, const struct aio_op *op)
 {
-	return ends_phase_1(op) && img->lazy &&
-			       !(img->header.incompatible & INCOMPAT_DIRTY)
-		       ? CLASS(AIO_HEADER)
-		       : 0;
+	(void)img;
+	return ends_phase_1(op) && now.goes_dirty ? CLASS(AIO_HEADER) : 0;
 }
 
 /* Phase 3 writes what the L2 slices hold by now, not what was sealed. */
