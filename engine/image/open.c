@@ -92,10 +92,6 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 		return q2_fail(err, -EACCES,
 			       "qcow2: Image is corrupt; cannot be opened "
 			       "read/write");
-	if (h->incompatible & INCOMPAT_DIRTY)
-		return q2_fail(err, -ENOTSUP,
-			       "the image was not closed cleanly and must be "
-			       "repaired before it can be written");
 	if (h->snapshots ||
 	    (h->has_bitmaps && h->autoclear & AUTOCLEAR_BITMAPS))
 		return q2_fail(err, -ENOTSUP,

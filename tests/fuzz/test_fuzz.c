@@ -270,7 +270,8 @@ run_check(void *arg)
 {
 	struct call *c = arg;
 
-	return check_image(c->img, &c->check, finding, c, &c->err);
+	return check_image(c->img, Q2_REPAIR_NONE, &c->check,
+			   &(struct finder){finding, c}, &c->err);
 }
 
 static int Q2_CO
