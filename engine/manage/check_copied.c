@@ -22,12 +22,12 @@ struct pass {
 /* May the flag be set right?  Of a cluster with more references than its
  * refcount can say, 1 means many. */
 static bool
-is_mendable(const struct pass *p, uint64_t host, bool writable)
+is_mendable(const struct pass *p, uint64_t host, uint64_t count, bool writable)
 {
 	uint64_t cluster = host >> p->c->g->cluster_bits;
 
 	return p->mend && writable &&
-	       (cluster >= p->c->clusters ||
+	       (count != 1 || cluster >= p->c->clusters ||
 		!(p->c->state[cluster] & STATE_OVERFLOW));
 }
 
@@ -65,7 +65,7 @@ compare_l2(const struct pass *p, uint8_t *table, bool writable)
 			continue;
 		if ((count == 1) == e.e.copied)
 			continue;
-		mend = is_mendable(p, c->has_data_file ? 0 : e.e.host,
+		mend = is_mendable(p, c->has_data_file ? 0 : e.e.host, count,
 				   writable);
 		count_finding(c, mend, count);
 		check_say(c,
@@ -93,7 +93,7 @@ compare_l1(struct pass *p, uint32_t index)
 		return false;
 	if ((count == 1) == !!(entry & ENTRY_COPIED))
 		return true;
-	mend = is_mendable(p, host, !c->l1_shared);
+	mend = is_mendable(p, host, count, !c->l1_shared);
 	count_finding(c, mend, count);
 	check_say(c,
 		  "%s OFLAG_COPIED L2 cluster: l1_index=%u "

@@ -204,7 +204,10 @@ int Q2_CO repair_place_snapshots(struct check *c);
 /* The header names it, durably, and in memory. */
 int Q2_CO repair_switch_snapshots(struct check *c);
 void repair_note_snapshots(struct check *c);
-/* The clusters of the old one, after that. */
+/* The clusters of the old one have a reference less, in memory. */
+void repair_uncount_old_snapshots(struct check *c, uint64_t *ret_first,
+				  uint64_t *ret_n);
+/* And in the file, after it is no longer named. */
 int Q2_CO repair_free_old_snapshots(struct check *c);
 /* The header's fields of the new table, 12 bytes. */
 void repair_encode_snapshots(const struct check *c, uint8_t *fields);

@@ -76,6 +76,8 @@ repair_place_snapshots(struct check *c)
 		return check_fail(c, r);
 	}
 	s->host = first << c->g->cluster_bits;
+	s->old_host = c->img->header.snapshots_offset;
+	s->old_bytes = s->bytes;
 	s->placed = true;
 	if (!n)
 		return 0;
@@ -98,8 +100,6 @@ repair_note_snapshots(struct check *c)
 	struct check_snapshots *s = &c->snapshots;
 	struct header *h = &c->img->header;
 
-	s->old_host = h->snapshots_offset;
-	s->old_bytes = s->bytes;
 	h->snapshots = s->n;
 	h->snapshots_offset = s->host;
 	s->bytes = s->table_bytes;
@@ -121,22 +121,33 @@ repair_switch_snapshots(struct check *c)
 	return r;
 }
 
-int Q2_CO
-repair_free_old_snapshots(struct check *c)
+void
+repair_uncount_old_snapshots(struct check *c, uint64_t *ret_first,
+			     uint64_t *ret_n)
 {
 	const struct check_snapshots *s = &c->snapshots;
 	unsigned bits = c->g->cluster_bits;
-	uint64_t first = s->old_host >> bits, end, last;
+	uint64_t first = s->old_host >> bits, end;
 
+	*ret_first = *ret_n = 0;
 	if (!s->old_bytes || add_overflows(s->old_host, s->old_bytes, &end))
-		return 0;
+		return;
 	/* What lies outside has not been counted. */
-	last = (end - 1) >> bits;
-	if (last >= c->clusters)
-		return 0;
-	for (uint64_t i = first; i <= last; i++)
+	if ((end - 1) >> bits >= c->clusters)
+		return;
+	*ret_first = first;
+	*ret_n = ((end - 1) >> bits) - first + 1;
+	for (uint64_t i = first; i < first + *ret_n; i++)
 		check_uncount(c, i);
-	return check_store(c, first, last - first + 1);
+}
+
+int Q2_CO
+repair_free_old_snapshots(struct check *c)
+{
+	uint64_t first, n;
+
+	repair_uncount_old_snapshots(c, &first, &n);
+	return check_store(c, first, n);
 }
 
 /* ---- the end ----------------------------------------------------------- */

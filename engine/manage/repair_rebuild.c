@@ -189,7 +189,7 @@ write_all(struct rebuild *b, struct table *t)
 	img->header.reftable_clusters = (uint32_t)b->table_clusters;
 	if (c->snapshots.placed)
 		repair_note_snapshots(c);
-	c->snapshots.old_bytes = 0; /* a leak like the old structures */
+	c->snapshots.old_bytes = 0; /* done with */
 	return 0;
 }
 
@@ -198,12 +198,15 @@ rebuild(struct rebuild *b)
 {
 	struct check *c = b->c;
 	struct table t = {0};
+	uint64_t first, n;
 	int64_t size;
 	int r;
 
 	r = place_blocks(b, 0);
 	if (r == 0)
 		r = place_table(b);
+	/* Nothing is put there, but once it is not named it is free. */
+	repair_uncount_old_snapshots(c, &first, &n);
 	if (r == 0)
 		r = table_init(&t, (uint32_t)b->n,
 			       b->table << c->g->cluster_bits,
