@@ -65,7 +65,7 @@ count_compressed(struct check *c, const struct check_entry *e, uint64_t index,
 		check_corrupt(c,
 			      "ERROR compressed cluster %" PRIu64
 			      " with data file, entry=0x%" PRIx64,
-			      index, e->word);
+			      index, e->word & ~ENTRY_COPIED);
 		return;
 	}
 	if (e->bitmap) {
@@ -73,7 +73,7 @@ count_compressed(struct check *c, const struct check_entry *e, uint64_t index,
 			      "ERROR compressed cluster %" PRIu64
 			      " with non-zero subcluster allocation bitmap, "
 			      "entry=0x%" PRIx64,
-			      index, e->word);
+			      index, e->word & ~ENTRY_COPIED);
 		return;
 	}
 	check_count(c, e->e.host, e->e.len);

@@ -48,6 +48,7 @@ struct check_snapshots {
 	struct check_snapshot *v;
 	uint32_t n;
 	uint64_t bytes;       /* of the table in the file, as far as read */
+	uint64_t new_bytes;   /* of the same as it is written now */
 	uint64_t corruptions; /* what a new table puts right */
 	/* Repairing: the table as it should be. */
 	uint8_t *table;

@@ -256,10 +256,13 @@ count_outside(struct check *c, uint32_t index, uint64_t host)
 static void
 count_inside(struct check *c, uint32_t index, uint64_t host)
 {
-	uint64_t n;
+	uint64_t cluster = host >> c->g->cluster_bits, n;
 
 	check_count(c, host, c->g->cluster_size);
-	n = check_refs(c, host >> c->g->cluster_bits);
+	n = check_refs(c, cluster);
+	/* More than can be counted: what else it is must not be written over.
+	 */
+	n += (c->state[cluster] & STATE_OVERFLOW) != 0;
 	if (n == 1)
 		return;
 	check_corrupt(c, "ERROR refcount block %u refcount=%" PRIu64, index, n);

@@ -49,15 +49,29 @@ judge_table(struct check *c)
 	return 0;
 }
 
+static uint32_t
+extra_bytes(const struct snapshot *sn)
+{
+	return sn->extra_len > EXTRA_BYTES ? sn->extra_len : EXTRA_BYTES;
+}
+
+/* Of an entry as QEMU writes it. */
+static size_t
+entry_bytes(const struct snapshot *sn)
+{
+	return align_up((size_t)SNAPSHOT_FIXED_BYTES + extra_bytes(sn) +
+				sn->id_len + sn->name_len,
+			8);
+}
+
 /* The entry as QEMU writes it, behind the table made so far. */
 static int
 append_entry(struct check *c, const uint8_t *p, const struct snapshot *sn)
 {
 	struct check_snapshots *s = &c->snapshots;
-	uint32_t extra = sn->extra_len > EXTRA_BYTES ? sn->extra_len
-						     : EXTRA_BYTES;
+	uint32_t extra = extra_bytes(sn);
 	size_t names = (size_t)sn->id_len + sn->name_len;
-	size_t bytes = align_up(SNAPSHOT_FIXED_BYTES + extra + names, 8);
+	size_t bytes = entry_bytes(sn);
 	uint8_t *to;
 
 	if (s->table_bytes + bytes > s->table_room) {
@@ -184,6 +198,7 @@ read_snapshot(struct check *c, uint32_t n, uint64_t *batch_at)
 	Q2_AUTO_FREE uint8_t *copy = NULL;
 	const uint8_t *p;
 	struct snapshot sn;
+	uint64_t end;
 	int r = 0;
 
 	if (s->n == n)
@@ -202,8 +217,11 @@ read_snapshot(struct check *c, uint32_t n, uint64_t *batch_at)
 		r = cut_extra(c, p, at, &copy, &sn);
 	if (r < 0)
 		return r;
-	if (s->bytes + sn.bytes > SNAPSHOT_MAX_TABLE)
+	end = s->new_bytes + entry_bytes(&sn);
+	/* As it is written, and as it is. */
+	if (end > SNAPSHOT_MAX_TABLE || s->bytes + sn.bytes > INT32_MAX)
 		return end_table(c, n);
+	s->new_bytes = end;
 	return keep_snapshot(c, copy ? copy : p, &sn);
 }
 
