@@ -141,6 +141,13 @@ mend_by_rebuilding(struct check *c)
 	return r;
 }
 
+static int
+refuse_to_rebuild(struct check *c)
+{
+	check_say(c, "ERROR need to rebuild refcount structures");
+	return check_fail(c, -EIO);
+}
+
 /* Where they are; counted: what counting found. */
 static int Q2_CO
 mend_in_place(struct check *c, const struct q2_check *counted)
@@ -155,6 +162,9 @@ mend_in_place(struct check *c, const struct q2_check *counted)
 		return 0;
 	*c->ret = *counted;
 	r = check_compare(c, c->fix);
+	/* What could not be read at first. */
+	if (r == 0 && c->rebuild)
+		r = refuse_to_rebuild(c);
 	return r < 0 ? r : repair_sync(c);
 }
 
@@ -182,10 +192,8 @@ mend(struct check *c, const struct q2_check *counted)
 
 	if (c->unread)
 		return check_fail(c, -EIO);
-	if (c->rebuild && c->fix == Q2_REPAIR_LEAKS) {
-		check_say(c, "ERROR need to rebuild refcount structures");
-		return check_fail(c, -EIO);
-	}
+	if (c->rebuild && c->fix == Q2_REPAIR_LEAKS)
+		return refuse_to_rebuild(c);
 	r = place_snapshots(c);
 	if (r < 0)
 		return r;

@@ -485,7 +485,10 @@ load_block(struct check *c, uint64_t host)
 	c->block_host = 0;
 	r = file_read(c->img->file, AIO_REFCOUNT, c->block, c->g->cluster_size,
 		      host);
-	if (r == 0)
+	/* It could be read when refcounts were compared. */
+	if (r < 0)
+		c->ret->check_errors++;
+	else
 		c->block_host = host;
 	return r;
 }
