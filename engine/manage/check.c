@@ -316,7 +316,7 @@ check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 int Q2_CO
 repair_dirty(struct image *img, const struct finder *finder, struct q2_err *err)
 {
-	struct q2_check found;
+	struct q2_check found = {0};
 	struct q2_err why = {0};
 	int r = check_image(img, Q2_REPAIR_ALL, &found, finder, &why);
 

@@ -197,7 +197,7 @@ read_snapshot(struct check *c, uint32_t n, uint64_t *batch_at)
 	uint64_t need = SNAPSHOT_MAX_BYTES + 8;
 	Q2_AUTO_FREE uint8_t *copy = NULL;
 	const uint8_t *p;
-	struct snapshot sn;
+	struct snapshot sn = {0};
 	uint64_t end;
 	int r = 0;
 
