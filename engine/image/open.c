@@ -311,7 +311,9 @@ take_v3_options(struct image *img, const struct q2_open_opts *opts,
 		return q2_fail(err, -EINVAL,
 			       "discard-no-unref is only supported since qcow2 "
 			       "version 3");
+	/* Who checks does not say that refcounts are right. */
 	img->lazy = !img->read_only && h->version >= 3 &&
+		    !(opts->flags & Q2_CHECK) &&
 		    (opts->lazy_refcounts
 			     ? opts->lazy_refcounts > 0
 			     : (h->compatible & COMPAT_LAZY_REFCOUNTS) != 0);

@@ -267,8 +267,8 @@ prepare(struct image *img, enum q2_repair fix, struct q2_err *err)
 			       "the image is open for reading only");
 	if (fix != Q2_REPAIR_NONE)
 		r = limbo_drain(img);
-	else if (!img->read_only)
-		r = cache_commit(img);
+	if (r == 0 && !img->read_only)
+		r = cache_commit_all(img);
 	if (r < 0)
 		return q2_fail(err, r, "could not write the metadata: %s",
 			       strerror(-r));
@@ -306,6 +306,10 @@ check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 	/* What is in memory may not be what is in the file. */
 	if (r < 0 && c.wrote)
 		img->failed = r;
+	/* Closing may not say that refcounts are right. */
+	if (fix != Q2_REPAIR_NONE &&
+	    (img->header.incompatible & INCOMPAT_DIRTY))
+		img->lazy = false;
 	check_refs_done(&c);
 	check_snapshots_done(&c.snapshots);
 	if (r == 0)

@@ -36,9 +36,6 @@ check_entry_at(const struct check *c, const uint8_t *table, uint64_t i)
 	if (c->g->l2_entry_size == 16)
 		e.bitmap = load_be64(p + 8);
 	e.e = l2_decode(c->g, e.word);
-	/* In a data file the first cluster is at offset 0. */
-	if (e.e.kind == CLUSTER_UNALLOCATED && c->has_data_file && e.e.copied)
-		e.e.kind = CLUSTER_NORMAL;
 	return e;
 }
 
@@ -171,6 +168,7 @@ count_l2(struct counting *k)
 			break;
 		case CLUSTER_ZERO_PLAIN:
 			break;
+		case CLUSTER_UNALLOCATED_AT: /* of subclusters only */
 		case CLUSTER_UNALLOCATED:
 			if (e.bitmap & SUBCLUSTERS_ALLOCATED)
 				check_corrupt(c, "ERROR: Unallocated cluster "

@@ -10,6 +10,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/format/snapshot.h"
+#include "engine/image/mark.h"
 #include "engine/manage/check_priv.h"
 
 #define HEADER_OFF_SNAPSHOTS 60
@@ -23,7 +24,7 @@ repair_write(struct check *c, enum aio_class cls, const void *buf, uint64_t len,
 	int r = file_write(c->img->file, cls, buf, len, off);
 
 	c->wrote = true;
-	cache_data_written(c->img);
+	cache_meta_written(c->img);
 	return r < 0 ? check_fail(c, r) : 0;
 }
 
@@ -155,27 +156,17 @@ repair_free_old_snapshots(struct check *c)
 int Q2_CO
 repair_clear_bits(struct check *c)
 {
-	struct header *h = &c->img->header;
-	uint64_t bits = h->incompatible;
-	uint8_t field[8];
+	uint64_t bits = 0;
 	int r;
 
 	if (c->ret->check_errors)
 		return 0;
 	if (!c->too_low && !c->rebuild)
-		bits &= ~INCOMPAT_DIRTY;
+		bits |= INCOMPAT_DIRTY;
 	if (!c->ret->corruptions)
-		bits &= ~INCOMPAT_CORRUPT;
-	if (bits == h->incompatible)
-		return 0;
-	store_be64(field, bits);
-	r = repair_write(c, AIO_HEADER, field, sizeof(field),
-			 HEADER_OFF_INCOMPAT);
-	if (r == 0)
-		r = repair_sync(c);
-	if (r == 0)
-		h->incompatible = bits;
-	return r;
+		bits |= INCOMPAT_CORRUPT;
+	r = mark_clear(c->img, bits);
+	return r < 0 ? check_fail(c, r) : 0;
 }
 
 static void
@@ -198,5 +189,8 @@ repair_reload(struct check *c)
 	drop_all(&img->l2);
 	drop_all(&img->refs);
 	alloc_done(img);
-	return alloc_init(img, (uint64_t)size) < 0 ? check_fail(c, -ENOMEM) : 0;
+	meta_done(&img->meta);
+	if (alloc_init(img, (uint64_t)size) < 0 || meta_init(img) < 0)
+		return check_fail(c, -ENOMEM);
+	return 0;
 }
