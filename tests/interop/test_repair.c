@@ -180,6 +180,19 @@ is_judged_otherwise(const struct outcome *qemu)
 		 strstr(qemu->err, "Rebuilding")));
 }
 
+/* A guest reads the same from both, as far as both can be read. */
+static unsigned
+compare_content(const char *how, const char *with)
+{
+	if (run("cd '%s' && qemu-img compare -q -U -f qcow2 -F qcow2 %s 1/image "
+		">/dev/null 2>&1",
+		dir, with) != 1)
+		return 0;
+	print_error("%s: a guest reads something else than from %s\n", how,
+		    with);
+	return 1;
+}
+
 /* After a repair: both say the same of our image, and of QEMU's. */
 static unsigned
 compare_results(const char *how, int status, bool same)
@@ -200,8 +213,14 @@ compare_results(const char *how, int status, bool same)
 			    status, o.status);
 		bad++;
 	}
+	/* Where an L2 table is what a guest reads, its flags are too. */
+	if (status == 0 && !strstr(how, "is-l2") && !strstr(how, "l2-is") &&
+	    !strstr(how, "data_is_table"))
+		bad += compare_content(how, "1/before");
 	if (!same)
 		return bad;
+	if (status == 0)
+		bad += compare_content(how, "0/image");
 	check(OURS, QEMU, "", &o);
 	if (o.status != status) {
 		print_error("%s: of QEMU's repair we say %d, it said %d\n", how,
@@ -219,6 +238,7 @@ compare_repairs(const char *how, const char *args)
 	unsigned bad = 0;
 	bool same;
 
+	assert_int_equal(run("cd '%s/1' && cp image before", dir), 0);
 	check(QEMU, QEMU, args, &want);
 	/* What an image names is not here. */
 	if (strstr(want.err, "Could not open"))
@@ -693,7 +713,7 @@ test_damaged_images(void **state)
 	(void)state;
 	if (!has_qemu())
 		skip();
-	for (uint64_t i = 0; i < test_rounds(40); i++)
+	for (uint64_t i = 0; i < test_rounds(30); i++)
 		bad += damage_one(seed + i,
 				  shapes[(seed + i) % ARRAY_SIZE(shapes)]);
 	assert_int_equal(bad, 0);
@@ -721,6 +741,71 @@ test_snapshots_of_an_image_with_bitmaps_stay(void **state)
 	assert_int_equal(run("cd '%s/1' && cmp image before", dir), 0);
 }
 
+/* QEMU clears it when it closes the image, and nobody knows any more that
+ * refcounts are wrong. */
+static void
+test_a_repair_that_fails_leaves_the_dirty_bit(void **state)
+{
+	static struct outcome o;
+	struct disk d;
+
+	(void)state;
+	if (!has_qemu())
+		skip();
+	assert_int_equal(
+		run("cd '%s/1' && rm -f image && qemu-img create -q -f qcow2 "
+		    "-o lazy_refcounts=on image 1M && qemu-io -f qcow2 -t "
+		    "unsafe -c 'write 0 64k' image >/dev/null",
+		    dir),
+		0);
+	open_disk(&d, path[OURS], NULL);
+	put(&d, d.refblock + 10, 0, 2);
+	put(&d, 79, 1, 1);
+	check(OURS, OURS, "-r leaks", &o);
+	assert_int_equal(o.status, 1);
+	assert_int_equal(get(&d, 79, 1), 1);
+	check(OURS, OURS, "", &o);
+	assert_int_equal(o.status, 2);
+	check(OURS, OURS, "-r all", &o);
+	assert_int_equal(o.status, 0);
+	assert_int_equal(get(&d, 79, 1), 0);
+	assert_int_equal(close(d.fd), 0);
+}
+
+/* No writing to an image that is known to be damaged, but repairing. */
+static void
+test_the_corrupt_bit_keeps_writers_out_until_a_repair(void **state)
+{
+	static struct outcome o;
+	static char said[TEXT];
+	struct disk d;
+
+	(void)state;
+	assert_int_equal(run("cd '%s/1' && rm -f image && '../bin/qemu-img' "
+			     "create -q -f qcow2 image 1M && ln -sf qemu-img "
+			     "../bin/qemu-io",
+			     dir),
+			 0);
+	open_disk(&d, path[OURS], NULL);
+	put(&d, 79, 2, 1);
+	assert_int_equal(run("cd '%s/1' && ../bin/qemu-io -f qcow2 -c 'write 0 "
+			     "64k' image >/dev/null 2>../said",
+			     dir),
+			 1);
+	read_text("said", said);
+	assert_non_null(strstr(said, "qcow2: Image is corrupt; cannot be "
+				     "opened read/write"));
+	assert_int_equal(get(&d, 79, 1), 2);
+	check(OURS, OURS, "-r leaks", &o);
+	assert_int_equal(o.status, 0);
+	assert_int_equal(get(&d, 79, 1), 0);
+	assert_int_equal(run("cd '%s/1' && ../bin/qemu-io -f qcow2 -c 'write 0 "
+			     "64k' image >/dev/null",
+			     dir),
+			 0);
+	assert_int_equal(close(d.fd), 0);
+}
+
 int
 main(void)
 {
@@ -728,6 +813,9 @@ main(void)
 		cmocka_unit_test(test_golden_images),
 		cmocka_unit_test(test_damaged_images),
 		cmocka_unit_test(test_snapshots_of_an_image_with_bitmaps_stay),
+		cmocka_unit_test(test_a_repair_that_fails_leaves_the_dirty_bit),
+		cmocka_unit_test(
+			test_the_corrupt_bit_keeps_writers_out_until_a_repair),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
