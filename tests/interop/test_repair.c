@@ -26,6 +26,7 @@
 
 #include "engine/base/num.h"
 #include "engine/base/rng.h"
+#include "tests/disk.h"
 #include "tests/env.h"
 
 #define GOLDEN "tests/golden/images/"
@@ -321,302 +322,6 @@ test_golden_images(void **state)
 	assert_in_range(images, 35, 1000);
 }
 
-/* ---- damage ------------------------------------------------------------ */
-
-/* The file, and where things are in it. */
-struct disk {
-	int fd;
-	uint64_t cluster, l1, l1_n, reftable, reftable_n, snapshots, bytes;
-	uint64_t refblock, l2; /* the first of each */
-	unsigned order, l2_entry, version, n_snapshots;
-	struct rng *rng;
-};
-
-static uint64_t
-get(const struct disk *d, uint64_t off, unsigned bytes)
-{
-	uint8_t b[8] = {0};
-
-	assert_true(pread(d->fd, b, bytes, (off_t)off) >= 0);
-	return load_be64(b) >> (64 - 8 * bytes);
-}
-
-static void
-put(const struct disk *d, uint64_t off, uint64_t value, unsigned bytes)
-{
-	uint8_t b[8];
-
-	store_be64(b, value << (64 - 8 * bytes));
-	assert_int_equal(pwrite(d->fd, b, bytes, (off_t)off), bytes);
-}
-
-static void
-open_disk(struct disk *d, const char *name, struct rng *rng)
-{
-	struct stat st;
-
-	*d = (struct disk){.fd = open(name, O_RDWR | O_CLOEXEC), .rng = rng};
-	assert_true(d->fd >= 0);
-	assert_int_equal(fstat(d->fd, &st), 0);
-	d->bytes = (uint64_t)st.st_size;
-	d->version = (unsigned)get(d, 4, 4);
-	d->cluster = UINT64_C(1) << get(d, 20, 4);
-	d->l1_n = get(d, 36, 4);
-	d->l1 = get(d, 40, 8);
-	d->reftable = get(d, 48, 8);
-	d->reftable_n = get(d, 56, 4) * d->cluster / 8;
-	d->n_snapshots = (unsigned)get(d, 60, 4);
-	d->snapshots = get(d, 64, 8);
-	d->order = d->version > 2 ? (unsigned)get(d, 96, 4) : 4;
-	d->l2_entry = d->version > 2 && (get(d, 79, 1) & 16) ? 16 : 8;
-	d->refblock = get(d, d->reftable, 8);
-	for (uint64_t i = 0; i < d->l1_n && !d->l2; i++)
-		d->l2 = get(d, d->l1 + 8 * i, 8) & UINT64_C(0xfffffffffffe00);
-}
-
-/* Somewhere in the refcount of a cluster of the file. */
-static uint64_t
-some_refcount(const struct disk *d)
-{
-	uint64_t n = min_u64(d->bytes / d->cluster + 1,
-			     d->cluster * 8 >> d->order);
-	uint64_t bytes = div_up(n << d->order, 8);
-
-	return d->refblock + rng_below(d->rng, bytes);
-}
-
-/* The first L2 entry that is not zero, from a chosen one on. */
-static uint64_t
-some_entry(const struct disk *d)
-{
-	uint64_t n = d->cluster / d->l2_entry;
-	uint64_t first = rng_below(d->rng, 8);
-
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t at = d->l2 + (first + i) % n * d->l2_entry;
-
-		if (get(d, at, 8))
-			return at;
-	}
-	return d->l2;
-}
-
-static void
-harm_refcount(const struct disk *d)
-{
-	put(d, some_refcount(d), rng_next(d->rng) & 0xff, 1);
-}
-static void
-zero_refcount(const struct disk *d)
-{
-	put(d, some_refcount(d), 0, 1);
-}
-static void
-zero_refblock(const struct disk *d)
-{
-	uint8_t *zeros = calloc(1, d->cluster);
-
-	assert_non_null(zeros);
-	assert_int_equal(pwrite(d->fd, zeros, d->cluster, (off_t)d->refblock),
-			 (ssize_t)d->cluster);
-	free(zeros);
-}
-static void
-leak(const struct disk *d)
-{
-	assert_int_equal(
-		ftruncate(d->fd, (off_t)(align_up(d->bytes, d->cluster) +
-					 3 * d->cluster)),
-		0);
-	put(d, d->refblock + div_up((d->bytes / d->cluster + 1) << d->order, 8),
-	    1, 1);
-}
-static void
-lose_refblock(const struct disk *d)
-{
-	put(d, d->reftable, 0, 8);
-}
-static void
-refblock_outside(const struct disk *d)
-{
-	put(d, d->reftable, align_up(d->bytes, d->cluster) + 5 * d->cluster, 8);
-}
-static void
-refblock_far_outside(const struct disk *d)
-{
-	put(d, d->reftable + 8, UINT64_C(1) << (20 + rng_below(d->rng, 11)), 8);
-}
-static void
-refblock_twice(const struct disk *d)
-{
-	put(d, d->reftable + 8, d->refblock, 8);
-}
-static void
-refblock_reserved(const struct disk *d)
-{
-	put(d, d->reftable, d->refblock | 4, 8);
-}
-static void
-refblock_is_l1(const struct disk *d)
-{
-	put(d, d->reftable, d->l1, 8);
-}
-static void
-copied_off(const struct disk *d)
-{
-	uint64_t at = some_entry(d);
-
-	put(d, at, get(d, at, 1) & 0x7f, 1);
-}
-static void
-copied_on(const struct disk *d)
-{
-	uint64_t at = some_entry(d);
-
-	put(d, at, get(d, at, 1) | 0x80, 1);
-}
-static void
-copied_l1(const struct disk *d)
-{
-	put(d, d->l1, get(d, d->l1, 1) ^ 0x80, 1);
-}
-static void
-reserved_l1(const struct disk *d)
-{
-	put(d, d->l1, get(d, d->l1, 1) | 0x10, 1);
-}
-static void
-reserved_l2(const struct disk *d)
-{
-	uint64_t at = some_entry(d);
-
-	put(d, at + 7, get(d, at + 7, 1) | 0x20, 1);
-}
-static void
-share(const struct disk *d)
-{
-	uint64_t from = some_entry(d), to = some_entry(d);
-
-	put(d, to, get(d, from, 8), 8);
-	if (d->l2_entry == 16)
-		put(d, to + 8, get(d, from + 8, 8), 8);
-}
-static void
-unaligned_data(const struct disk *d)
-{
-	uint64_t at = some_entry(d);
-
-	put(d, at + 6, get(d, at + 6, 1) ^ 2, 1);
-}
-static void
-unaligned_zero(const struct disk *d)
-{
-	uint64_t at = some_entry(d);
-
-	put(d, at + 6, get(d, at + 6, 1) ^ 2, 1);
-	if (d->l2_entry == 16)
-		put(d, at + 8, UINT64_C(0xffff) << 32, 8);
-	else
-		put(d, at + 7, get(d, at + 7, 1) | 1, 1);
-}
-static void
-both_bits(const struct disk *d)
-{
-	if (d->l2_entry == 16)
-		put(d, some_entry(d) + 8, UINT64_C(0x100000001), 8);
-}
-static void
-data_outside(const struct disk *d)
-{
-	put(d, some_entry(d) + 2, 1, 1);
-}
-static void
-table_outside(const struct disk *d)
-{
-	put(d, d->l1 + 2, 1, 1);
-}
-static void
-data_is_table(const struct disk *d)
-{
-	put(d, some_entry(d), d->l2 | UINT64_C(1) << 63, 8);
-}
-static void
-harm_entry(const struct disk *d)
-{
-	put(d, d->l2 + rng_below(d->rng, 64), rng_next(d->rng) & 0xff, 1);
-}
-static void
-set_bits(const struct disk *d)
-{
-	if (d->version > 2)
-		put(d, 79, get(d, 79, 1) | (1 + rng_below(d->rng, 3)), 1);
-}
-static void
-short_extra(const struct disk *d)
-{
-	if (d->n_snapshots)
-		put(d, d->snapshots + 36, 8, 4);
-}
-static void
-long_extra(const struct disk *d)
-{
-	if (d->n_snapshots)
-		put(d, d->snapshots + 36, rng_below(d->rng, 2) ? 4000 : 1 << 30,
-		    4);
-}
-static void
-snapshot_l1(const struct disk *d)
-{
-	if (d->n_snapshots)
-		put(d, d->snapshots + 6, 2, 1);
-}
-static void
-snapshot_l1_size(const struct disk *d)
-{
-	if (d->n_snapshots)
-		put(d, d->snapshots + 8, 0x7f, 1);
-}
-static void
-no_snapshots(const struct disk *d)
-{
-	put(d, 60, 0, 4);
-}
-
-static const struct {
-	const char *name;
-	void (*fn)(const struct disk *d);
-} damages[] = {
-	{"harm_refcount", harm_refcount},
-	{"zero_refcount", zero_refcount},
-	{"zero_refblock", zero_refblock},
-	{"leak", leak},
-	{"lose_refblock", lose_refblock},
-	{"refblock_outside", refblock_outside},
-	{"refblock_far_outside", refblock_far_outside},
-	{"refblock_twice", refblock_twice},
-	{"refblock_reserved", refblock_reserved},
-	{"refblock_is_l1", refblock_is_l1},
-	{"copied_off", copied_off},
-	{"copied_on", copied_on},
-	{"copied_l1", copied_l1},
-	{"reserved_l1", reserved_l1},
-	{"reserved_l2", reserved_l2},
-	{"share", share},
-	{"unaligned_data", unaligned_data},
-	{"unaligned_zero", unaligned_zero},
-	{"both_bits", both_bits},
-	{"data_outside", data_outside},
-	{"table_outside", table_outside},
-	{"data_is_table", data_is_table},
-	{"harm_entry", harm_entry},
-	{"set_bits", set_bits},
-	{"short_extra", short_extra},
-	{"long_extra", long_extra},
-	{"snapshot_l1", snapshot_l1},
-	{"snapshot_l1_size", snapshot_l1_size},
-	{"no_snapshots", no_snapshots},
-};
-
 /* ---- shapes ------------------------------------------------------------ */
 
 static const char *const shapes[] = {
@@ -685,13 +390,13 @@ damage_one(uint64_t seed, const char *options)
 	n = 1 + (unsigned)rng_below(&rng, 3);
 	used = snprintf(how, sizeof(how), "Q2_SEED=%" PRIu64 " %s", seed,
 			options);
-	open_disk(&d, path[QEMU], &rng);
+	disk_open(&d, path[QEMU], &rng);
 	for (unsigned i = 0; i < n; i++) {
-		size_t k = rng_below(&rng, ARRAY_SIZE(damages));
+		size_t k = rng_below(&rng, n_disk_harms);
 
-		damages[k].fn(&d);
+		disk_harms[k].fn(&d);
 		used += snprintf(how + used, sizeof(how) - (size_t)used, " %s",
-				 damages[k].name);
+				 disk_harms[k].name);
 	}
 	assert_int_equal(close(d.fd), 0);
 	assert_int_equal(
@@ -758,17 +463,17 @@ test_a_repair_that_fails_leaves_the_dirty_bit(void **state)
 		    "unsafe -c 'write 0 64k' image >/dev/null",
 		    dir),
 		0);
-	open_disk(&d, path[OURS], NULL);
-	put(&d, d.refblock + 10, 0, 2);
-	put(&d, 79, 1, 1);
+	disk_open(&d, path[OURS], NULL);
+	disk_put(&d, d.refblock + 10, 0, 2);
+	disk_put(&d, 79, 1, 1);
 	check(OURS, OURS, "-r leaks", &o);
 	assert_int_equal(o.status, 1);
-	assert_int_equal(get(&d, 79, 1), 1);
+	assert_int_equal(disk_get(&d, 79, 1), 1);
 	check(OURS, OURS, "", &o);
 	assert_int_equal(o.status, 2);
 	check(OURS, OURS, "-r all", &o);
 	assert_int_equal(o.status, 0);
-	assert_int_equal(get(&d, 79, 1), 0);
+	assert_int_equal(disk_get(&d, 79, 1), 0);
 	assert_int_equal(close(d.fd), 0);
 }
 
@@ -786,8 +491,8 @@ test_the_corrupt_bit_keeps_writers_out_until_a_repair(void **state)
 			     "../bin/qemu-io",
 			     dir),
 			 0);
-	open_disk(&d, path[OURS], NULL);
-	put(&d, 79, 2, 1);
+	disk_open(&d, path[OURS], NULL);
+	disk_put(&d, 79, 2, 1);
 	assert_int_equal(run("cd '%s/1' && ../bin/qemu-io -f qcow2 -c 'write 0 "
 			     "64k' image >/dev/null 2>../said",
 			     dir),
@@ -795,10 +500,10 @@ test_the_corrupt_bit_keeps_writers_out_until_a_repair(void **state)
 	read_text("said", said);
 	assert_non_null(strstr(said, "qcow2: Image is corrupt; cannot be "
 				     "opened read/write"));
-	assert_int_equal(get(&d, 79, 1), 2);
+	assert_int_equal(disk_get(&d, 79, 1), 2);
 	check(OURS, OURS, "-r leaks", &o);
 	assert_int_equal(o.status, 0);
-	assert_int_equal(get(&d, 79, 1), 0);
+	assert_int_equal(disk_get(&d, 79, 1), 0);
 	assert_int_equal(run("cd '%s/1' && ../bin/qemu-io -f qcow2 -c 'write 0 "
 			     "64k' image >/dev/null",
 			     dir),
