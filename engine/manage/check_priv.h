@@ -35,6 +35,9 @@ enum cluster_state {
 	STATE_METADATA = 1 << 2,
 	/* It has more references than its refcount can say. */
 	STATE_OVERFLOW = 1 << 3,
+	/* Behind the end of the file, and referred to: not counted, but
+	 * nothing may be put there. */
+	STATE_OUTSIDE = 1 << 4,
 };
 
 /* The snapshots that the header names. */
@@ -69,6 +72,7 @@ struct check {
 	uint64_t file_bytes;
 	uint64_t clusters;   /* of the file, or more if one behind it is used */
 	uint64_t room;       /* clusters that refs and state have room for */
+	uint64_t outside;    /* the first of STATE_OUTSIDE behind that */
 	bool has_data_file;  /* guest data is elsewhere */
 	uint8_t *batch;      /* CHECK_BATCH bytes, aligned */
 	uint8_t *refs;       /* references counted, laid out as the refcount
@@ -172,8 +176,8 @@ int Q2_CO check_stored(struct check *c, uint64_t cluster, uint64_t *ret_count);
 int Q2_CO check_store(struct check *c, uint64_t first, uint64_t n);
 
 /*
- * n adjacent clusters without references, from *from on, which is moved to the
- * first of all; they have one now.  0, -EFBIG, -ENOSPC or -ENOMEM.
+ * n adjacent clusters that nothing refers to, from *from on, which is moved to
+ * the first of all; they have a reference now.  0, -EFBIG, -ENOSPC or -ENOMEM.
  */
 int check_take(struct check *c, uint64_t n, uint64_t *from,
 	       uint64_t *ret_first);

@@ -66,6 +66,7 @@ check_refs_init(struct check *c)
 	uint64_t clusters = div_up(c->file_bytes, c->g->cluster_size);
 	int r;
 
+	c->outside = UINT64_MAX;
 	c->batch = mem_aligned(CHECK_BATCH);
 	c->block = mem_aligned(c->g->cluster_size);
 	/* A reference may go a little beyond the end of the file. */
@@ -102,6 +103,7 @@ check_refs_clear(struct check *c)
 	c->refs = NULL;
 	c->state = NULL;
 	c->room = 0;
+	c->outside = UINT64_MAX;
 	r = check_refs_grow(c, clusters + 1);
 	c->clusters = clusters;
 	return r < 0 ? check_fail(c, r) : 0;
@@ -133,10 +135,23 @@ count_cluster(struct check *c, uint64_t cluster)
 		     "writing");
 }
 
+/* If the file grows over this it must not be by something else. */
+static void
+note_outside(struct check *c, uint64_t off, uint64_t end)
+{
+	uint64_t first = max_u64(off >> c->g->cluster_bits, c->clusters);
+	uint64_t last = (end - 1) >> c->g->cluster_bits;
+
+	for (uint64_t i = first; i <= last && i < c->room; i++)
+		c->state[i] |= STATE_OUTSIDE;
+	if (last >= c->room)
+		c->outside = min_u64(c->outside, max_u64(first, c->room));
+}
+
 void
 check_count(struct check *c, uint64_t off, uint64_t len)
 {
-	uint64_t end;
+	uint64_t end = UINT64_MAX;
 
 	if (!len)
 		return;
@@ -149,6 +164,7 @@ check_count(struct check *c, uint64_t off, uint64_t len)
 			      "the end of the file by one cluster or more: "
 			      "offset 0x%" PRIx64 " size 0x%" PRIx64,
 			      off, len);
+		note_outside(c, off, max_u64(end, off + 1));
 		return;
 	}
 	for (uint64_t i = off >> c->g->cluster_bits;
@@ -183,34 +199,43 @@ check_mark_metadata(struct check *c, uint64_t off, uint64_t len)
 	return known;
 }
 
+static bool
+is_taken(const struct check *c, uint64_t cluster)
+{
+	return (cluster < c->clusters && check_refs(c, cluster)) ||
+	       (cluster < c->room && (c->state[cluster] & STATE_OUTSIDE));
+}
+
 int
 check_take(struct check *c, uint64_t n, uint64_t *from, uint64_t *ret_first)
 {
-	uint64_t i = *from, found = 0, end;
+	uint64_t i = *from, found = 0;
 	bool first = true;
 	int r;
 
-	for (; found < n && i < c->clusters; i++) {
-		if (check_refs(c, i)) {
+	for (; found < n; i++) {
+		if (is_taken(c, i)) {
 			found = 0;
 			continue;
 		}
+		/* What else is behind it was not kept. */
+		if (i >= c->outside)
+			return -EFBIG;
 		found++;
 		if (first)
 			*from = i;
 		first = false;
 	}
-	end = i - found + n;
-	if (end << c->g->cluster_bits > Q2_MAX_HOST_OFFSET)
+	if (i << c->g->cluster_bits > Q2_MAX_HOST_OFFSET)
 		return -EFBIG;
-	if (c->img->file->is_block && end << c->g->cluster_bits > c->file_bytes)
+	if (c->img->file->is_block && i << c->g->cluster_bits > c->file_bytes)
 		return -ENOSPC;
-	r = check_refs_grow(c, end);
+	r = check_refs_grow(c, i);
 	if (r < 0)
 		return r;
-	for (i = end - n; i < end; i++)
+	*ret_first = i - n;
+	for (i -= n; n > 0; n--, i++)
 		refcount_set(c->refs, c->g->refcount_order, i, 1);
-	*ret_first = end - n;
 	return 0;
 }
 
