@@ -133,6 +133,38 @@ q2_buf_free(struct q2_loop *loop, void *buf)
 
 /* ---- images ------------------------------------------------------------ */
 
+struct dirty_call {
+	struct image *img;
+	struct finder finder;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_repair_dirty(void *arg)
+{
+	struct dirty_call *c = arg;
+
+	return repair_dirty(c->img, &c->finder, c->err);
+}
+
+/* Refcounts that a crash left behind are set right before anything is written
+ * by them. */
+static int
+repair_if_dirty(struct image *img, const struct q2_open_opts *o,
+		struct q2_err *err)
+{
+	struct dirty_call c = {
+		.img = img,
+		.finder = {.fn = o->finding, .arg = o->finding_arg},
+		.err = err,
+	};
+
+	if (!image_is_qcow2(img) || img->read_only || (o->flags & Q2_CHECK) ||
+	    !(img->header.incompatible & INCOMPAT_DIRTY))
+		return 0;
+	return loop_call(img->loop, run_repair_dirty, &c);
+}
+
 int
 q2_open(struct q2_loop *loop, const char *path, const struct q2_open_opts *opts,
 	struct q2_image **ret_img, struct q2_err *err)
@@ -143,24 +175,38 @@ q2_open(struct q2_loop *loop, const char *path, const struct q2_open_opts *opts,
 
 	take_opts(&o, sizeof(o), opts);
 	r = image_open(loop_of(loop), path, &o, &img, err);
-	if (r == 0)
-		*ret_img = (struct q2_image *)img;
-	return r;
+	if (r < 0)
+		return r;
+	r = repair_if_dirty(img, &o, err);
+	if (r < 0) {
+		(void)image_close(img, NULL);
+		return r;
+	}
+	*ret_img = (struct q2_image *)img;
+	return 0;
+}
+
+/* Turn the loop until no request of the image is in flight. */
+static int
+drain(struct image *img, struct q2_err *err)
+{
+	while (img->requests) {
+		int r = loop_run(img->loop, 1, -1);
+
+		if (r < 0)
+			return q2_fail(err, r, "could not wait for %u requests",
+				       img->requests);
+	}
+	return 0;
 }
 
 int
 q2_close(struct q2_image *img, struct q2_err *err)
 {
 	struct image *i = image_of(img);
+	int r = drain(i, err);
 
-	while (i->requests) {
-		int r = loop_run(i->loop, 1, -1);
-
-		if (r < 0)
-			return q2_fail(err, r, "could not wait for %u requests",
-				       i->requests);
-	}
-	return image_close(i, err);
+	return r < 0 ? r : image_close(i, err);
 }
 
 uint64_t
@@ -386,9 +432,9 @@ q2_layout(struct q2_image *img, struct q2_layout *ret_layout,
 
 struct check_call {
 	struct image *img;
+	enum q2_repair fix;
 	struct q2_check *ret;
-	q2_finding_fn finding;
-	void *arg;
+	struct finder finder;
 	struct q2_err *err;
 };
 
@@ -397,7 +443,7 @@ run_check(void *arg)
 {
 	struct check_call *c = arg;
 
-	return check_image(c->img, c->ret, c->finding, c->arg, c->err);
+	return check_image(c->img, c->fix, c->ret, &c->finder, c->err);
 }
 
 int
@@ -406,8 +452,7 @@ q2_check(struct q2_image *img, struct q2_check *ret_check,
 {
 	struct check_call c = {.img = image_of(img),
 			       .ret = ret_check,
-			       .finding = finding,
-			       .arg = arg,
+			       .finder = {.fn = finding, .arg = arg},
 			       .err = err};
 
 	return loop_call(c.img->loop, run_check, &c);
@@ -438,6 +483,20 @@ q2_measure(const struct q2_create_opts *opts, struct q2_image *img,
 	take_opts(&c.opts, sizeof(c.opts), opts);
 	/* Without an image nothing waits, and there is no loop. */
 	return img ? loop_call(c.img->loop, run_measure, &c) : run_measure(&c);
+}
+
+int
+q2_repair(struct q2_image *img, enum q2_repair what, struct q2_check *ret_check,
+	  q2_finding_fn finding, void *arg, struct q2_err *err)
+{
+	struct check_call c = {.img = image_of(img),
+			       .fix = what,
+			       .ret = ret_check,
+			       .finder = {.fn = finding, .arg = arg},
+			       .err = err};
+	int r = drain(c.img, err);
+
+	return r < 0 ? r : loop_call(c.img->loop, run_check, &c);
 }
 
 int

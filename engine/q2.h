@@ -158,6 +158,9 @@ enum q2_open_flags {
 				    nor data file */
 };
 
+/* One finding, as qemu-img words it; without a newline. */
+typedef void (*q2_finding_fn)(void *arg, const char *text);
+
 struct q2_open_opts {
 	size_t size;
 	const char *driver; /* "qcow2", "raw", "null"; NULL: probe */
@@ -185,6 +188,11 @@ struct q2_open_opts {
 	enum q2_detect_zeroes detect_zeroes;
 	unsigned cache_clean_interval; /* seconds; 0: 600; UINT_MAX: never */
 	enum q2_overlap overlap_check;
+	/* An image that was not closed cleanly (its dirty bit is set) is
+	 * repaired when it is opened for writing, as by q2_repair() of all;
+	 * these are told what that finds.  May be NULL. */
+	q2_finding_fn finding;
+	void *finding_arg;
 };
 
 int q2_open(struct q2_loop *loop, const char *path,
@@ -380,13 +388,29 @@ struct q2_check {
 	uint64_t copied_clear; /* COPIED clear at refcount 1: legal after a
 				   crash, corrected by repair */
 };
-/* One finding, as qemu-img words it; without a newline. */
-typedef void (*q2_finding_fn)(void *arg, const char *text);
 
 /* Compare refcounts with references.  Returns 0 if the check could be done,
  * whatever it found. */
 int q2_check(struct q2_image *img, struct q2_check *ret_check,
 	     q2_finding_fn finding, void *arg, struct q2_err *err);
+
+enum q2_repair {
+	Q2_REPAIR_NONE = 0, /* only check */
+	Q2_REPAIR_LEAKS,    /* free what nobody uses; nothing else, unless
+			       that is all that is wrong */
+	Q2_REPAIR_ALL,
+};
+
+/*
+ * The same, and set right what can be: the image must be open for writing,
+ * best with Q2_CHECK, and requests in flight are completed first.  Counted in
+ * *ret_check as found is what remains.  A guest reads what it read before.
+ * An interrupted repair leaves an image that is no worse.  After an error the
+ * image is to be closed.
+ */
+int q2_repair(struct q2_image *img, enum q2_repair what,
+	      struct q2_check *ret_check, q2_finding_fn finding, void *arg,
+	      struct q2_err *err);
 
 /* How large a file will be, by QEMU's estimate. */
 struct q2_measure {

@@ -93,10 +93,6 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 		return q2_fail(err, -EACCES,
 			       "qcow2: Image is corrupt; cannot be opened "
 			       "read/write");
-	if (h->incompatible & INCOMPAT_DIRTY)
-		return q2_fail(err, -ENOTSUP,
-			       "the image was not closed cleanly and must be "
-			       "repaired before it can be written");
 	if (h->snapshots ||
 	    (h->has_bitmaps && h->autoclear & AUTOCLEAR_BITMAPS))
 		return q2_fail(err, -ENOTSUP,
@@ -317,7 +313,9 @@ take_v3_options(struct image *img, const struct q2_open_opts *opts,
 		return q2_fail(err, -EINVAL,
 			       "discard-no-unref is only supported since qcow2 "
 			       "version 3");
+	/* Who checks does not say that refcounts are right. */
 	img->lazy = !img->read_only && h->version >= 3 &&
+		    !(opts->flags & Q2_CHECK) &&
 		    (opts->lazy_refcounts
 			     ? opts->lazy_refcounts > 0
 			     : (h->compatible & COMPAT_LAZY_REFCOUNTS) != 0);

@@ -4,9 +4,11 @@
  *
  * Output, messages and exit status are those of qemu-img check.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "engine/base/num.h"
 #include "engine/img/cmd.h"
 #include "engine/img/json.h"
 #include "engine/img/msg.h"
@@ -22,17 +24,20 @@ enum check_status {
 struct check_args {
 	struct cmd_common common;
 	const char *filename;
-	bool repair;
+	enum q2_repair repair;
 };
 
 static int
 take_repair(const char *text, struct check_args *args)
 {
-	if (strcmp(text, "leaks") != 0 && strcmp(text, "all") != 0)
+	if (strcmp(text, "leaks") == 0)
+		args->repair = Q2_REPAIR_LEAKS;
+	else if (strcmp(text, "all") == 0)
+		args->repair = Q2_REPAIR_ALL;
+	else
 		return complain_usage("Unknown option value for -r (expecting "
 				      "'leaks' or 'all'): %s",
 				      text);
-	args->repair = true;
 	return CMD_GO_ON;
 }
 
@@ -63,10 +68,23 @@ parse(int argc, char **argv, struct check_args *ret)
 	return cmd_one_file(argc, argv, &ret->filename);
 }
 
+/* Findings about the snapshot table as a whole come with the program's name. */
 static void
 finding(void *arg, const char *text)
 {
+	static const char *const named[] = {
+		"ERROR snapshot table too large",
+		"ERROR snapshot table offset invalid",
+		"ERROR failed to read the snapshot table: ",
+	};
+
 	(void)arg;
+	for (size_t i = 0; i < ARRAY_SIZE(named); i++) {
+		if (strncmp(text, named[i], strlen(named[i])) == 0) {
+			(void)complain("%s", text);
+			return;
+		}
+	}
 	talk("%s", text);
 }
 
@@ -135,6 +153,63 @@ print_json(const struct q2_check *c, const char *filename, const char *format)
 }
 
 static int
+fail(const struct check_args *args, const struct q2_err *err)
+{
+	static const char *const opening[] = {
+		"Bitmap '",
+		"Broken bitmap directory",
+		"Could not read bitmap_table table",
+		"Failed to read bitmap directory",
+	};
+
+	if (err->code == -ENOTSUP) {
+		(void)complain("%s", err->text);
+		return CHECK_UNSUPPORTED;
+	}
+	/* QEMU looks at bitmaps when it opens an image. */
+	for (size_t i = 0; i < ARRAY_SIZE(opening); i++)
+		if (strncmp(err->text, opening[i], strlen(opening[i])) == 0)
+			return complain_why(err, "Could not open '%s'",
+					    args->filename);
+	return complain("%s%s",
+			strncmp(err->text, "Check failed", 12) == 0
+				? ""
+				: "Check failed: ",
+			err->text);
+}
+
+static bool
+is_human(const struct check_args *args)
+{
+	return !args->common.json && !args->common.quiet;
+}
+
+/* Repair, and look again at what that has made of it. */
+static int
+repair(const struct check_args *args, const struct file *file,
+       struct q2_check *ret_check, struct q2_err *err)
+{
+	struct q2_check first;
+	int r = q2_repair(file->img, args->repair, &first, finding, NULL, err);
+
+	if (r < 0)
+		return r;
+	*ret_check = first;
+	if (!first.corruptions_fixed && !first.leaks_fixed)
+		return 0;
+	if (is_human(args))
+		say("The following inconsistencies were found and repaired:\n\n"
+		    "    %" PRIu64 " leaked clusters\n"
+		    "    %" PRIu64 " corruptions\n\n"
+		    "Double checking the fixed image now...\n",
+		    first.leaks_fixed, first.corruptions_fixed);
+	r = q2_check(file->img, ret_check, finding, NULL, err);
+	ret_check->leaks_fixed = first.leaks_fixed;
+	ret_check->corruptions_fixed = first.corruptions_fixed;
+	return r;
+}
+
+static int
 check(const struct check_args *args, const struct file *file)
 {
 	struct q2_check result = {0};
@@ -143,21 +218,12 @@ check(const struct check_args *args, const struct file *file)
 	int r;
 
 	r = q2_info(file->img, &info, &err);
-	if (r == 0 && strcmp(info.driver, "qcow2") != 0) {
-		(void)complain("This image format does not support checks");
-		return CHECK_UNSUPPORTED;
-	}
-	if (r == 0 && args->repair)
-		return complain("-r: repair is not supported yet; QEMU's "
-				"qemu-img can do it");
-	if (r == 0)
+	if (r == 0 && args->repair != Q2_REPAIR_NONE)
+		r = repair(args, file, &result, &err);
+	else if (r == 0)
 		r = q2_check(file->img, &result, finding, NULL, &err);
 	if (r < 0)
-		return complain("%s%s",
-				strncmp(err.text, "Check failed", 12) == 0
-					? ""
-					: "Check failed: ",
-				err.text);
+		return fail(args, &err);
 	if (args->common.json)
 		print_json(&result, args->filename, info.driver);
 	else if (!args->common.quiet)
@@ -175,13 +241,20 @@ int
 cmd_check(int argc, char **argv)
 {
 	struct check_args args = {0};
+	struct q2_open_opts *open = &args.common.file.open;
 	struct file file;
 	int status;
 
 	status = parse(argc, argv, &args);
 	if (status != CMD_GO_ON)
 		return status;
-	args.common.file.open.flags |= Q2_RDONLY | Q2_CHECK;
+	open->flags |= Q2_CHECK;
+	if (args.repair == Q2_REPAIR_NONE)
+		open->flags |= Q2_RDONLY;
+	else if (open->flags & Q2_FORCE_SHARE)
+		return complain("Could not open '%s': force-share=on can only "
+				"be used with read-only images",
+				args.filename);
 	status = file_open_or_complain(args.filename, &args.common.file, &file);
 	if (status == 0)
 		status = file_end(&file, check(&args, &file));

@@ -134,6 +134,14 @@ file_path(const char *filename, const char **ret_path, struct q2_err *err)
 	return 0;
 }
 
+/* What the repair of an image that was not closed cleanly finds. */
+static void
+finding(void *arg, const char *text)
+{
+	(void)arg;
+	talk("%s", text);
+}
+
 static int
 open_path(struct file *file, const struct file_opts *opts, struct q2_err *err)
 {
@@ -149,6 +157,7 @@ open_path(struct file *file, const struct file_opts *opts, struct q2_err *err)
 			       "The 'file' block driver requires a file name");
 	o.size = sizeof(o);
 	o.driver = opts->format;
+	o.finding = finding;
 	r = q2_loop_new(&loop_opts, &file->loop, err);
 	if (r == 0)
 		r = q2_open(file->loop, file->name, &o, &file->img, err);

@@ -18,8 +18,17 @@ int Q2_CO create_image(struct loop *loop, const char *path,
 		       const struct q2_create_opts *opts,
 		       struct q2_create_result *ret_result, struct q2_err *err);
 /* check.c */
-int Q2_CO check_image(struct image *img, struct q2_check *ret_check,
-		      q2_finding_fn finding, void *arg, struct q2_err *err);
+struct finder { /* who is told what is found */
+	q2_finding_fn fn;
+	void *arg;
+};
+int Q2_CO check_image(struct image *img, enum q2_repair fix,
+		      struct q2_check *ret_check, const struct finder *finder,
+		      struct q2_err *err);
+/* Before an image with the dirty bit is written: refcounts become right, and
+ * the bit is cleared. */
+int Q2_CO repair_dirty(struct image *img, const struct finder *finder,
+		       struct q2_err *err);
 /* layout.c */
 int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 		       struct q2_err *err);

@@ -126,7 +126,9 @@ measure="$img measure -O qcow2"
 }
 expect "a format that cannot be checked" 63 "does not support checks" \
 	"$img" check -f raw text
-expect "repair is not there yet" 1 "-r: repair" "$img" check -r all ok.qcow2
+expect "repair without a lock" 1 "force-share=on can only be used with read-only" \
+	"$img" check -U -r all ok.qcow2
+expect "repair of what" 1 "expecting .leaks. or .all." "$img" check -r some ok.qcow2
 
 # shellcheck disable=SC2086
 {

@@ -294,6 +294,7 @@ put(struct loop *loop, const uint8_t *bytes, size_t len)
 
 struct call {
 	struct image *img;
+	enum q2_repair fix;
 	struct q2_check check;
 	struct q2_layout layout;
 	struct q2_err err;
@@ -314,7 +315,8 @@ run_check(void *arg)
 {
 	struct call *c = arg;
 
-	return check_image(c->img, &c->check, finding, c, &c->err);
+	return check_image(c->img, c->fix, &c->check,
+			   &(struct finder){finding, c}, &c->err);
 }
 
 static int Q2_CO
@@ -349,12 +351,31 @@ open_and_check(struct loop *loop)
 	return true;
 }
 
+/* Whatever is in the file: a repair ends, and says why if it cannot.  Returns
+ * whether it was done. */
+static bool
+open_and_repair(struct loop *loop, enum q2_repair fix)
+{
+	struct q2_open_opts o = {
+		.size = sizeof(o), .driver = "qcow2", .flags = Q2_CHECK};
+	struct call c = {.fix = fix};
+	int r;
+
+	if (image_open(loop, "disk", &o, &c.img, &c.err) < 0)
+		return false;
+	r = loop_call(loop, run_check, &c);
+	if (r < 0)
+		assert_true(c.err.text[0]);
+	assert_int_equal(image_close(c.img, NULL), 0);
+	return r == 0;
+}
+
 static void
 test_check(void **state)
 {
 	struct rng rng = {test_seed(8)};
 	uint8_t *buf = malloc(MAX_IMAGE);
-	unsigned opened = 0, rounds = test_rounds(1500);
+	unsigned opened = 0, repaired = 0, rounds = test_rounds(1500);
 	struct rusage use;
 	struct loop *loop;
 
@@ -369,17 +390,21 @@ test_check(void **state)
 		damage(&rng, buf, g->len);
 		put(loop, buf, g->len);
 		opened += open_and_check(loop);
+		repaired += open_and_repair(loop, i % 4 ? Q2_REPAIR_ALL
+							: Q2_REPAIR_LEAKS);
+		(void)open_and_check(loop);
 	}
 	loop_free(loop);
 	free(buf);
 	assert_true(opened > rounds / 4);
+	assert_true(repaired > rounds / 8);
 	assert_int_equal(getrusage(RUSAGE_SELF, &use), 0);
 #ifndef __SANITIZE_ADDRESS__
 	/* Hundreds of MiB are legal: tables of the largest size. */
 	assert_in_range(use.ru_maxrss, 0, 400 * 1024);
 #endif
-	print_message("%u of %u opened, %ld KiB\n", opened, rounds,
-		      use.ru_maxrss);
+	print_message("%u of %u opened, %u repaired, %ld KiB\n", opened, rounds,
+		      repaired, use.ru_maxrss);
 }
 
 int
