@@ -18,13 +18,13 @@ struct command {
 
 static const struct command commands[] = {
 	{"check", cmd_check}, {"create", cmd_create}, {"info", cmd_info},
-	{"io", cmd_io},       {"map", cmd_map},
+	{"io", cmd_io},       {"map", cmd_map},       {"measure", cmd_measure},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend", "bench",   "bitmap", "commit", "compare",  "convert",
-	"dd",    "measure", "rebase", "resize", "snapshot",
+	"amend",   "bench", "bitmap", "commit", "compare",
+	"convert", "dd",    "rebase", "resize", "snapshot",
 };
 
 static const struct command *
