@@ -14,6 +14,7 @@
 #include "engine/format/header.h"
 #include "engine/image/alloc.h"
 #include "engine/image/cache.h"
+#include "engine/image/gate.h"
 #include "engine/image/inflight.h"
 #include "engine/image/limbo.h"
 #include "engine/image/meta.h"
@@ -42,6 +43,7 @@ struct image {
 	enum q2_detect_zeroes detect_zeroes;
 	int failed;        /* a sync has failed: nothing is written any more */
 	unsigned requests; /* request.c: submitted and not done */
+	struct gate gate;
 
 	/* qcow2: open.c; constant but for resize */
 	struct header header;
