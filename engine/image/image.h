@@ -46,6 +46,7 @@ struct image {
 	struct gate gate;
 
 	/* qcow2: open.c; constant but for resize */
+	struct q2_open_opts opts; /* as given; of use for the caches only */
 	struct header header;
 	struct geom geom;
 

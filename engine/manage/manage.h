@@ -20,6 +20,9 @@ int Q2_CO create_image(struct loop *loop, const char *path,
 /* check.c */
 int Q2_CO check_image(struct image *img, struct q2_check *ret_check,
 		      q2_finding_fn finding, void *arg, struct q2_err *err);
+/* resize.c */
+int Q2_CO resize_image(struct image *img, uint64_t size,
+		       const struct q2_resize_opts *opts, struct q2_err *err);
 /* layout.c */
 int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 		       struct q2_err *err);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/manage/stream.h"
 
+#include <errno.h>
+
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 
