@@ -223,12 +223,11 @@ go_on(const struct resize_disk *d, struct q2_image *img, char *why,
 }
 
 int
-resize_disk_go_on(const struct resize_disk *d, struct loop *loop, char *why,
-		  size_t why_bytes)
+resize_disk_go_on(const struct resize_disk *d, struct loop *loop,
+		  uint64_t *ret_leaks, char *why, size_t why_bytes)
 {
 	struct q2_err err;
 	struct q2_image *img;
-	uint64_t leaks;
 	int r = open_disk(loop, 0, &img, why, why_bytes);
 
 	if (r < 0)
@@ -239,5 +238,5 @@ resize_disk_go_on(const struct resize_disk *d, struct loop *loop, char *why,
 		(void)snprintf(why, why_bytes, "close: %s", err.text);
 		r = -1;
 	}
-	return r < 0 ? -1 : check_file(loop, &leaks, why, why_bytes);
+	return r < 0 ? -1 : check_file(loop, ret_leaks, why, why_bytes);
 }

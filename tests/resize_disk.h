@@ -36,7 +36,7 @@ uint64_t resize_disk_check(const struct resize_disk *d, uint64_t new_bytes,
 
 /* Go on with it: write, grow, write, shrink; each time what is read is right,
  * and in the end no reference is uncounted.  0, or -1 with why filled. */
-int resize_disk_go_on(const struct resize_disk *d, struct loop *loop, char *why,
-		      size_t why_bytes);
+int resize_disk_go_on(const struct resize_disk *d, struct loop *loop,
+		      uint64_t *ret_leaks, char *why, size_t why_bytes);
 
 #endif

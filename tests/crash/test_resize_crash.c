@@ -86,7 +86,8 @@ crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 	assert_int_equal(sim_restore(&s->log, crash, RESIZE_DISK, loop), 0);
 	size = resize_disk_check(&s->disk, s->new_bytes, loop, &leaks, why,
 				 sizeof(why));
-	if (size && on && resize_disk_go_on(&s->disk, loop, why,
+	s->leaky += leaks > 0;
+	if (size && on && resize_disk_go_on(&s->disk, loop, &leaks, why,
 					    sizeof(why)) < 0)
 		size = 0;
 	if (!size)
@@ -100,7 +101,6 @@ crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 			 s->disk.refcount_order, s->disk.bytes, s->new_bytes,
 			 s->mode, s->align, s->seed);
 	s->seen[size == s->new_bytes]++;
-	s->leaky += leaks > 0;
 	s->went_on += on;
 	loop_free(loop);
 }
