@@ -86,7 +86,8 @@ resize_disk_make(struct resize_disk *d, struct loop *loop)
 	struct image_make m = {.bytes = len,
 			       .cluster_bits = d->cluster_bits,
 			       .refcount_order = d->refcount_order,
-			       .leak_bytes = d->leak_bytes};
+			       .leak_bytes = d->leak_bytes,
+			       .leak_holes = d->leak_holes};
 	struct patch patch = {loop, d->bytes};
 	struct q2_image *img;
 	char why[256];

@@ -17,6 +17,7 @@ struct resize_disk {
 	 * end: in whole clusters, and in the last one.  0: no. */
 	uint64_t hidden_bytes;
 	uint64_t leak_bytes; /* as in image_make.h */
+	unsigned leak_holes; /* 1: no leaks, but blocks that count nothing */
 	uint64_t seed;
 	uint8_t *content; /* bytes; freed by resize_disk_done() */
 };

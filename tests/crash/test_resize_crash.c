@@ -160,6 +160,12 @@ static const struct resize_disk disks[] = {
 	 .bytes = 30 * KiB + 512,
 	 .hidden_bytes = 64 * KiB},
 	{.cluster_bits = 12, .refcount_order = 6, .bytes = 50 * KiB},
+	/* There are refcount blocks for what is added. */
+	{.cluster_bits = 9,
+	 .refcount_order = 6,
+	 .bytes = 40 * KiB,
+	 .leak_bytes = 300 * KiB,
+	 .leak_holes = 1},
 	/* The refcount table is almost full. */
 	{.cluster_bits = 9,
 	 .refcount_order = 6,
