@@ -236,9 +236,8 @@ int
 q2_resize(struct q2_image *img, uint64_t virtual_size,
 	  const struct q2_resize_opts *opts, struct q2_err *err)
 {
-	struct resize_call c = {.img = image_of(img),
-				.virtual_size = virtual_size,
-				.err = err};
+	struct resize_call c = {
+		.img = image_of(img), .virtual_size = virtual_size, .err = err};
 
 	take_opts(&c.opts, sizeof(c.opts), opts);
 	return loop_call(c.img->loop, run_resize, &c);

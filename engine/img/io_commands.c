@@ -111,7 +111,8 @@ static const struct io_command commands[] = {
 	{"sleep", NULL, cmd_sleep, 1, 1, IO_NO_FILE, NULL,
 	 "waits for the given value in milliseconds", NULL},
 	{"truncate", "t", io_cmd_truncate, 1, 3, IO_WRITES,
-	 "[-m prealloc_mode] off", "truncates the current file at the given offset",
+	 "[-m prealloc_mode] off",
+	 "truncates the current file at the given offset",
 	 HELP_SIZES " off is the new length, also a larger one.\n"
 		    " -m MODE   what is added is off (the default), metadata, "
 		    "falloc or full\n"},

@@ -93,8 +93,7 @@ plan_l2(struct area *a)
 
 	if (!a->guest_n)
 		return 0;
-	if (index < img->l1.n &&
-	    (img->l1.entries[index] & ENTRY_OFFSET_MASK)) {
+	if (index < img->l1.n && (img->l1.entries[index] & ENTRY_OFFSET_MASK)) {
 		index++;
 		a->head_n = min_u64(a->guest_n, (index << bits) - a->guest);
 	}
@@ -327,9 +326,9 @@ write_data(const struct area *a)
 		return 0;
 	/* A file has a hole there; a device has something. */
 	if (a->mode == Q2_PREALLOC_METADATA)
-		return file->is_block ? file_zero(file, zeros.len, zeros.off,
-						  false)
-				      : 0;
+		return file->is_block
+			       ? file_zero(file, zeros.len, zeros.off, false)
+			       : 0;
 	if (a->mode == Q2_PREALLOC_FALLOC && !file->is_block)
 		r = file_allocate(file, zeros.len, zeros.off);
 	return r == -ENOTSUP ? stream_write(&zeros) : r;
@@ -386,8 +385,7 @@ undo(const struct area *a, uint64_t regions)
 	if (file_truncate(img->file, bytes_of(a, a->first)) == 0)
 		alloc_was_cut(img, bytes_of(a, a->first));
 	else
-		alloc_took(img, a->first, area_clusters(a),
-			   new_file_bytes(a));
+		alloc_took(img, a->first, area_clusters(a), new_file_bytes(a));
 	cache_data_written(img);
 }
 

@@ -81,9 +81,8 @@ crop_table_from(struct freeing *f, uint64_t guest)
 		if (r < 0)
 			return r;
 		next = map_slice_end(img, guest);
-		for (uint32_t i = 0; i < (next - guest) >>
-						 img->geom.cluster_bits;
-		     i++) {
+		for (uint32_t i = 0;
+		     i < (next - guest) >> img->geom.cluster_bits; i++) {
 			struct l2_entry e = map_entry(img, s, index + i);
 			struct l2_entry none = {.kind = CLUSTER_UNALLOCATED};
 
@@ -254,8 +253,7 @@ drop_blocks(struct image *img)
 	if (!buf || !dropped)
 		return -ENOMEM;
 	for (uint32_t i = img->reftable.n; i-- > 1;) {
-		uint64_t host = img->reftable.entries[i] &
-				REFTABLE_OFFSET_MASK;
+		uint64_t host = img->reftable.entries[i] & REFTABLE_OFFSET_MASK;
 		bool own = host >> bits == i;
 
 		if (!has_block(img, i))

@@ -222,10 +222,10 @@ link_head(const struct area *a, uint64_t *ret_done)
 		n = min_u64(a->head_n - *ret_done,
 			    (map_slice_end(img, guest) - guest) >> bits);
 		for (uint32_t i = 0; i < n; i++, ++*ret_done) {
-			struct l2_entry e = {
-				.kind = CLUSTER_NORMAL,
-				.copied = true,
-				.host = (a->data + *ret_done) << bits};
+			struct l2_entry e = {.kind = CLUSTER_NORMAL,
+					     .copied = true,
+					     .host = (a->data + *ret_done)
+						     << bits};
 
 			map_set_entry(img, s, index + i, &e);
 		}
@@ -310,9 +310,9 @@ switch_size(struct area *a, uint64_t size)
 	table_done(&img->l1);
 	img->l1 = t;
 	if (old.l1_entries)
-		limbo_add(img, old.l1_offset,
-			  div_up((uint64_t)old.l1_entries * 8,
-				 g->cluster_size));
+		limbo_add(
+			img, old.l1_offset,
+			div_up((uint64_t)old.l1_entries * 8, g->cluster_size));
 	return 0;
 }
 
@@ -365,8 +365,8 @@ place_area(struct area *a, struct q2_err *err)
 	if (r < 0)
 		return q2_fail(err, r, "Could not read the refcounts: %s",
 			       strerror(-r));
-	a->first = max_u64(used, alloc_virgin_end(img) >>
-					 img->geom.cluster_bits);
+	a->first = max_u64(used,
+			   alloc_virgin_end(img) >> img->geom.cluster_bits);
 	return area_plan(a, err);
 }
 
@@ -456,10 +456,10 @@ resize_qcow2(struct image *img, uint64_t size,
 /* ---- raw --------------------------------------------------------------- */
 
 static int Q2_CO
-grow_raw(struct image *img, uint64_t old, uint64_t size,
-	 enum q2_prealloc mode)
+grow_raw(struct image *img, uint64_t old, uint64_t size, enum q2_prealloc mode)
 {
-	struct stream zeros = {.file = img->file, .off = old, .len = size - old};
+	struct stream zeros = {
+		.file = img->file, .off = old, .len = size - old};
 	int r = 0;
 
 	if (mode == Q2_PREALLOC_FALLOC) {

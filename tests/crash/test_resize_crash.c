@@ -30,8 +30,8 @@ struct scene {
 	uint32_t align;
 	uint64_t seed;
 	struct sim_log log;
-	uint64_t start;      /* tick */
-	unsigned seen[2];    /* states before, after */
+	uint64_t start;   /* tick */
+	unsigned seen[2]; /* states before, after */
 	unsigned leaky, went_on;
 };
 
@@ -41,9 +41,9 @@ new_loop(struct sim_opts *sim)
 	struct aio_backend *b = backend_memory_new(1, NULL);
 	struct loop *loop;
 
-	assert_int_equal(loop_new_backend(sim ? sim_new(b, sim) : b, NULL,
-					  &loop, NULL),
-			 0);
+	assert_int_equal(
+		loop_new_backend(sim ? sim_new(b, sim) : b, NULL, &loop, NULL),
+		0);
 	return loop;
 }
 
@@ -52,12 +52,12 @@ static void
 record(struct scene *s)
 {
 	struct sim_opts sim = {.seed = s->seed, .log = &s->log};
-	struct q2_open_opts open = {.size = sizeof(open), .driver = "qcow2",
+	struct q2_open_opts open = {.size = sizeof(open),
+				    .driver = "qcow2",
 				    .l2_cache_size = 1024,
 				    .l2_cache_entry_size = 512};
-	struct q2_resize_opts opts = {.size = sizeof(opts),
-				      .preallocation = s->mode,
-				      .shrink = true};
+	struct q2_resize_opts opts = {
+		.size = sizeof(opts), .preallocation = s->mode, .shrink = true};
 	struct loop *loop = new_loop(&sim);
 	struct q2_image *img;
 	struct q2_err err = {0};
@@ -87,8 +87,8 @@ crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 	size = resize_disk_check(&s->disk, s->new_bytes, loop, &leaks, why,
 				 sizeof(why));
 	s->leaky += leaks > 0;
-	if (size && on && resize_disk_go_on(&s->disk, loop, &leaks, why,
-					    sizeof(why)) < 0)
+	if (size && on &&
+	    resize_disk_go_on(&s->disk, loop, &leaks, why, sizeof(why)) < 0)
 		size = 0;
 	if (!size)
 		fail_msg("crash at %" PRIu64 " of %" PRIu64 "..%" PRIu64
@@ -184,8 +184,8 @@ test_every_crash_of_a_grow_leaves_the_old_or_the_new_disk(void **state)
 	for (unsigned mode = 0; mode < 4; mode++)
 		for (size_t i = 0; i < ARRAY_SIZE(disks); i++)
 			run_scene(&disks[i], disks[i].bytes + 65 * KiB,
-				  (enum q2_prealloc)mode, aligns[(mode + i) % 3],
-				  seed + mode * 8 + i);
+				  (enum q2_prealloc)mode,
+				  aligns[(mode + i) % 3], seed + mode * 8 + i);
 	print_message("%u states, %u with leaks\n", states, leaky);
 	assert_true(states > 1000 && leaky > 0);
 }

@@ -63,7 +63,8 @@ complain(const struct trial *t, const char *fmt, ...)
 static struct q2_image *
 open_disk(struct trial *t, struct loop *loop)
 {
-	struct q2_open_opts o = {.size = sizeof(o), .driver = "qcow2",
+	struct q2_open_opts o = {.size = sizeof(o),
+				 .driver = "qcow2",
 				 .l2_cache_size = 1024,
 				 .l2_cache_entry_size = 512};
 	struct q2_image *img;
@@ -76,9 +77,8 @@ open_disk(struct trial *t, struct loop *loop)
 static int
 resize(struct trial *t, struct q2_image *img)
 {
-	struct q2_resize_opts o = {.size = sizeof(o),
-				   .preallocation = t->mode,
-				   .shrink = true};
+	struct q2_resize_opts o = {
+		.size = sizeof(o), .preallocation = t->mode, .shrink = true};
 
 	return q2_resize(img, t->new_bytes, &o, &t->err);
 }
@@ -122,8 +122,10 @@ check_result(struct trial *t, struct loop *loop, int r, int r_close,
 	if (r < 0 && r_close == 0 && grows && !t->forever) {
 		undone++;
 		if (leaks != leaks_before || (later && !has_leaks(&t->disk)))
-			complain(t, "%" PRIu64 " leaks instead of %" PRIu64
-				 ", later %" PRIu64, leaks, leaks_before, later);
+			complain(t,
+				 "%" PRIu64 " leaks instead of %" PRIu64
+				 ", later %" PRIu64,
+				 leaks, leaks_before, later);
 	}
 }
 

@@ -42,9 +42,9 @@ enum kind {
 	KINDS
 };
 
-static const char *const names[KINDS] = {"grow",    "shrink", "write",
-					 "zero",    "unmap",  "read",
-					 "flush",   "in flight"};
+static const char *const names[KINDS] = {"grow",  "shrink",   "write",
+					 "zero",  "unmap",    "read",
+					 "flush", "in flight"};
 static uint64_t counts[KINDS], modes[4];
 
 struct model {
@@ -59,13 +59,13 @@ struct model {
 	uint64_t size;
 };
 
-#define expect(m, condition)                                             \
-	do {                                                             \
-		if (!(condition))                                        \
-			fail_msg("%s (cluster bits %u, order %u, zero "  \
-				 "%d, Q2_SEED=%" PRIu64 ")",             \
-				 #condition, (m)->cluster_bits,          \
-				 (m)->order, (m)->zero, (m)->seed);      \
+#define expect(m, condition)                                                \
+	do {                                                                \
+		if (!(condition))                                           \
+			fail_msg("%s (cluster bits %u, order %u, zero "     \
+				 "%d, Q2_SEED=%" PRIu64 ")",                \
+				 #condition, (m)->cluster_bits, (m)->order, \
+				 (m)->zero, (m)->seed);                     \
 	} while (0)
 
 static void
@@ -151,8 +151,8 @@ pick_range(struct model *m, uint64_t *ret_off, uint64_t *ret_len)
 	/* Often at the end. */
 	if (rng_below(&m->rng, 3) == 0)
 		*ret_off = m->size - min_u64(m->size, 512 + *ret_off % 4096);
-	*ret_len = 1 + rng_below(&m->rng,
-				 min_u64(m->size - *ret_off, 48 * KiB));
+	*ret_len = 1 +
+		   rng_below(&m->rng, min_u64(m->size - *ret_off, 48 * KiB));
 }
 
 static void
@@ -270,9 +270,8 @@ run_model(unsigned bits, unsigned order, uint32_t align, uint64_t seed)
 			  .size = 300 * KiB,
 			  .zero = (enum q2_zero)(Q2_ZERO_HOLE + seed % 3),
 			  .unmap = seed % 2};
-	struct image_make make = {.bytes = m.size,
-				  .cluster_bits = bits,
-				  .refcount_order = order};
+	struct image_make make = {
+		.bytes = m.size, .cluster_bits = bits, .refcount_order = order};
 
 	m.bytes = calloc(1, DISK_MAX);
 	m.buf = malloc(DISK_MAX);

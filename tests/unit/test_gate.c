@@ -87,12 +87,12 @@ setup(void **state)
 		loop_new_backend(sim_new(backend_memory_new(1, NULL), &sim),
 				 NULL, &b->loop, NULL),
 		0);
-	assert_int_equal(q2_create((struct q2_loop *)b->loop, "disk", &co, NULL,
-				   NULL),
-			 0);
-	assert_int_equal(q2_open((struct q2_loop *)b->loop, "disk", NULL, &img,
-				 NULL),
-			 0);
+	assert_int_equal(
+		q2_create((struct q2_loop *)b->loop, "disk", &co, NULL, NULL),
+		0);
+	assert_int_equal(
+		q2_open((struct q2_loop *)b->loop, "disk", NULL, &img, NULL),
+		0);
 	b->img = (struct image *)img;
 	return 0;
 }
@@ -179,26 +179,27 @@ static void
 test_a_resize_among_requests(void **state)
 {
 	struct bench *b = *state;
-	struct q2_resize_opts o = {.size = sizeof(o), .shrink = true,
+	struct q2_resize_opts o = {.size = sizeof(o),
+				   .shrink = true,
 				   .preallocation = Q2_PREALLOC_METADATA};
 
 	for (unsigned i = 0; i < N; i++) {
 		submit(b, i, Q2_WRITE);
 		b->rq[i].done = go_on;
 	}
-	assert_int_equal(q2_resize((struct q2_image *)b->img, 8 * MiB, &o, NULL),
-			 0);
+	assert_int_equal(
+		q2_resize((struct q2_image *)b->img, 8 * MiB, &o, NULL), 0);
 	assert_int_equal(q2_size((struct q2_image *)b->img), 8 * MiB);
 	o.preallocation = Q2_PREALLOC_OFF;
-	assert_int_equal(q2_resize((struct q2_image *)b->img, 3 * MiB, &o, NULL),
-			 0);
+	assert_int_equal(
+		q2_resize((struct q2_image *)b->img, 3 * MiB, &o, NULL), 0);
 	while (b->img->requests)
 		turn(b, 1);
 	assert_true(b->done >= 200);
 	/* A request is judged by the size that it meets. */
-	assert_int_equal(q2_pwrite((struct q2_image *)b->img, b->buf[0], 512,
-				   3 * MiB),
-			 -EIO);
+	assert_int_equal(
+		q2_pwrite((struct q2_image *)b->img, b->buf[0], 512, 3 * MiB),
+		-EIO);
 }
 
 int

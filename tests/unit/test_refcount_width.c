@@ -43,8 +43,8 @@ memory_loop(void)
 static struct image *
 open_image(struct loop *loop)
 {
-	struct q2_open_opts o = {.size = sizeof(o), .driver = "qcow2",
-				 .flags = Q2_UNMAP};
+	struct q2_open_opts o = {
+		.size = sizeof(o), .driver = "qcow2", .flags = Q2_UNMAP};
 	struct q2_image *img;
 	struct q2_err err = {0};
 
@@ -108,12 +108,11 @@ allocate(unsigned order, uint8_t *buf, uint8_t *back)
 	if (after.corruptions || after.leaks != leaks)
 		fail_msg("width %u: %" PRIu64 " corruptions, %" PRIu64
 			 " leaks instead of %" PRIu64 ": %s",
-			 1U << order, after.corruptions, after.leaks,
-			 leaks, after.why);
+			 1U << order, after.corruptions, after.leaks, leaks,
+			 after.why);
 	img = open_image(loop);
-	assert_int_equal(q2_check((struct q2_image *)img, &check, NULL, NULL,
-				  NULL),
-			 0);
+	assert_int_equal(
+		q2_check((struct q2_image *)img, &check, NULL, NULL, NULL), 0);
 	assert_int_equal(check.corruptions, 0);
 	assert_int_equal(check.leaks, leaks);
 	assert_int_equal(q2_pread((struct q2_image *)img, back, WRITTEN, 0), 0);
@@ -164,9 +163,9 @@ test_each_width_frees_and_reuses(void **state)
 		freed = img->points.n.clusters_freed -
 			img->points.n.reftable_grow;
 		assert_int_equal(freed, WRITTEN / (3 * 512));
-		assert_int_equal(q2_pwrite((struct q2_image *)img, buf, MiB,
-					   WRITTEN),
-				 0);
+		assert_int_equal(
+			q2_pwrite((struct q2_image *)img, buf, MiB, WRITTEN),
+			0);
 		close_image(img);
 		assert_int_equal(image_check(loop, NAME, &c), 0);
 		if (c.corruptions || c.leaks)
