@@ -89,7 +89,7 @@ resize_disk_make(struct resize_disk *d, struct loop *loop)
 			       .leak_bytes = d->leak_bytes,
 			       .leak_holes = d->leak_holes};
 	struct patch patch = {loop, d->bytes};
-	struct q2_image *img;
+	struct q2_image *img = NULL;
 	char why[256];
 	int r;
 

@@ -278,7 +278,7 @@ drop_blocks(struct image *img)
 static int Q2_CO
 cut_file(struct image *img)
 {
-	uint64_t end, bytes;
+	uint64_t end = 0, bytes;
 	int r;
 
 	if (img->file->is_block)
