@@ -107,9 +107,12 @@ area_plan(struct area *a, struct q2_err *err)
 	const struct geom *g = &a->img->geom;
 	uint64_t l1 = div_up((uint64_t)a->l1_entries * 8, g->cluster_size);
 	uint64_t l2 = plan_l2(a), blocks, table;
-	uint64_t rest = l1 + l2 + a->guest_n;
+	uint64_t rest;
 	int r;
 
+	/* In a data file a cluster has its own place. */
+	a->data_n = a->zero || g->external_data ? 0 : a->guest_n;
+	rest = l1 + l2 + a->data_n;
 	a->table = a->l1 = a->l2 = a->data = a->end = a->first;
 	if (!rest)
 		return 0;
@@ -119,7 +122,7 @@ area_plan(struct area *a, struct q2_err *err)
 		a->l1 = a->table + table;
 		a->l2 = a->l1 + l1;
 		a->data = a->l2 + l2;
-		a->end = a->data + a->guest_n;
+		a->end = a->data + a->data_n;
 		if (a->end > Q2_MAX_HOST_OFFSET >> g->cluster_bits)
 			r = -EFBIG;
 	}
@@ -198,6 +201,24 @@ fill_l1(const struct area *a, uint64_t n, uint8_t *buf)
 				   ENTRY_COPIED);
 }
 
+struct l2_entry
+area_entry(const struct area *a, uint64_t i)
+{
+	const struct geom *g = &a->img->geom;
+	struct l2_entry e = {.kind = CLUSTER_NORMAL, .copied = true};
+
+	if (a->zero)
+		e = (struct l2_entry){.kind = g->subs > 1 ? CLUSTER_UNALLOCATED
+							  : CLUSTER_ZERO_PLAIN};
+	else
+		e.host = bytes_of(a,
+				  (g->external_data ? a->guest : a->data) + i);
+	/* Else a backing file would shine through. */
+	if (g->subs > 1)
+		e.sub_zero = SUBS_ALL;
+	return e;
+}
+
 /* The new L2 table with that number. */
 static void
 fill_l2(const struct area *a, uint64_t n, uint8_t *buf)
@@ -207,10 +228,11 @@ fill_l2(const struct area *a, uint64_t n, uint8_t *buf)
 	uint64_t from = max_u64(start, a->guest);
 	uint64_t end = min_u64(start + g->l2_entries, a->guest + a->guest_n);
 
-	for (uint64_t i = from; i < end; i++)
-		store_be64(buf + g->l2_entry_size * (i - start),
-			   bytes_of(a, a->data + (i - a->guest)) |
-				   ENTRY_COPIED);
+	for (uint64_t i = from; i < end; i++) {
+		struct l2_entry e = area_entry(a, i - a->guest);
+
+		l2_store(g, &e, buf + g->l2_entry_size * (i - start));
+	}
 }
 
 static void
@@ -309,7 +331,7 @@ check_space(const struct area *a, struct q2_err *err)
 			       bytes_of(a, a->end), img->alloc.file_bytes);
 	}
 	if (a->mode >= Q2_PREALLOC_FALLOC)
-		needed += bytes_of(a, a->guest_n);
+		needed += bytes_of(a, a->data_n);
 	return area_check_space(img, needed, err);
 }
 
@@ -319,10 +341,10 @@ write_data(const struct area *a)
 	struct aio_file *file = a->img->file;
 	struct stream zeros = {.file = file,
 			       .off = bytes_of(a, a->data),
-			       .len = bytes_of(a, a->guest_n)};
+			       .len = bytes_of(a, a->data_n)};
 	int r = -ENOTSUP;
 
-	if (!a->guest_n)
+	if (!a->data_n)
 		return 0;
 	/* A file has a hole there; a device has something. */
 	if (a->mode == Q2_PREALLOC_METADATA)
@@ -364,7 +386,7 @@ write_old_blocks(const struct area *a, uint64_t count, uint64_t regions,
 		if (r == 0)
 			r = file_write(img->file, AIO_REFCOUNT, buf,
 				       g->cluster_size, host);
-		cache_data_written(img);
+		cache_meta_written(img);
 	}
 	return r;
 }
@@ -386,7 +408,7 @@ undo(const struct area *a, uint64_t regions)
 		alloc_was_cut(img, bytes_of(a, a->first));
 	else
 		alloc_took(img, a->first, area_clusters(a), new_file_bytes(a));
-	cache_data_written(img);
+	cache_meta_written(img);
 }
 
 static int Q2_CO
@@ -410,12 +432,36 @@ write_parts(struct area *a, uint64_t *ret_regions)
 		r = write_data(a);
 	if (r == 0)
 		r = stream_write(&s);
-	cache_data_written(img);
+	cache_meta_written(img);
 	if (r < 0)
 		return r;
 	/* Last, because this alone changes what is in use. */
 	r = write_old_blocks(a, 1, regions, ret_regions);
 	return r < 0 ? r : cache_sync(img);
+}
+
+/* Does a table of the image name a cluster of the area?  Nothing can be right
+ * then. */
+static bool
+names(const struct area *a, const struct table *t, uint64_t mask)
+{
+	uint64_t start = bytes_of(a, a->first), end = bytes_of(a, a->end);
+
+	for (uint32_t i = 0; i < t->n; i++)
+		if ((t->entries[i] & mask) >= start &&
+		    (t->entries[i] & mask) < end)
+			return true;
+	return ranges_overlap(t->host, max_u64(t->bytes, 1), start,
+			      end - start);
+}
+
+static bool
+is_named(const struct area *a)
+{
+	const struct image *img = a->img;
+
+	return names(a, &img->l1, ENTRY_OFFSET_MASK) ||
+	       names(a, &img->reftable, REFTABLE_OFFSET_MASK);
 }
 
 int Q2_CO
@@ -430,7 +476,13 @@ area_write(struct area *a, struct q2_err *err)
 	r = check_space(a, err);
 	if (r < 0)
 		return r;
+	if (is_named(a))
+		return q2_fail(err, meta_refuse(img),
+			       "Metadata of the image lies in clusters that "
+			       "its refcounts say are free");
 	r = write_parts(a, &regions);
+	if (r == 0)
+		r = meta_add(img, bytes_of(a, a->first), a->data - a->first);
 	if (r < 0) {
 		undo(a, regions);
 		return q2_fail(err, r, "Could not resize the image: %s",

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "engine/aio/aio.h"
+#include "engine/format/entry.h"
 #include "engine/q2.h"
 
 struct image;
@@ -28,7 +29,8 @@ struct area {
 
 	/* Asked for. */
 	enum q2_prealloc mode;
-	uint64_t guest, guest_n; /* clusters that get data */
+	uint64_t guest, guest_n; /* clusters that get entries */
+	bool zero;               /* which say zero, and have no data */
 	uint32_t l1_entries;     /* of a larger L1 table; 0: as it is */
 
 	/* Planned: the first cluster of each part; the end is after data. */
@@ -37,7 +39,8 @@ struct area {
 	uint32_t *regions; /* whose refcount blocks are new; the caller frees */
 	uint32_t n_regions;
 	uint32_t l1_index; /* of the first new L2 table */
-	uint64_t head_n;   /* of the clusters; mapped by a table that exists */
+	uint64_t data_n;   /* clusters of data in this file */
+	uint64_t head_n;   /* of the guest's clusters; mapped by a table that exists */
 };
 
 static inline uint64_t
@@ -51,6 +54,9 @@ area_clusters(const struct area *a)
  * -EFBIG where a table or the file would be too large, with qemu-img's text.
  */
 int area_plan(struct area *a, struct q2_err *err);
+
+/* The L2 entry of the guest's cluster number i of the area. */
+struct l2_entry area_entry(const struct area *a, uint64_t i);
 
 /* What can be known about the space is known before anything is written:
  * -ENOSPC where the file system has not got so many bytes free. */

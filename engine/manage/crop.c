@@ -22,7 +22,7 @@ static void
 freeing_end(struct freeing *f)
 {
 	if (f->n)
-		limbo_add(f->img, f->host, f->n);
+		limbo_add(f->img, f->host, f->n, false);
 	f->n = 0;
 }
 
@@ -47,6 +47,9 @@ freeing_add_entry(struct freeing *f, const struct l2_entry *e)
 	const struct geom *g = &f->img->geom;
 	uint64_t start = geom_cluster_start(g, e->host);
 
+	/* In a data file a cluster's place stays its own. */
+	if (g->external_data)
+		return;
 	if (e->kind == CLUSTER_COMPRESSED)
 		freeing_add(f, start,
 			    div_up(e->host + e->len - start, g->cluster_size));
@@ -86,7 +89,7 @@ crop_table_from(struct freeing *f, uint64_t guest)
 			struct l2_entry e = map_entry(img, s, index + i);
 			struct l2_entry none = {.kind = CLUSTER_UNALLOCATED};
 
-			if (e.kind == CLUSTER_UNALLOCATED)
+			if (e.kind == CLUSTER_UNALLOCATED && !e.sub_zero)
 				continue;
 			map_set_entry(img, s, index + i, &none);
 			freeing_add_entry(f, &e);
@@ -114,11 +117,11 @@ crop_table(struct freeing *f, uint32_t index, uint8_t *buf)
 	slice_drop(&img->l2, host, g->cluster_size);
 	table_set(&img->l1, index, 0);
 	for (uint64_t i = 0; i < g->l2_entries; i++) {
-		struct l2_entry e = l2_decode(
-			g, load_be64(buf + g->l2_entry_size * i));
+		struct l2_entry e = l2_load(g, buf + g->l2_entry_size * i);
 
 		freeing_add_entry(f, &e);
 	}
+	meta_remove(img, host, 1);
 	freeing_add(f, host, 1);
 	return 0;
 }
@@ -269,7 +272,8 @@ drop_blocks(struct image *img)
 			dropped[host >> bits]++;
 		/* Those in regions that are gone as well are just skipped. */
 		if (!own)
-			limbo_add(img, host, 1);
+			limbo_add(img, host, 1, false);
+		meta_remove(img, host, 1);
 	}
 	return 0;
 }
@@ -290,23 +294,18 @@ cut_file(struct image *img)
 	r = file_truncate(img->file, bytes);
 	if (r == 0)
 		alloc_was_cut(img, bytes);
-	cache_data_written(img);
+	cache_meta_written(img);
 	return r;
 }
 
 int Q2_CO
 crop_finish(struct image *img)
 {
-	bool unmap = img->unmap;
-	int r;
+	int r = limbo_drain(img);
 
-	/* The user wants the space back, whatever the guest may do. */
-	img->unmap = true;
-	r = limbo_drain(img);
 	if (r == 0)
 		r = drop_blocks(img);
 	if (r == 0)
 		r = limbo_drain(img);
-	img->unmap = unmap;
 	return r < 0 ? r : cut_file(img);
 }

@@ -31,8 +31,7 @@ int Q2_CO crop_zero_tail(struct image *img);
 uint64_t crop_reach(const struct image *img);
 
 /*
- * Commit what crop_above() has done, give the host clusters back to the file
- * system, drop refcount blocks that count nothing, cut the file behind the
+ * Commit what crop_above() has done, free the host clusters, drop refcount blocks that count nothing, cut the file behind the
  * last cluster in use.
  */
 int Q2_CO crop_finish(struct image *img);

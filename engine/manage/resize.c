@@ -36,7 +36,6 @@
 #include "engine/manage/area.h"
 #include "engine/manage/crop.h"
 #include "engine/manage/manage.h"
-#include "engine/manage/stream.h"
 
 /* QEMU's limit of any size: INT64_MAX in units of a GiB. */
 #define SIZE_MAX_QEMU (INT64_MAX - INT64_MAX % (int64_t)GiB)
@@ -77,7 +76,7 @@ write_shape(struct image *img, const struct shape *s)
 	store_be32(at + HEADER_OFF_REFTABLE + 8, s->reftable_clusters);
 	r = file_write(img->file, AIO_HEADER, field, sizeof(field),
 		       HEADER_OFF_SIZE);
-	cache_data_written(img);
+	cache_meta_written(img);
 	if (r == 0)
 		r = cache_sync(img);
 	/* Which of the two the file names is unknown now. */
@@ -125,6 +124,9 @@ shrink(struct image *img, uint64_t size, struct q2_err *err)
 	r = crop_above(img, size);
 	if (r == 0)
 		r = crop_finish(img);
+	if (r == 0 && img->data != img->file)
+		r = resize_file(img->data, size, Q2_PREALLOC_OFF);
+	cache_data_written(img);
 	if (r < 0)
 		return q2_fail(err, r,
 			       "The image has its new size, but not all space "
@@ -179,7 +181,8 @@ switch_reftable(struct area *a)
 	take_shape(img, &s);
 	table_done(&img->reftable);
 	img->reftable = t;
-	limbo_add(img, old.reftable_offset, old.reftable_clusters);
+	meta_remove(img, old.reftable_offset, old.reftable_clusters);
+	limbo_add(img, old.reftable_offset, old.reftable_clusters, false);
 	return 0;
 }
 
@@ -222,10 +225,7 @@ link_head(const struct area *a, uint64_t *ret_done)
 		n = min_u64(a->head_n - *ret_done,
 			    (map_slice_end(img, guest) - guest) >> bits);
 		for (uint32_t i = 0; i < n; i++, ++*ret_done) {
-			struct l2_entry e = {.kind = CLUSTER_NORMAL,
-					     .copied = true,
-					     .host = (a->data + *ret_done)
-						     << bits};
+			struct l2_entry e = area_entry(a, *ret_done);
 
 			map_set_entry(img, s, index + i, &e);
 		}
@@ -245,12 +245,14 @@ unlink_area(const struct area *a, uint64_t linked_head, bool linked_tables)
 	uint64_t used = linked_tables ? a->guest_n : linked_head;
 
 	(void)crop_above(img, img->size);
+	meta_remove(img, a->l1 << bits, a->data - a->l1);
 	if (!linked_tables && a->data > a->l1)
-		limbo_add(img, a->l1 << bits, a->data - a->l1);
+		limbo_add(img, a->l1 << bits, a->data - a->l1, false);
 	else if (a->l2 > a->l1)
-		limbo_add(img, a->l1 << bits, a->l2 - a->l1);
-	if (used < a->guest_n)
-		limbo_add(img, (a->data + used) << bits, a->guest_n - used);
+		limbo_add(img, a->l1 << bits, a->l2 - a->l1, false);
+	if (used < a->data_n)
+		limbo_add(img, (a->data + used) << bits, a->data_n - used,
+			  false);
 	(void)crop_finish(img);
 }
 
@@ -284,6 +286,7 @@ switch_size(struct area *a, uint64_t size)
 	const struct geom *g = &img->geom;
 	struct shape s = shape_of(&img->header), old = s;
 	struct table t = {0};
+	uint64_t clusters;
 	int r = 0;
 
 	s.size = size;
@@ -309,10 +312,10 @@ switch_size(struct area *a, uint64_t size)
 		return 0;
 	table_done(&img->l1);
 	img->l1 = t;
-	if (old.l1_entries)
-		limbo_add(
-			img, old.l1_offset,
-			div_up((uint64_t)old.l1_entries * 8, g->cluster_size));
+	clusters = div_up((uint64_t)old.l1_entries * 8, g->cluster_size);
+	meta_remove(img, old.l1_offset, clusters);
+	if (clusters)
+		limbo_add(img, old.l1_offset, clusters, false);
 	return 0;
 }
 
@@ -335,12 +338,29 @@ clear_above(struct image *img, struct q2_err *err)
 	return 0;
 }
 
+/* Up to where the disk gets L2 entries; the mode may have to be another. */
+static uint64_t
+entries_end(const struct image *img, uint64_t size, struct area *a)
+{
+	/* A guest may look at the data file alone. */
+	if (a->mode == Q2_PREALLOC_OFF && image_data_is_raw(img))
+		a->mode = Q2_PREALLOC_METADATA;
+	if (a->mode != Q2_PREALLOC_OFF)
+		return size;
+	/* What a longer backing file has there would shine through.  Version 2
+	 * has no zero flag: holes of the file do as well. */
+	a->zero = img->header.version >= 3;
+	if (!a->zero)
+		a->mode = Q2_PREALLOC_METADATA;
+	return img->backing ? min_u64(size, img->backing->size) : 0;
+}
+
 static int
 ask_for_area(struct image *img, uint64_t size, enum q2_prealloc mode,
 	     struct area *ret_area, struct q2_err *err)
 {
 	const struct geom *g = &img->geom;
-	uint64_t entries = geom_l1_entries(g, size);
+	uint64_t entries = geom_l1_entries(g, size), end;
 
 	*ret_area = (struct area){.img = img, .mode = mode};
 	if (entries * 8 > Q2_MAX_L1_BYTES)
@@ -348,10 +368,10 @@ ask_for_area(struct image *img, uint64_t size, enum q2_prealloc mode,
 			       strerror(EFBIG));
 	if (entries > img->l1.n)
 		ret_area->l1_entries = (uint32_t)entries;
-	if (mode == Q2_PREALLOC_OFF)
-		return 0;
 	ret_area->guest = div_up(img->size, g->cluster_size);
-	ret_area->guest_n = div_up(size, g->cluster_size) - ret_area->guest;
+	end = div_up(entries_end(img, size, ret_area), g->cluster_size);
+	if (end > ret_area->guest)
+		ret_area->guest_n = end - ret_area->guest;
 	return 0;
 }
 
@@ -392,6 +412,28 @@ switch_to(struct area *a, uint64_t size, struct q2_err *err)
 	return 0;
 }
 
+/* Guest data in a file of its own. */
+static int Q2_CO
+grow_data(struct image *img, uint64_t size, enum q2_prealloc mode,
+	  struct q2_err *err)
+{
+	int r;
+
+	if (img->data == img->file)
+		return 0;
+	if (mode == Q2_PREALLOC_METADATA)
+		mode = Q2_PREALLOC_OFF;
+	/* Nothing of others behind the end. */
+	r = resize_file(img->data, img->size, Q2_PREALLOC_OFF);
+	if (r == 0)
+		r = resize_file(img->data, size, mode);
+	cache_data_written(img);
+	if (r < 0)
+		return q2_fail(err, r, "Failed to resize the data file: %s",
+			       strerror(-r));
+	return 0;
+}
+
 static int Q2_CO
 grow(struct image *img, uint64_t size, enum q2_prealloc mode,
      struct q2_err *err)
@@ -404,10 +446,14 @@ grow(struct image *img, uint64_t size, enum q2_prealloc mode,
 	if (r == 0)
 		r = place_area(&a, err);
 	if (r == 0)
+		r = grow_data(img, size, mode, err);
+	if (r == 0)
 		r = area_write(&a, err);
 	if (r == 0)
 		r = switch_to(&a, size, err);
 	free(a.regions);
+	if (r < 0 && img->data != img->file && !img->failed)
+		(void)resize_file(img->data, img->size, Q2_PREALLOC_OFF);
 	return r;
 }
 
@@ -433,13 +479,17 @@ check_qcow2(const struct image *img, uint64_t size, struct q2_err *err)
 }
 
 static int Q2_CO
-resize_qcow2(struct image *img, uint64_t size,
-	     const struct q2_resize_opts *opts, struct q2_err *err)
+resize_strictly(struct image *img, uint64_t size,
+		const struct q2_resize_opts *opts, struct q2_err *err)
 {
 	int r = check_qcow2(img, size, err);
 
 	if (r < 0)
 		return r;
+	/* All refcounts are in the file, and stay there (E3); what is freed goes
+	 * back to the file system, whatever the guest may do. */
+	img->lazy = false;
+	img->punch_other = true;
 	r = limbo_drain(img);
 	if (r < 0)
 		return q2_fail(err, r, "Could not write the metadata: %s",
@@ -453,65 +503,16 @@ resize_qcow2(struct image *img, uint64_t size,
 	return r;
 }
 
-/* ---- raw --------------------------------------------------------------- */
-
 static int Q2_CO
-grow_raw(struct image *img, uint64_t old, uint64_t size, enum q2_prealloc mode)
+resize_qcow2(struct image *img, uint64_t size,
+	     const struct q2_resize_opts *opts, struct q2_err *err)
 {
-	struct stream zeros = {
-		.file = img->file, .off = old, .len = size - old};
-	int r = 0;
+	bool lazy = img->lazy, punch = img->punch_other;
+	int r = resize_strictly(img, size, opts, err);
 
-	if (mode == Q2_PREALLOC_FALLOC) {
-		r = file_allocate(img->file, zeros.len, old);
-		if (r == -ENOTSUP)
-			mode = Q2_PREALLOC_FULL;
-	}
-	if (mode != Q2_PREALLOC_FALLOC)
-		r = file_truncate(img->file, size);
-	if (mode == Q2_PREALLOC_FULL && r == 0)
-		r = stream_write(&zeros);
-	/* Where writes are aligned they make a file longer. */
-	if (mode == Q2_PREALLOC_FULL && r == 0)
-		r = file_truncate(img->file, size);
-	if (r < 0)
-		(void)file_truncate(img->file, old);
+	img->lazy = lazy;
+	img->punch_other = punch;
 	return r;
-}
-
-static int Q2_CO
-resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
-	   struct q2_err *err)
-{
-	int64_t old = aio_size(img->file);
-	int r = 0;
-
-	if (old < 0)
-		return q2_fail(err, (int)old, "Could not read its length");
-	if (mode == Q2_PREALLOC_METADATA)
-		return q2_fail(err, -ENOTSUP,
-			       "Unsupported preallocation mode: metadata");
-	if (img->file->is_block)
-		return (uint64_t)old == size
-			       ? 0
-			       : q2_fail(err, -ENOTSUP,
-					 "Cannot resize device files");
-	if (r == 0 && mode && size > (uint64_t)old)
-		r = area_check_space(img, size - (uint64_t)old, err);
-	if (r < 0)
-		return r;
-	if (size > (uint64_t)old)
-		r = grow_raw(img, (uint64_t)old, size, mode);
-	else if (size < (uint64_t)old)
-		r = file_truncate(img->file, size);
-	cache_data_written(img);
-	if (r == 0)
-		r = cache_sync(img);
-	if (r < 0)
-		return q2_fail(err, r, "Failed to resize the file: %s",
-			       strerror(-r));
-	img->size = align_up(size, Q2_SECTOR);
-	return 0;
 }
 
 /* ---- both -------------------------------------------------------------- */
