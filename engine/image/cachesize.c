@@ -100,7 +100,8 @@ image_fit_caches(struct image *img)
 	struct slice_cache l2, refs;
 
 	/* Clusters may just be leaving limbo. */
-	if (!cache_is_clean(img) || img->limbo.working ||
+	if (!list_empty(&img->l2.dirty) || !list_empty(&img->refs.dirty) ||
+	    img->commits.running || img->limbo.working ||
 	    make_caches(img, &l2, &refs, NULL) < 0)
 		return;
 	slice_cache_replace(&img->l2, &l2);
