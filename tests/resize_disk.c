@@ -87,7 +87,10 @@ resize_disk_make(struct resize_disk *d, struct loop *loop)
 			       .cluster_bits = d->cluster_bits,
 			       .refcount_order = d->refcount_order,
 			       .leak_bytes = d->leak_bytes,
-			       .leak_holes = d->leak_holes};
+			       .leak_holes = d->leak_holes,
+			       .version = d->version,
+			       .extended_l2 = d->extended_l2,
+			       .lazy_refcounts = d->lazy};
 	struct patch patch = {loop, d->bytes};
 	struct q2_image *img = NULL;
 	char why[256];

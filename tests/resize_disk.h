@@ -18,6 +18,8 @@ struct resize_disk {
 	uint64_t hidden_bytes;
 	uint64_t leak_bytes; /* as in image_make.h */
 	unsigned leak_holes; /* 1: no leaks, but blocks that count nothing */
+	unsigned version;    /* 0: 3 */
+	bool extended_l2, lazy;
 	uint64_t seed;
 	uint8_t *content; /* bytes; freed by resize_disk_done() */
 };
