@@ -178,8 +178,7 @@ help_print(const char *name)
 	} texts[] = {
 		{"create", help_create},   {"info", help_info},
 		{"check", help_check},     {"map", help_map},
-		{"measure", help_measure},
-		{"resize", help_resize},
+		{"measure", help_measure}, {"resize", help_resize},
 	};
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(texts); i++) {

@@ -94,7 +94,7 @@ static const struct rule rules[] = {
 	 "^qemu-io|^qemu-img (info|resize)"},
 	{"snapshots", IN_ID, "^check/snapshot-(count|extra)", NULL},
 	{"snapshots", IN_ARGV, "^qemu-img measure.* -l ", NULL},
-	{"bitmaps", IN_SETUP, "bitmap --add", 
+	{"bitmaps", IN_SETUP, "bitmap --add",
 	 "^qemu-io|^qemu-img (info|resize)"},
 	{"bitmaps", IN_ID, "^check/bitmap-(directory|table-un)", NULL},
 	{"holes of the host file in map", IN_ID,
