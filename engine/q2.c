@@ -263,6 +263,32 @@ q2_create(struct q2_loop *loop, const char *path,
 	return r;
 }
 
+struct resize_call {
+	struct image *img;
+	uint64_t virtual_size;
+	struct q2_resize_opts opts;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_resize(void *arg)
+{
+	struct resize_call *c = arg;
+
+	return resize_image(c->img, c->virtual_size, &c->opts, c->err);
+}
+
+int
+q2_resize(struct q2_image *img, uint64_t virtual_size,
+	  const struct q2_resize_opts *opts, struct q2_err *err)
+{
+	struct resize_call c = {
+		.img = image_of(img), .virtual_size = virtual_size, .err = err};
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	return loop_call(c.img->loop, run_resize, &c);
+}
+
 /* ---- requests ---------------------------------------------------------- */
 
 void

@@ -260,6 +260,20 @@ int q2_create(struct q2_loop *loop, const char *path,
 	      const struct q2_create_opts *opts,
 	      struct q2_create_result *ret_result, struct q2_err *err);
 
+struct q2_resize_opts {
+	size_t size;
+	enum q2_prealloc preallocation; /* of what is added */
+	bool shrink;                    /* cutting bytes off is meant */
+};
+
+/*
+ * Give the disk virtual_size bytes; for qcow2 a multiple of 512.  What is added
+ * reads as zeros.  Requests wait meanwhile.  An error leaves the image as it
+ * was, or err->text says otherwise.  Blocking; not from a done().
+ */
+int q2_resize(struct q2_image *img, uint64_t virtual_size,
+	      const struct q2_resize_opts *opts, struct q2_err *err);
+
 /* The format of a file by its first bytes: "qcow2" or "raw"; static. */
 int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
 	     struct q2_err *err);

@@ -334,12 +334,11 @@ alloc_undo(struct image *img, uint64_t host, uint64_t clusters)
 	return r;
 }
 
-/* Take one reference from cluster; *ret_left is how many remain. */
+/* The refcount of cluster, which is not 0, plus add. */
 static int Q2_CO
-refs_drop(struct image *img, uint64_t cluster, uint64_t *ret_left)
+refs_add(struct image *img, uint64_t cluster, int add, uint64_t *ret_count)
 {
-	unsigned order = img->geom.refcount_order;
-	unsigned bits = img->geom.refcount_bits;
+	const struct geom *g = &img->geom;
 	uint64_t index, count;
 	struct slice *s;
 	int r;
@@ -349,16 +348,35 @@ refs_drop(struct image *img, uint64_t cluster, uint64_t *ret_left)
 	r = refs_get(img, cluster, &s, &index);
 	if (r < 0)
 		return r;
-	count = refcount_get(s->data, order, index);
-	if (count == 0) {
+	count = refcount_get(s->data, g->refcount_order, index);
+	if (count == 0)
 		r = -Q2_ECORRUPT;
-	} else {
-		*ret_left = count - 1;
-		refcount_set(s->data, order, index, count - 1);
-		slice_dirty(&img->refs, s, (uint32_t)(index * bits / 8),
-			    (bits + 7) / 8);
+	else if (add > 0 && count == g->refcount_max)
+		r = -ERANGE;
+	if (r == 0) {
+		*ret_count = add > 0 ? count + 1 : count - 1;
+		refcount_set(s->data, g->refcount_order, index, *ret_count);
+		slice_dirty(&img->refs, s,
+			    (uint32_t)(index * g->refcount_bits / 8),
+			    (g->refcount_bits + 7) / 8);
 	}
 	slice_put(&img->refs, s);
+	return r;
+}
+
+int Q2_CO
+alloc_reference(struct image *img, uint64_t host, uint64_t clusters)
+{
+	uint64_t first = host >> img->geom.cluster_bits, n, ignored;
+	int r = 0;
+
+	for (n = 0; n < clusters && r == 0; n++)
+		r = refs_add(img, first + n, 1, &ignored);
+	if (r == 0)
+		return 0;
+	/* The last one has not got it. */
+	while (--n > 0)
+		(void)refs_add(img, first + n - 1, -1, &ignored);
 	return r;
 }
 
@@ -390,7 +408,7 @@ alloc_release(struct image *img, uint64_t host, uint64_t clusters, bool punch)
 		if (n && punch)
 			(void)file_discard(img->file, n << bits, first << bits);
 		for (n = max_u64(n, 1); n && r == 0; n--, first++) {
-			r = refs_drop(img, first, &left);
+			r = refs_add(img, first, -1, &left);
 			if (r < 0 || left)
 				continue;
 			POINT_ADD(&img->points, clusters_freed, 1);
@@ -411,6 +429,52 @@ alloc_handed_out(struct image *img, uint64_t first, uint64_t clusters)
 	a->handed_out = max_u64(a->handed_out,
 				(first + clusters) << img->geom.cluster_bits);
 	a->cursor = first + clusters;
+}
+
+uint64_t
+alloc_virgin_end(const struct image *img)
+{
+	const struct alloc *a = &img->alloc;
+
+	/* A device is as long as it is, and never known to be empty. */
+	if (!a->can_be_virgin)
+		return a->handed_out;
+	return max_u64(a->handed_out,
+		       align_up(a->opened_bytes, img->geom.cluster_size));
+}
+
+/* The window may lie in what was taken or cut. */
+static void
+forget_window(struct alloc *a)
+{
+	assert(!a->reserving);
+	if (a->window_n)
+		note_free(a, a->window);
+	a->window_n = 0;
+}
+
+void
+alloc_took(struct image *img, uint64_t first, uint64_t clusters,
+	   uint64_t file_bytes)
+{
+	struct alloc *a = &img->alloc;
+
+	forget_window(a);
+	a->handed_out = max_u64(a->handed_out,
+				(first + clusters) << img->geom.cluster_bits);
+	a->file_bytes = file_bytes;
+}
+
+void
+alloc_was_cut(struct image *img, uint64_t file_bytes)
+{
+	struct alloc *a = &img->alloc;
+
+	forget_window(a);
+	note_free(a, 0);
+	a->file_bytes = file_bytes;
+	a->opened_bytes = min_u64(a->opened_bytes, file_bytes);
+	a->handed_out = min_u64(a->handed_out, file_bytes);
 }
 
 int

@@ -64,6 +64,24 @@ int Q2_CO alloc_grow_file(struct image *img, uint64_t end);
 void alloc_handed_out(struct image *img, uint64_t first, uint64_t clusters);
 int alloc_resize(struct image *img, uint32_t reftable_entries);
 
+/*
+ * One more reference to each cluster, which have some.  -ERANGE, and nothing
+ * has changed, where a refcount is as high as its width allows.
+ */
+int Q2_CO alloc_reference(struct image *img, uint64_t host, uint64_t clusters);
+
+/*
+ * For operations that have the image for themselves.  They begin new areas at
+ * alloc_virgin_end(), behind which the file is known to be empty (Z1) if the
+ * refcounts say so too; say afterwards how long they have made the file and
+ * that clusters were taken; or that they have cut it, so that it is empty from
+ * there on.
+ */
+uint64_t alloc_virgin_end(const struct image *img);
+void alloc_took(struct image *img, uint64_t first, uint64_t clusters,
+		uint64_t file_bytes);
+void alloc_was_cut(struct image *img, uint64_t file_bytes);
+
 /* The refcount of one cluster. */
 int Q2_CO alloc_refcount(struct image *img, uint64_t cluster,
 			 uint64_t *ret_count);

@@ -66,20 +66,44 @@ cache_sizes(const struct image *img, const struct q2_open_opts *o,
 	return 0;
 }
 
-int
-open_caches(struct image *img, const struct q2_open_opts *o, struct q2_err *err)
+static int
+make_caches(struct image *img, struct slice_cache *ret_l2,
+	    struct slice_cache *ret_refs, struct q2_err *err)
 {
+	uint64_t piece = min_u64(img->geom.cluster_size, PIECE_BYTES);
 	struct cache_sizes sizes;
 	int r;
 
-	r = cache_sizes(img, o, &sizes, err);
+	r = cache_sizes(img, &img->opts, &sizes, err);
 	if (r == 0)
-		r = slice_cache_init(&img->l2, AIO_L2, &img->l1, sizes.l2,
+		r = slice_cache_init(ret_l2, AIO_L2, &img->l1, sizes.l2,
 				     (uint32_t)sizes.l2_entry, err);
-	if (r == 0)
-		r = slice_cache_init(
-			&img->refs, AIO_REFCOUNT, &img->reftable, sizes.refs,
-			(uint32_t)min_u64(img->geom.cluster_size, PIECE_BYTES),
-			err);
+	if (r < 0)
+		return r;
+	r = slice_cache_init(ret_refs, AIO_REFCOUNT, &img->reftable, sizes.refs,
+			     (uint32_t)piece, err);
+	if (r < 0)
+		slice_cache_done(ret_l2);
 	return r;
+}
+
+int
+open_caches(struct image *img, const struct q2_open_opts *o, struct q2_err *err)
+{
+	img->opts = *o;
+	return make_caches(img, &img->l2, &img->refs, err);
+}
+
+void
+image_fit_caches(struct image *img)
+{
+	struct slice_cache l2, refs;
+
+	/* Clusters may just be leaving limbo. */
+	if (!list_empty(&img->l2.dirty) || !list_empty(&img->refs.dirty) ||
+	    img->commits.running || img->limbo.working ||
+	    make_caches(img, &l2, &refs, NULL) < 0)
+		return;
+	slice_cache_replace(&img->l2, &l2);
+	slice_cache_replace(&img->refs, &refs);
 }

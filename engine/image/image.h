@@ -14,6 +14,7 @@
 #include "engine/format/header.h"
 #include "engine/image/alloc.h"
 #include "engine/image/cache.h"
+#include "engine/image/gate.h"
 #include "engine/image/inflight.h"
 #include "engine/image/limbo.h"
 #include "engine/image/meta.h"
@@ -42,8 +43,10 @@ struct image {
 	enum q2_detect_zeroes detect_zeroes;
 	int failed;        /* a sync has failed: nothing is written any more */
 	unsigned requests; /* request.c: submitted and not done */
+	struct gate gate;
 
 	/* qcow2: open.c; constant but for resize */
+	struct q2_open_opts opts; /* as given; of use for the caches only */
 	struct header header;
 	struct geom geom;
 

@@ -112,7 +112,8 @@ take_ready(struct image *img)
 	if (list_empty(&l->items))
 		return NULL;
 	item = container_of(l->items.next, struct item, link);
-	if (item->commit > img->commits.durable)
+	/* Or it was durable already when the item came. */
+	if (item->commit > img->commits.durable && !cache_is_clean(img))
 		return NULL;
 	if (item->generation > l->oldest ||
 	    (item->generation == l->oldest &&

@@ -215,6 +215,7 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	img->sync_writes = o->cache == Q2_CACHE_WRITETHROUGH ||
 			   o->cache == Q2_CACHE_DIRECTSYNC;
 	img->zero = o->zero ? o->zero : Q2_ZERO_HOLE;
+	gate_init(&img->gate);
 	cache_init(img);
 	inflight_init(&img->inflight);
 	limbo_init(&img->limbo);

@@ -28,5 +28,9 @@ int image_close(struct image *img, struct q2_err *err);
 /* cachesize.c: the caches of an image whose header and tables are there. */
 int open_caches(struct image *img, const struct q2_open_opts *opts,
 		struct q2_err *err);
+/* The size has changed: give the caches the size that they would have had at
+ * open.  Nobody uses the image, and they are clean; without memory they stay as
+ * they are. */
+void image_fit_caches(struct image *img);
 
 #endif

@@ -2,6 +2,7 @@
 /*
  * request.c - a guest request from q2_submit() to done()
  *
+ *	gate	an operation on the whole image makes it wait (I2)
  *	check	range and rights; a wrong request is done at once
  *	fast	the bytes of the request are adjacent in the file, or known to
  *		be zero, and everything that says so is in memory: the
@@ -27,7 +28,7 @@
 struct request {
 	struct image *img;
 	uint64_t generation;   /* limbo.h */
-	struct loop_task task; /* calls done() */
+	struct loop_task task; /* starts it after the gate; calls done() */
 	struct aio_op op;      /* of the fast path */
 };
 
@@ -58,6 +59,7 @@ call_done(struct loop_task *task)
 	img->loop->requests_done++;
 	img->requests--;
 	limbo_leave(img, req->generation);
+	gate_leave(&img->gate);
 	rq->done(rq);
 }
 
@@ -248,17 +250,13 @@ check(const struct image *img, const struct q2_req *rq)
 	return img->read_only ? -EPERM : img->failed;
 }
 
-void
-request_submit(struct image *img, struct q2_req *rq)
+static void
+start(struct image *img, struct q2_req *rq)
 {
 	struct request *req = request_of(rq);
 	int r = check(img, rq);
 
-	assert(rq->done);
-	req->img = img;
-	img->requests++;
 	req->generation = limbo_enter(&img->limbo);
-	count_request(img, rq);
 	if (r < 0 || (!rq->len && rq->op != Q2_FLUSH) || !img->file) {
 		finish(rq, r);
 		return;
@@ -272,4 +270,28 @@ request_submit(struct image *img, struct q2_req *rq)
 	r = co_start(&img->loop->sched, run_slow, rq);
 	if (r < 0)
 		finish(rq, r);
+}
+
+/* The gate was lowered; another operation may have raised it again. */
+static void
+start_late(struct loop_task *task)
+{
+	struct request *req = container_of(task, struct request, task);
+
+	if (gate_enter(&req->img->gate, &req->task))
+		start(req->img, req_of(req));
+}
+
+void
+request_submit(struct image *img, struct q2_req *rq)
+{
+	struct request *req = request_of(rq);
+
+	assert(rq->done);
+	req->img = img;
+	req->task.fn = start_late;
+	img->requests++;
+	count_request(img, rq);
+	if (gate_enter(&img->gate, &req->task))
+		start(img, rq);
 }

@@ -81,6 +81,17 @@ slice_cache_done(struct slice_cache *c)
 	c->bits = NULL;
 }
 
+void
+slice_cache_replace(struct slice_cache *c, struct slice_cache *with)
+{
+	assert(list_empty(&c->dirty) && co_queue_empty(&c->slot_wait));
+	slice_cache_done(c);
+	*c = *with;
+	/* These point to their own place. */
+	list_init(&c->dirty);
+	co_queue_init(&c->slot_wait);
+}
+
 /* ---- hash -------------------------------------------------------------- */
 
 static struct slice **

@@ -73,6 +73,8 @@ int slice_cache_init(struct slice_cache *c, enum aio_class cls,
 		     const struct table *above, uint64_t bytes,
 		     uint32_t slice_bytes, struct q2_err *err);
 void slice_cache_done(struct slice_cache *c);
+/* c, which is clean and which nobody uses, becomes what `with` is. */
+void slice_cache_replace(struct slice_cache *c, struct slice_cache *with);
 
 /* The slice at host if it is there and loaded, else NULL.  Never parks, takes
  * no pin: valid until the next park. */

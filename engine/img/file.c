@@ -49,6 +49,21 @@ file_parse_aio(const char *text)
 }
 
 bool
+file_parse_prealloc(const char *text, enum q2_prealloc *ret)
+{
+	static const char *const names[] = {"off", "metadata", "falloc",
+					    "full"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret = (enum q2_prealloc)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
 file_parse_discard(const char *text, unsigned *flags)
 {
 	if (strcmp(text, "unmap") == 0 || strcmp(text, "on") == 0)
@@ -195,6 +210,28 @@ file_close(struct file *file, struct q2_err *err)
 	q2_loop_free(file->loop);
 	*file = (struct file){0};
 	return r;
+}
+
+bool
+file_was_probed_raw(const struct file *file, const struct file_opts *opts)
+{
+	struct q2_info info = {.driver = ""};
+
+	return !opts->format && q2_info(file->img, &info, NULL) == 0 &&
+	       strcmp(info.driver, "raw") == 0;
+}
+
+/* QEMU's warning, word for word: it is looked for. */
+void
+file_warn_probed(const struct file *file)
+{
+	talk("WARNING: Image format was not specified for '%s' and probing "
+	     "guessed raw.\n"
+	     "         Automatically detecting the format is dangerous for raw "
+	     "images, write operations on block 0 will be restricted.\n"
+	     "         Specify the 'raw' format explicitly to remove the "
+	     "restrictions.",
+	     file->name);
 }
 
 int

@@ -34,6 +34,9 @@ bool file_parse_cache(const char *text, enum q2_cache *ret);
 /* Our name of an I/O backend, or of QEMU's "native"; NULL if it is neither. */
 const char *file_parse_aio(const char *text);
 
+/* Name of a preallocation mode; false if there is none. */
+bool file_parse_prealloc(const char *text, enum q2_prealloc *ret);
+
 /* Take a discard mode, as in -d, into the flags of q2_open(). */
 bool file_parse_discard(const char *text, unsigned *flags);
 
@@ -55,6 +58,11 @@ int file_path(const char *filename, const char **ret_path, struct q2_err *err);
 int file_open(const char *filename, const struct file_opts *opts,
 	      struct file *ret_file, struct q2_err *err);
 int file_close(struct file *file, struct q2_err *err);
+
+/* Nobody said that it is raw, and it was opened as that?  Then the warning that
+ * QEMU's tools print about a file that they may write to. */
+bool file_was_probed_raw(const struct file *file, const struct file_opts *opts);
+void file_warn_probed(const struct file *file);
 
 /* file_open() with qemu-img's complaint; returns 0 or the exit status. */
 int file_open_or_complain(const char *filename, const struct file_opts *opts,

@@ -22,6 +22,7 @@ static const char help_program[] =
 	"  check    compare the reference counts with what is in use\n"
 	"  map      which parts of the disk are where in the file\n"
 	"  measure  how large a file an image needs\n"
+	"  resize   give the disk another size\n"
 	"  io       read, write and verify, by commands such as 'write 0 64k'\n"
 	"  help     this text, or 'help COMMAND': all options of a command\n"
 	"\n"
@@ -127,6 +128,26 @@ static const char help_measure[] =
 	"\n"
 	"Exit status: 0, or 1 for an error.\n";
 
+static const char help_resize[] =
+	"Usage: %s resize [OPTION]... FILE [+|-]SIZE\n"
+	"Give the disk another size; + and - are relative to the present one.\n"
+	"\n"
+	"  -f FORMAT               qcow2 or raw; default: as its first bytes "
+	"say\n"
+	"  --preallocation=MODE    of what is added: off (the default), "
+	"metadata,\n"
+	"                          falloc or full; raw has no metadata\n"
+	"  --shrink                cutting off the end of the disk is meant\n"
+	"  -q                      print nothing but errors\n"
+	"Beyond qemu-img:\n"
+	"  --aio=AIO               io_uring, libaio or threads\n"
+	"\n"
+	"Make partitions and file systems smaller before a disk, and larger "
+	"after it.\n"
+	"Exit status: 0, or 1 for an error; then the image is as it was, or "
+	"the\n"
+	"message says otherwise.\n";
+
 /* The first line is QEMU's form, which scripts look for. */
 static const char help_io[] =
 	"[OPTIONS]... [-c STRING]... [file]\n"
@@ -161,7 +182,7 @@ help_print(const char *name)
 	} texts[] = {
 		{"create", help_create},   {"info", help_info},
 		{"check", help_check},     {"map", help_map},
-		{"measure", help_measure},
+		{"measure", help_measure}, {"resize", help_resize},
 	};
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(texts); i++) {

@@ -7,7 +7,8 @@
  *	io_parse.c	numbers, patterns, buffers; reports and dumps
  *	io_sync.c	read, write, readv, writev, discard, flush
  *	io_aio.c	aio_read, aio_write, aio_flush
- *	io_image.c	open, close, reopen, length, map, alloc, info
+ *	io_image.c	open, close, reopen, truncate, length, map, alloc,
+ *			info
  *
  * Every text a command prints is qemu-io's, because scripts read them; the
  * long help is ours.  A command returns 0, IO_QUIT, or a negative number after
@@ -152,5 +153,6 @@ int io_cmd_length(struct io *io, int argc, char **argv);
 int io_cmd_map(struct io *io, int argc, char **argv);
 int io_cmd_open(struct io *io, int argc, char **argv);
 int io_cmd_reopen(struct io *io, int argc, char **argv);
+int io_cmd_truncate(struct io *io, int argc, char **argv);
 
 #endif

@@ -110,6 +110,12 @@ static const struct io_command commands[] = {
 	 "raises a signal", " By number, such as 15 for SIGTERM.\n"},
 	{"sleep", NULL, cmd_sleep, 1, 1, IO_NO_FILE, NULL,
 	 "waits for the given value in milliseconds", NULL},
+	{"truncate", "t", io_cmd_truncate, 1, 3, IO_WRITES,
+	 "[-m prealloc_mode] off",
+	 "truncates the current file at the given offset",
+	 HELP_SIZES " off is the new length, also a larger one.\n"
+		    " -m MODE   what is added is off (the default), metadata, "
+		    "falloc or full\n"},
 	{"write", "w", io_cmd_write, 2, -1, IO_WRITES,
 	 "[-bcCfnquz] [-P pattern | -s source_file] off len",
 	 "writes a number of bytes at a specified offset",

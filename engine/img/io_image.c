@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * io_image.c - io commands about the image: open, close, reopen, length, map,
- * alloc, info
+ * io_image.c - io commands about the image: open, close, reopen, truncate,
+ * length, map, alloc, info
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,25 +18,11 @@
 
 /* ---- open and close ---------------------------------------------------- */
 
-/* QEMU's warning, word for word: it is looked for. */
-static void
-warn_probed(const char *filename)
-{
-	talk("WARNING: Image format was not specified for '%s' and probing "
-	     "guessed raw.\n"
-	     "         Automatically detecting the format is dangerous for raw "
-	     "images, write operations on block 0 will be restricted.\n"
-	     "         Specify the 'raw' format explicitly to remove the "
-	     "restrictions.",
-	     filename);
-}
-
 static int
 open_file(struct io *io, const char *filename, const struct file_opts *opts,
 	  struct q2_err *err)
 {
 	unsigned flags = opts->open.flags;
-	struct q2_info info = {.driver = ""};
 	const char *notice;
 	int r;
 
@@ -45,13 +31,11 @@ open_file(struct io *io, const char *filename, const struct file_opts *opts,
 			       "force-share=on can only be used with read-only "
 			       "images");
 	r = file_open(filename, opts, &io->file, err);
-	if (r == 0)
-		r = q2_info(io->file.img, &info, err);
 	if (r < 0)
 		return r;
-	io->probed_raw = !opts->format && strcmp(info.driver, "raw") == 0;
+	io->probed_raw = file_was_probed_raw(&io->file, opts);
 	if (io->probed_raw && !(flags & Q2_RDONLY))
-		warn_probed(io->file.name);
+		file_warn_probed(&io->file);
 	notice = q2_loop_notice(io->file.loop);
 	if (notice)
 		note("%s", notice);
@@ -228,6 +212,35 @@ io_cmd_reopen(struct io *io, int argc, char **argv)
 	if (parse_reopen(argc, argv, &opts) < 0)
 		return -EINVAL;
 	return open_anew(io, &opts);
+}
+
+/* ---- another length ---------------------------------------------------- */
+
+int
+io_cmd_truncate(struct io *io, int argc, char **argv)
+{
+	struct q2_resize_opts opts = {.size = sizeof(opts), .shrink = true};
+	struct q2_err err;
+	uint64_t off;
+	int c, r;
+
+	while ((c = getopt(argc, argv, "m:")) != -1) {
+		if (c != 'm')
+			return io_usage("truncate");
+		if (!file_parse_prealloc(optarg, &opts.preallocation)) {
+			(void)complain("Invalid preallocation mode '%s'",
+				       optarg);
+			return -EINVAL;
+		}
+	}
+	if (optind >= argc)
+		return io_usage("truncate");
+	if (io_number(argv[optind], &off) < 0)
+		return -EINVAL;
+	r = q2_resize(io->file.img, off, &opts, &err);
+	if (r < 0)
+		(void)complain("%s", err.text);
+	return r;
 }
 
 /* ---- looking ----------------------------------------------------------- */

@@ -17,14 +17,16 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"check", cmd_check}, {"create", cmd_create}, {"info", cmd_info},
-	{"io", cmd_io},       {"map", cmd_map},       {"measure", cmd_measure},
+	{"check", cmd_check},   {"create", cmd_create},
+	{"info", cmd_info},     {"io", cmd_io},
+	{"map", cmd_map},       {"measure", cmd_measure},
+	{"resize", cmd_resize},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend",   "bench", "bitmap", "commit", "compare",
-	"convert", "dd",    "rebase", "resize", "snapshot",
+	"amend",   "bench", "bitmap", "commit",   "compare",
+	"convert", "dd",    "rebase", "snapshot",
 };
 
 static const struct command *

@@ -29,6 +29,15 @@ int Q2_CO check_image(struct image *img, enum q2_repair fix,
  * the bit is cleared. */
 int Q2_CO repair_dirty(struct image *img, const struct finder *finder,
 		       struct q2_err *err);
+/* resize.c */
+int Q2_CO resize_image(struct image *img, uint64_t size,
+		       const struct q2_resize_opts *opts, struct q2_err *err);
+/* resize_raw.c: the image, and any file that holds the guest's data alone; the
+ * latter does not sync. */
+int Q2_CO resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
+		     struct q2_err *err);
+int Q2_CO resize_file(struct aio_file *file, uint64_t size,
+		      enum q2_prealloc mode);
 /* layout.c */
 int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 		       struct q2_err *err);

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The nth operation of a kind fails within a resize, for n = 1, 2, ... until
+ * the resize ends before that; with each error, once or from then on.
+ *
+ *	- the image is the old one or the new one, whole, and the result says
+ *	  which: 0 means the new one
+ *	- a failure that leaves the image writable leaves no leak after a grow,
+ *	  and the next resize does well
+ *	- nothing hangs or asserts
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/base/num.h"
+#include "engine/image/image.h"
+#include "tests/env.h"
+#include "tests/resize_disk.h"
+#include "tests/sim/sim.h"
+
+struct trial {
+	struct resize_disk disk;
+	uint64_t new_bytes;
+	enum q2_prealloc mode;
+	enum aio_kind kind;
+	int error;
+	bool forever;
+	uint64_t nth;
+	char why[256];
+	struct q2_err err;
+};
+
+static uint64_t failures, refused, latched, undone;
+
+static void __attribute__((format(printf, 2, 3), noreturn))
+complain(const struct trial *t, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	print_error("%s\n", text);
+	fail_msg("kind %d, number %" PRIu64 ", error %d, forever %d: cluster "
+		 "bits %u, order %u, %" PRIu64 " -> %" PRIu64
+		 ", mode %d, seed %" PRIu64,
+		 t->kind, t->nth, t->error, t->forever, t->disk.cluster_bits,
+		 t->disk.refcount_order, t->disk.bytes, t->new_bytes, t->mode,
+		 t->disk.seed);
+	abort();
+}
+
+static struct q2_image *
+open_disk(struct trial *t, struct loop *loop)
+{
+	struct q2_open_opts o = {.size = sizeof(o),
+				 .driver = "qcow2",
+				 .l2_cache_size = 1024,
+				 .l2_cache_entry_size = 512};
+	struct q2_image *img;
+
+	if (q2_open((struct q2_loop *)loop, RESIZE_DISK, &o, &img, &t->err) < 0)
+		complain(t, "open: %s", t->err.text);
+	return img;
+}
+
+static int
+resize(struct trial *t, struct q2_image *img)
+{
+	struct q2_resize_opts o = {
+		.size = sizeof(o), .preallocation = t->mode, .shrink = true};
+
+	return q2_resize(img, t->new_bytes, &o, &t->err);
+}
+
+static bool
+has_leaks(const struct resize_disk *d)
+{
+	return d->leak_bytes && d->leak_holes != 1;
+}
+
+/* What the file is after all; *ret_size. */
+static void
+judge(struct trial *t, struct loop *loop, uint64_t *ret_size,
+      uint64_t *ret_leaks)
+{
+	*ret_size = resize_disk_check(&t->disk, t->new_bytes, loop, ret_leaks,
+				      t->why, sizeof(t->why));
+	if (!*ret_size)
+		complain(t, "%s", t->why);
+}
+
+static void
+check_result(struct trial *t, struct loop *loop, int r, int r_close,
+	     uint64_t leaks_before)
+{
+	bool grows = t->new_bytes > t->disk.bytes;
+	uint64_t size, leaks, later;
+
+	judge(t, loop, &size, &leaks);
+	if (r == 0 && size != t->new_bytes)
+		complain(t, "resized, but the size is %" PRIu64, size);
+	if (r < 0 && !t->err.text[0])
+		complain(t, "an error without a text");
+	if (r < 0 && r_close == 0 && grows && size != t->disk.bytes)
+		complain(t, "not resized, but the size is %" PRIu64, size);
+	if (resize_disk_go_on(&t->disk, loop, &later, t->why, sizeof(t->why)) <
+	    0)
+		complain(t, "going on: %s", t->why);
+	/* Once only: what was begun could be undone.  Leaks behind the end of
+	 * the file show only when it has become longer. */
+	if (r < 0 && r_close == 0 && grows && !t->forever) {
+		undone++;
+		if (leaks != leaks_before || (later && !has_leaks(&t->disk)))
+			complain(t,
+				 "%" PRIu64 " leaks instead of %" PRIu64
+				 ", later %" PRIu64,
+				 leaks, leaks_before, later);
+	}
+}
+
+/* The failure has passed: the same again must do well, unless the image has
+ * become read-only. */
+static int
+try_again(struct trial *t, struct q2_image *img)
+{
+	if (((struct image *)img)->failed || q2_size(img) != t->disk.bytes)
+		return -EIO;
+	if (resize(t, img) < 0)
+		complain(t, "the second attempt: %s", t->err.text);
+	return 0;
+}
+
+/* False: the resize and the close ended before the nth. */
+static bool
+run_trial(struct trial *t)
+{
+	struct sim_opts sim = {.seed = t->nth};
+	struct loop *loop;
+	struct q2_image *img;
+	uint64_t size, leaks;
+	bool hit;
+	int r, r_close;
+
+	assert_int_equal(
+		loop_new_backend(sim_new(backend_memory_new(1, NULL), &sim),
+				 NULL, &loop, NULL),
+		0);
+	assert_int_equal(resize_disk_make(&t->disk, loop), 0);
+	judge(t, loop, &size, &leaks);
+	img = open_disk(t, loop);
+	sim_fail_nth(loop, (int)t->kind, t->nth, t->error, t->forever);
+	r = resize(t, img);
+	hit = sim_has_failed(loop);
+	latched += ((struct image *)img)->failed != 0;
+	refused += r < 0;
+	if (hit)
+		sim_fail_nth(loop, SIM_ANY_KIND, 0, 0, false);
+	if (r < 0 && t->nth % 2)
+		r = try_again(t, img);
+	r_close = q2_close(img, NULL);
+	hit = hit || sim_has_failed(loop);
+	sim_fail_nth(loop, SIM_ANY_KIND, 0, 0, false);
+	check_result(t, loop, r, r_close, leaks);
+	resize_disk_done(&t->disk);
+	loop_free(loop);
+	failures += hit;
+	return hit;
+}
+
+/* ---- the cases --------------------------------------------------------- */
+
+static const struct resize_disk disks[] = {
+	{.cluster_bits = 9, .refcount_order = 4, .bytes = 60 * KiB},
+	{.cluster_bits = 9,
+	 .refcount_order = 0,
+	 .bytes = 33 * KiB,
+	 .hidden_bytes = 70 * KiB},
+	{.cluster_bits = 12,
+	 .refcount_order = 4,
+	 .bytes = 30 * KiB + 512,
+	 .hidden_bytes = 64 * KiB},
+	{.cluster_bits = 14,
+	 .refcount_order = 4,
+	 .bytes = 70 * KiB + 512,
+	 .hidden_bytes = 100 * KiB,
+	 .extended_l2 = true},
+	{.cluster_bits = 9,
+	 .refcount_order = 4,
+	 .bytes = 33 * KiB,
+	 .hidden_bytes = 50 * KiB,
+	 .version = 2},
+	/* There are refcount blocks for what is added. */
+	{.cluster_bits = 9,
+	 .refcount_order = 6,
+	 .bytes = 40 * KiB,
+	 .leak_bytes = 300 * KiB,
+	 .leak_holes = 1},
+	/* The refcount table is almost full. */
+	{.cluster_bits = 9,
+	 .refcount_order = 6,
+	 .bytes = 40 * KiB,
+	 .leak_bytes = 2 * MiB - 40 * KiB},
+};
+
+static void
+run_kinds(const struct trial *model)
+{
+	static const enum aio_kind kinds[] = {AIO_READ,     AIO_WRITE,
+					      AIO_SYNC,     AIO_TRUNCATE,
+					      AIO_ALLOCATE, AIO_DISCARD};
+
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		struct trial t = *model;
+
+		t.kind = kinds[k];
+		do
+			t.nth++;
+		while (run_trial(&t));
+	}
+}
+
+static void
+run_all(bool grows)
+{
+	uint64_t seed = test_seed(1);
+
+	failures = refused = latched = undone = 0;
+	for (size_t d = 0; d < ARRAY_SIZE(disks); d++)
+		for (unsigned e = 0; e < 3; e++) {
+			struct trial t = {.disk = disks[d],
+					  .new_bytes = grows ? disks[d].bytes +
+								       65 * KiB
+							     : 9 * KiB,
+					  .error = e ? -EIO : -ENOSPC,
+					  .forever = e == 2};
+
+			/* Each kind of disk meets all modes but one. */
+			if (grows)
+				t.mode = (enum q2_prealloc)((d + e) % 4);
+			t.disk.seed = seed + d;
+			run_kinds(&t);
+		}
+	print_message("%" PRIu64 " failures, %" PRIu64 " resizes refused, "
+		      "%" PRIu64 " latched, %" PRIu64 " undone\n",
+		      failures, refused, latched, undone);
+	assert_true(failures > 50 && refused > 50 && latched > 5);
+}
+
+static void
+test_a_grow_that_fails_is_undone(void **state)
+{
+	(void)state;
+	run_all(true);
+	assert_true(undone > 50);
+}
+
+static void
+test_a_shrink_that_fails_is_whole(void **state)
+{
+	(void)state;
+	run_all(false);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_grow_that_fails_is_undone),
+		cmocka_unit_test(test_a_shrink_that_fails_is_whole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
