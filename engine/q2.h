@@ -441,6 +441,77 @@ typedef void (*q2_finding_fn)(void *arg, const char *text);
 int q2_check(struct q2_image *img, struct q2_check *ret_check,
 	     q2_finding_fn finding, void *arg, struct q2_err *err);
 
+/* ---- copying and comparing --------------------------------------------- */
+
+/* Called now and then with how many bytes of how many are done; false ends
+ * the operation with -ECANCELED. */
+typedef bool (*q2_progress_fn)(void *arg, uint64_t done, uint64_t of);
+
+struct q2_convert_opts {
+	size_t size;
+	unsigned coroutines; /* pieces under way, 1 .. 16; 0: 8 */
+	bool out_of_order;   /* writes need not start in ascending order */
+	bool dense;          /* write zeros too: allocate everything */
+	/* Zeros shorter than this are copied like data; a multiple of 512;
+	 * 0: 4096. */
+	uint64_t sparse_bytes;
+	/*
+	 * The target was made for this: it reads as zeros (or as its backing
+	 * file), and if it is qcow2 it is no image until all is in it: its
+	 * magic is taken away first and written last.
+	 */
+	bool target_is_new;
+	bool target_is_zero; /* it is known to read as zeros */
+	/* It has the source's backing file: only what the source's own file
+	 * holds is copied. */
+	bool target_has_backing;
+	uint64_t rate; /* bytes per second; 0: no limit */
+	q2_progress_fn progress;
+	void *arg;
+};
+
+/*
+ * Copy images, one behind the other, into another, which must be large enough;
+ * bytes behind theirs are not touched.  All are open on one loop.  The target
+ * is flushed at the end, as its cache mode has it.  After an error the target
+ * holds a part of the data; a new qcow2 one is no image then.
+ */
+int q2_convert(struct q2_image *const *sources, size_t n,
+	       struct q2_image *target, const struct q2_convert_opts *opts,
+	       struct q2_err *err);
+
+enum q2_compare_outcome {
+	Q2_COMPARE_SAME,
+	Q2_COMPARE_SIZE,    /* strict: the sizes differ */
+	Q2_COMPARE_STATE,   /* strict: extents differ at off */
+	Q2_COMPARE_CONTENT, /* bytes differ, the first at off */
+	Q2_COMPARE_NO_MAP,  /* an extent could not be read */
+	Q2_COMPARE_NO_READ, /* bytes could not be read, at off */
+};
+
+struct q2_compare {
+	enum q2_compare_outcome outcome;
+	bool sizes_differ; /* the longer one's rest must read as zeros */
+	uint64_t off;
+	unsigned which; /* of the two images; for the last two outcomes */
+};
+
+struct q2_compare_opts {
+	size_t size;
+	bool strict;
+	q2_progress_fn progress;
+	void *arg;
+};
+
+/*
+ * Does a guest read the same from both?  They are open on one loop.  Returns 0
+ * when ret_compare says what was found, also when an image could not be read
+ * (then err says why).
+ */
+int q2_compare(struct q2_image *a, struct q2_image *b,
+	       const struct q2_compare_opts *opts,
+	       struct q2_compare *ret_compare, struct q2_err *err);
+
 /* Counters: each field is one line of base/points.def. */
 struct q2_stats {
 #define POINT(name, text) uint64_t name;
