@@ -14,6 +14,7 @@
 #include "engine/img/file.h"
 
 int cmd_check(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_io(int argc, char **argv);

@@ -17,13 +17,13 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"check", cmd_check}, {"create", cmd_create}, {"info", cmd_info},
-	{"io", cmd_io},       {"map", cmd_map},
+	{"check", cmd_check}, {"convert", cmd_convert}, {"create", cmd_create},
+	{"info", cmd_info},   {"io", cmd_io},           {"map", cmd_map},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend", "bench",   "bitmap", "commit", "compare",  "convert",
+	"amend", "bench",   "bitmap", "commit", "compare",
 	"dd",    "measure", "rebase", "resize", "snapshot",
 };
 

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * create_opts.c - the options of new images
+ */
+#include "engine/img/create_opts.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/err.h"
+#include "engine/base/num.h"
+#include "engine/img/file.h"
+#include "engine/img/msg.h"
+
+/* ---- the tables -------------------------------------------------------- */
+
+#define HELP_SIZE            "length of the disk"
+#define HELP_PREALLOC(modes) "what is allocated in advance (" modes ")"
+#define HELP_NOCOW           "no copy-on-write by the host's file system (btrfs)"
+#define HELP_EXTENT          "what the host's file system allocates at once (XFS)"
+#define HELP_CRYPT           "encryption (not supported yet)"
+
+#define OPT(n, t, s, h)                                                \
+	{                                                              \
+		.name = (n), .type = (t), .standard = (s), .help = (h) \
+	}
+
+/* Names and order are QEMU's, which it prints them in. */
+static const struct opt qcow2_opts[] = {
+	OPT("encryption", OPT_BOOL, NULL, HELP_CRYPT),
+	OPT("encrypt.format", OPT_STRING, NULL, HELP_CRYPT),
+	OPT("encrypt.key-secret", OPT_STRING, NULL, HELP_CRYPT),
+	OPT("encrypt.cipher-alg", OPT_STRING, NULL, HELP_CRYPT),
+	OPT("encrypt.cipher-mode", OPT_STRING, NULL, HELP_CRYPT),
+	OPT("encrypt.ivgen-alg", OPT_STRING, NULL, HELP_CRYPT),
+	OPT("encrypt.ivgen-hash-alg", OPT_STRING, NULL, HELP_CRYPT),
+	OPT("encrypt.hash-alg", OPT_STRING, NULL, HELP_CRYPT),
+	OPT("encrypt.iter-time", OPT_NUMBER, NULL, HELP_CRYPT),
+	OPT("cluster_size", OPT_SIZE, "65536",
+	    "unit of allocation, 512 to 2M, a power of two"),
+	OPT("extended_l2", OPT_BOOL, "off",
+	    "32 subclusters a cluster, for 16k and more"),
+	OPT("preallocation", OPT_STRING, NULL,
+	    HELP_PREALLOC("off, metadata, falloc, full")),
+	OPT("compression_type", OPT_STRING, "zlib",
+	    "for compressed clusters: zlib or zstd"),
+	OPT("size", OPT_SIZE, NULL, HELP_SIZE),
+	OPT("compat", OPT_STRING, NULL,
+	    "version: v3 (also 1.1) or v2 (also 0.10)"),
+	OPT("backing_file", OPT_STRING, NULL,
+	    "image below this one, relative to it"),
+	OPT("backing_fmt", OPT_STRING, NULL, "its format"),
+	OPT("data_file", OPT_STRING, NULL,
+	    "file for the data; it is made, or emptied"),
+	OPT("data_file_raw", OPT_BOOL, NULL,
+	    "the data file is a raw image by itself"),
+	OPT("lazy_refcounts", OPT_BOOL, "off",
+	    "write refcounts late; needs a repair after a crash"),
+	OPT("refcount_bits", OPT_NUMBER, "16",
+	    "bits of a refcount, 1 to 64, a power of two"),
+	OPT("nocow", OPT_BOOL, NULL, HELP_NOCOW),
+	OPT("extent_size_hint", OPT_SIZE, NULL, HELP_EXTENT),
+};
+
+static const struct opt raw_opts[] = {
+	OPT("size", OPT_SIZE, NULL, HELP_SIZE),
+	OPT("nocow", OPT_BOOL, NULL, HELP_NOCOW),
+	OPT("preallocation", OPT_STRING, NULL,
+	    HELP_PREALLOC("off, falloc, full")),
+	OPT("extent_size_hint", OPT_SIZE, NULL, HELP_EXTENT),
+};
+
+int
+create_opts_init(struct create_opts *c, const char *format, struct q2_err *err)
+{
+	static_assert(ARRAY_SIZE(qcow2_opts) <= CREATE_OPTS_MAX, "room");
+	static_assert(ARRAY_SIZE(raw_opts) <= CREATE_OPTS_MAX, "room");
+
+	*c = (struct create_opts){0};
+	c->table.opts = c->opts;
+	if (strcmp(format, "qcow2") == 0) {
+		c->format = "qcow2";
+		memcpy(c->opts, qcow2_opts, sizeof(qcow2_opts));
+		c->table.n = ARRAY_SIZE(qcow2_opts);
+	} else if (strcmp(format, "raw") == 0) {
+		c->format = "raw";
+		memcpy(c->opts, raw_opts, sizeof(raw_opts));
+		c->table.n = ARRAY_SIZE(raw_opts);
+	} else {
+		return q2_fail(err, -EINVAL, "Unknown file format '%s'",
+			       format);
+	}
+	return 0;
+}
+
+void
+create_opts_done(struct create_opts *c)
+{
+	opt_free(&c->table);
+}
+
+int
+create_opts_join(const char *text, char **all)
+{
+	size_t have = *all ? strlen(*all) + 1 : 0;
+	char *joined;
+
+	if (!opt_is_list(text))
+		return complain("Invalid option list: %s", text);
+	joined = realloc(*all, have + strlen(text) + 1);
+	if (!joined)
+		return complain("no memory for the options");
+	if (have)
+		joined[have - 1] = ',';
+	strcpy(joined + have, text);
+	*all = joined;
+	return 0;
+}
+
+void
+create_opts_print_help(const struct create_opts *c)
+{
+	say("Supported %s options:\n", c->format);
+	opt_print_help(&c->table);
+}
+
+/* ---- to the engine's options ------------------------------------------- */
+
+static const char *
+value_of(const struct create_opts *c, const char *name)
+{
+	return opt_find(&c->table, name)->value;
+}
+
+/* The place of value among n words, or an error with QEMU's text. */
+static int
+find_word(const char *parameter, const char *value, const char *const *words,
+	  struct q2_err *err)
+{
+	for (int i = 0; words[i]; i++)
+		if (strcmp(value, words[i]) == 0)
+			return i;
+	return q2_fail(err, -EINVAL,
+		       "Parameter '%s' does not accept value '%s'", parameter,
+		       value);
+}
+
+static int
+take_prealloc(const struct create_opts *c, struct q2_create_opts *o,
+	      struct q2_err *err)
+{
+	static const char *const words[] = {"off", "metadata", "falloc", "full",
+					    NULL};
+	const char *value = value_of(c, "preallocation");
+	int i = value ? find_word("preallocation", value, words, err) : 0;
+
+	if (i < 0)
+		return i;
+	o->preallocation = (enum q2_prealloc)i;
+	return 0;
+}
+
+static int
+take_compat(const struct create_opts *c, struct q2_create_opts *o,
+	    struct q2_err *err)
+{
+	static const char *const words[] = {"0.10", "v2", "1.1", "v3", NULL};
+	const char *value = value_of(c, "compat");
+	int i = value ? find_word("version", value, words, err) : 2;
+
+	if (i < 0)
+		return i;
+	o->compat = i < 2 ? 2 : 3;
+	return 0;
+}
+
+static int
+take_compression(const struct create_opts *c, struct q2_create_opts *o,
+		 struct q2_err *err)
+{
+	static const char *const words[] = {"zlib", "zstd", NULL};
+	const char *value = value_of(c, "compression_type");
+	int i = value ? find_word("compression-type", value, words, err) : 0;
+
+	(void)o;
+	if (i == 1)
+		return q2_fail(err, -ENOTSUP,
+			       "compression_type=zstd is not supported yet");
+	return i;
+}
+
+/* The engine takes 0 for the default, so 0 itself must be refused here. */
+static int
+take_numbers(const struct create_opts *c, struct q2_create_opts *o,
+	     struct q2_err *err)
+{
+	const struct opt *cluster = opt_find(&c->table, "cluster_size");
+	const struct opt *bits = opt_find(&c->table, "refcount_bits");
+
+	if (cluster->value &&
+	    (cluster->number == 0 || cluster->number > UINT32_MAX))
+		return q2_fail(err, -EINVAL,
+			       "Cluster size must be a power of two between "
+			       "512 and 2048k");
+	if (bits->value && (bits->number == 0 || bits->number > 64))
+		return q2_fail(err, -EINVAL,
+			       "Refcount width must be a power of two and may "
+			       "not exceed 64 bits");
+	o->cluster_size = (uint32_t)cluster->number;
+	o->refcount_bits = (unsigned)bits->number;
+	return 0;
+}
+
+static int
+refuse_encryption(const struct create_opts *c, struct q2_err *err)
+{
+	for (size_t i = 0; i < c->table.n; i++)
+		if ((strncmp(c->opts[i].name, "encrypt", 7) == 0 ||
+		     strncmp(c->opts[i].name, "backing", 7) == 0 ||
+		     strncmp(c->opts[i].name, "data_file", 9) == 0 ||
+		     strcmp(c->opts[i].name, "extended_l2") == 0) &&
+		    c->opts[i].value)
+			return q2_fail(err, -ENOTSUP,
+				       "option '%s' is not supported yet",
+				       c->opts[i].name);
+	return 0;
+}
+
+static int
+take_qcow2(const struct create_opts *c, struct q2_create_opts *o,
+	   struct q2_err *err)
+{
+	int r = refuse_encryption(c, err);
+
+	if (r == 0)
+		r = take_compat(c, o, err);
+	if (r == 0)
+		r = take_numbers(c, o, err);
+	if (r == 0)
+		r = take_compression(c, o, err);
+	o->lazy_refcounts = opt_find(&c->table, "lazy_refcounts")->number;
+	return r;
+}
+
+int
+create_opts_take(const struct create_opts *c, struct q2_create_opts *ret,
+		 struct q2_err *err)
+{
+	int r = 0;
+
+	ret->driver = c->format;
+	ret->virtual_size = opt_find(&c->table, "size")->number;
+	if (strcmp(c->format, "qcow2") == 0)
+		r = take_qcow2(c, ret, err);
+	if (r == 0)
+		r = take_prealloc(c, ret, err);
+	return r;
+}
