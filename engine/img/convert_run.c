@@ -103,6 +103,21 @@ set_backing(struct conversion *c, struct q2_err *err)
 	return r;
 }
 
+static int
+judge_compression(const struct conversion *c, struct q2_err *err)
+{
+	if (strcmp(c->create.format, "raw") == 0)
+		return q2_fail(err, -EINVAL,
+			       "Compression not supported for this file "
+			       "format");
+	if (c->o.preallocation != Q2_PREALLOC_OFF)
+		return q2_fail(err, -EINVAL,
+			       "Compression and preallocation not supported at "
+			       "the same time");
+	return q2_fail(err, -ENOTSUP,
+		       "-c: writing compressed clusters is not supported yet");
+}
+
 /* From -O, -o, -B, -F and the sources' size to the engine's options; a
  * negative errno, or 1 after a complaint. */
 static int
@@ -122,7 +137,8 @@ plan_target(struct conversion *c, struct q2_err *err)
 		return r;
 	c->o = (struct q2_create_opts){.size = sizeof(c->o),
 				       .cache = args->target.open.cache};
-	return create_opts_take(&c->create, &c->o, err);
+	r = create_opts_take(&c->create, &c->o, err);
+	return r == 0 && args->compressed ? judge_compression(c, err) : r;
 }
 
 static int

@@ -17,14 +17,16 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"check", cmd_check}, {"convert", cmd_convert}, {"create", cmd_create},
-	{"info", cmd_info},   {"io", cmd_io},           {"map", cmd_map},
+	{"bench", cmd_bench},     {"check", cmd_check},
+	{"compare", cmd_compare}, {"convert", cmd_convert},
+	{"create", cmd_create},   {"dd", cmd_dd},
+	{"info", cmd_info},       {"io", cmd_io},
+	{"map", cmd_map},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend", "bench",   "bitmap", "commit", "compare",
-	"dd",    "measure", "rebase", "resize", "snapshot",
+	"amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot",
 };
 
 static const struct command *

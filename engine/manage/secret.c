@@ -86,7 +86,10 @@ load(const char *path, struct secret *s, struct q2_err *err)
 	ssize_t n = 1;
 
 	if (fd < 0)
-		return unreadable(path, -errno, err);
+		return q2_fail(err, -errno,
+			       "Unable to read %s: Failed to open file "
+			       "\342\200\234%s\342\200\235: %s",
+			       path, path, strerror(errno));
 	s->data = malloc(SECRET_MAX);
 	if (!s->data)
 		n = -1;

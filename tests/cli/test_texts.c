@@ -66,12 +66,10 @@ struct rule {
 
 static const struct rule rules[] = {
 	{"other subcommands", IN_ARGV,
-	 "^qemu-img (amend|bench|bitmap|commit|compare|convert|dd|measure|"
-	 "rebase|resize|snapshot)",
+	 "^qemu-img (amend|bitmap|commit|measure|rebase|resize|"
+	 "snapshot)",
 	 NULL},
-	{"secrets: --object", IN_ARGV, "--object", NULL},
 	{"encryption", IN_BOTH, "encrypt|luks", NULL},
-	{"--image-opts and json: names", IN_ARGV, "--image-opts|json:", NULL},
 	{"help is in our own words", IN_ID, "help", NULL},
 	{"help is in our own words", IN_ID, "^create/o-question|^help/io-",
 	 NULL},
@@ -100,10 +98,25 @@ static const struct rule rules[] = {
 	{"bitmaps", IN_ID, "^check/bitmap-(directory|table-un)", NULL},
 	{"holes of the host file in map", IN_ID,
 	 "^map/(mixed|preallocated-metadata)-json", NULL},
-	{"events of corruption", IN_ID, "bad-l2-entry|^io/write-overlap", NULL},
+	{"events of corruption", IN_ID,
+	 "bad-l2-entry|^io/write-overlap|^compare/read-error$", NULL},
 	{"breakpoints", IN_ARGV, "^qemu-io .*(break|resume) ", NULL},
 	{"options while open", IN_ARGV, "lazy-refcounts=", NULL},
 	{"tracing", IN_ARGV, "^qemu-img -T", NULL},
+	{"compressed writes", IN_ARGV, "^qemu-img convert.* -c ", NULL},
+	{"compressed reads", IN_SETUP, "write -c",
+	 "^qemu-img (convert|compare)"},
+	{"backing files", IN_SETUP, "create .*-b ",
+	 "^qemu-img (convert|compare)"},
+	{"snapshots", IN_ID,
+	 "^convert/(snapshot-(name|id|missing|raw)|no-create-progress-)", NULL},
+	{"bitmaps", IN_ARGV, "^qemu-img convert --bitmaps", NULL},
+	{"salvage", IN_ARGV, "^qemu-img convert.* --salvage",
+	 "^qemu-img "
+	 "convert( -q)? --salvage"},
+	{"we leave no file of a failed convert", IN_ID,
+	 "^convert/(bad-cache|read-error)", NULL},
+	{"a failure is a failing status", IN_ID, "^dd/skip-beyond-end", NULL},
 	{"we leave no file of a failed create", IN_ID, "raw-preallocation-meta",
 	 NULL},
 	{"sizes of 8 EiB: our words, and no file", IN_ID,
@@ -249,6 +262,10 @@ static const struct filter filters[] = {
 	{"^( *disk size: ).*$", "\\1SIZE"},
 	{"(\"actual-size\": )[0-9]+", "\\10"},
 	{"^(qemu-(img|io)) version .*$", "\\1 version V"},
+	{"^(    \\(0\\.00/100%\\)\r)(    \\([0-9.]+/100%\\)\r)*"
+	 "    \\(100\\.00/100%\\)\r",
+	 "\\1    (100.00/100%)\r"},
+	{"^(Run completed in )[0-9.]+ seconds", "\\1T seconds"},
 };
 
 static void
