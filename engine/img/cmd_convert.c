@@ -217,13 +217,6 @@ take_operands(int argc, char **argv, struct convert_args *args)
 	if (args->snapshot && args->n > 1)
 		return complain("No support for concatenating multiple "
 				"snapshot");
-	if (args->backing && args->n > 1)
-		return complain("Having a backing file for the target makes no "
-				"sense when concatenating multiple input "
-				"images");
-	if (args->backing && !args->backing_format)
-		return complain("Use of backing file requires explicit backing "
-				"format");
 	return CMD_GO_ON;
 }
 

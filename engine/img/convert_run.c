@@ -118,6 +118,30 @@ judge_compression(const struct conversion *c, struct q2_err *err)
 		       "-c: writing compressed clusters is not supported yet");
 }
 
+/* 0, or 1 after a complaint. */
+static int
+judge_backing(const struct conversion *c)
+{
+	const char *file, *format;
+
+	if (strcmp(c->create.format, "qcow2") != 0)
+		return 0;
+	file = opt_find(&c->create.table, "backing_file")->value;
+	format = opt_find(&c->create.table, "backing_fmt")->value;
+	if (file && c->args->n > 1)
+		return complain("Having a backing file for the target makes no "
+				"sense when concatenating multiple input "
+				"images");
+	if (file && !format)
+		return complain("Use of backing file requires explicit backing "
+				"format");
+	if (format && !file)
+		return complain("%s: error while converting %s: Backing format "
+				"cannot be used without backing file",
+				c->args->filename, c->create.format);
+	return 0;
+}
+
 /* From -O, -o, -B, -F and the sources' size to the engine's options; a
  * negative errno, or 1 after a complaint. */
 static int
@@ -130,6 +154,8 @@ plan_target(struct conversion *c, struct q2_err *err)
 	r = args->options ? opt_parse(&c->create.table, args->options, err) : 0;
 	if (r == 0)
 		r = set_backing(c, err);
+	if (r == 0)
+		r = judge_backing(c);
 	(void)snprintf(text, sizeof(text), "%" PRIu64, c->bytes);
 	if (r == 0)
 		r = opt_set(&c->create.table, "size", text, err);
@@ -151,11 +177,7 @@ make_target(struct conversion *c)
 	int r = 0;
 
 	c->existed = lstat(c->path, &st) == 0;
-	if (c->args->backing_format && !c->args->backing)
-		r = q2_fail(&err, -EINVAL,
-			    "Backing format cannot be used without backing "
-			    "file");
-	else if (same)
+	if (same)
 		/* The words of the lock that protects qcow2 images. */
 		r = q2_fail(&err, -EAGAIN,
 			    "Failed to get \"write\" lock\n"
