@@ -294,7 +294,7 @@ undo(const struct conversion *c)
 	struct stat st;
 
 	if (!c->made) {
-		if (c->args->no_create && c->target.loop)
+		if (c->args->no_create)
 			note("'%s' holds a part of the data",
 			     c->args->filename);
 		return;

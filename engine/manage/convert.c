@@ -12,8 +12,8 @@
  * N1 for a target that was made for this: its magic is taken away before the
  * first byte is copied and written when everything else is durable (as far as
  * the cache mode goes), so that an interrupted copy does not look like an
- * image.  Should growing tables make the engine write the header meanwhile,
- * the magic comes back early; what is mapped then is valid all the same.
+ * image.  Meanwhile the engine writes single fields of the header, never the
+ * magic.
  */
 #include <inttypes.h>
 #include <stdlib.h>
