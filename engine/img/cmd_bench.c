@@ -211,9 +211,7 @@ request_done(struct q2_req *rq)
 	/* Those in flight are finished before a flush, and more are started
 	 * after it. */
 	if (interval && (b->left - b->in_flight) % interval == 0) {
-		if (b->args->no_drain)
-			submit_flush(b);
-		else if (!b->in_flight)
+		if (b->args->no_drain || !b->in_flight)
 			submit_flush(b);
 		if (!b->args->no_drain)
 			return;

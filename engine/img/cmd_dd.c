@@ -164,18 +164,16 @@ copy(const struct dd_args *args, const struct range *range,
 /* ---- the new image ----------------------------------------------------- */
 
 static int
-make(const struct dd_args *args, struct create_opts *c, const struct file *in,
+make(const char *path, struct create_opts *c, const struct file *in,
      uint64_t bytes, struct q2_err *err)
 {
 	struct q2_create_opts o = {.size = sizeof(o)};
 	char text[SIZE_TEXT_MAX];
-	const char *path;
 	struct stat a, b;
-	int r = file_path(args->out, &path, err);
+	int r;
 
 	(void)snprintf(text, sizeof(text), "%" PRIu64, bytes);
-	if (r == 0)
-		r = opt_set(&c->table, "size", text, err);
+	r = opt_set(&c->table, "size", text, err);
 	if (r == 0)
 		r = create_opts_take(c, &o, err);
 	/* Making it would empty the source. */
@@ -193,13 +191,18 @@ copy_to_new(const struct dd_args *args, const struct range *range,
 	    const struct file *in, struct create_opts *c)
 {
 	struct file_opts opts = {.format = c->format, .loop = in->loop};
-	struct stat st;
-	bool existed = lstat(args->out, &st) == 0;
 	struct file out = {0};
 	struct q2_err err;
+	const char *path;
+	struct stat st;
+	bool existed;
 	int status;
 
-	if (make(args, c, in, range->len, &err) < 0)
+	if (file_path(args->out, &path, &err) < 0)
+		return complain_why(&err, "%s", args->out);
+	existed = lstat(path, &st) == 0;
+
+	if (make(path, c, in, range->len, &err) < 0)
 		return complain_why(&err,
 				    "%s: error while creating output "
 				    "image of type '%s'",
@@ -209,8 +212,8 @@ copy_to_new(const struct dd_args *args, const struct range *range,
 	if (status == 0)
 		status = file_end(&out, copy(args, range, in, &out));
 	/* A part of a copy is no copy. */
-	if (status != 0 && !existed && unlink(args->out) == 0)
-		note("'%s' was removed", args->out);
+	if (status != 0 && !existed && unlink(path) == 0)
+		note("'%s' was removed", path);
 	else if (status != 0)
 		note("'%s' holds a part of the data", args->out);
 	interrupt_release();

@@ -337,10 +337,11 @@ next_run(const struct copying *c, const struct piece *p, const uint8_t *buf,
 }
 
 static int Q2_CO
-write_run(struct copying *c, const struct piece *p, uint8_t *buf,
+write_run(struct copying *c, const struct piece *p, const uint8_t *buf,
 	  const struct run *run)
 {
-	struct iovec iov = {.iov_base = buf + run->at, .iov_len = run->len};
+	/* iovec has no const; a write does not change it. */
+	struct iovec iov = {(void *)(uintptr_t)(buf + run->at), run->len};
 	struct started st = {.rq = {.op = run->zero ? Q2_ZERO : Q2_WRITE,
 				    .off = p->off + run->at,
 				    .len = run->len}};
@@ -357,7 +358,7 @@ write_run(struct copying *c, const struct piece *p, uint8_t *buf,
 }
 
 static void Q2_CO
-write_piece(struct copying *c, const struct piece *p, uint8_t *buf)
+write_piece(struct copying *c, const struct piece *p, const uint8_t *buf)
 {
 	bool passed = false;
 	uint64_t at = 0;

@@ -173,17 +173,17 @@ take_data(struct pairs *p, struct secret *s, struct q2_err *err)
 	if (!data && !file)
 		return q2_fail(err, -EINVAL,
 			       "Either 'file' or 'data' must be provided");
-	if (file) {
+	if (file)
 		r = load(file, s, err);
-	} else {
-		s->len = strlen(data);
+	else
 		s->data = (uint8_t *)strdup(data);
-		if (!s->data)
-			r = q2_fail(err, -ENOMEM, "no memory for a secret");
-	}
-	if (r == 0 && format && format[0] == 'b')
-		r = decode_base64(s, err);
-	return r;
+	if (r < 0)
+		return r;
+	if (!s->data)
+		return q2_fail(err, -ENOMEM, "no memory for a secret");
+	if (data)
+		s->len = strlen(data);
+	return format && format[0] == 'b' ? decode_base64(s, err) : 0;
 }
 
 static int
@@ -255,13 +255,12 @@ add(struct q2_secrets *secrets, struct pairs *p, struct q2_err *err)
 		secrets->v = v;
 		s.id = strdup(pairs_value(p, "id"));
 	}
-	if (r == 0 && !s.id)
-		r = q2_fail(err, -ENOMEM, "no memory for a secret");
-	if (r < 0)
-		wipe(s.data, s.len);
-	else
+	if (v && s.id) {
 		v[secrets->n++] = s;
-	return r;
+		return 0;
+	}
+	wipe(s.data, s.len);
+	return r < 0 ? r : q2_fail(err, -ENOMEM, "no memory for a secret");
 }
 
 int

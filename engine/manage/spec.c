@@ -289,7 +289,8 @@ take_file(struct pairs *p, const char *prefix, struct q2_spec *spec,
 	int r;
 
 	filename = pairs_value(p, key_of(prefix, "filename", key));
-	if (filename && spec->is_reopen && strcmp(filename, spec->path) != 0)
+	if (filename && spec->is_reopen &&
+	    (!spec->path || strcmp(filename, spec->path) != 0))
 		return q2_fail(err, -EINVAL,
 			       "Cannot change the option 'filename'");
 	if (filename)
@@ -360,8 +361,7 @@ take_below(struct pairs *p, const char *name, struct q2_spec *spec,
 
 	if (ref)
 		return no_such_node(ref, err);
-	if (name && filename && !spec->is_reopen &&
-	    strcmp(name, filename) != 0)
+	if (name && filename && !spec->is_reopen && strcmp(name, filename) != 0)
 		return q2_fail(err, -EINVAL,
 			       "Can't specify 'file' and 'filename' options at "
 			       "the same time");
