@@ -409,6 +409,37 @@ q2_check(struct q2_image *img, struct q2_check *ret_check,
 	return loop_call(c.img->loop, run_check, &c);
 }
 
+int
+q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err)
+{
+	const struct image *i = image_of(img);
+	int64_t length = i->file ? aio_size(i->file) : 0;
+	int64_t allocated = i->file ? aio_allocated(i->file) : 0;
+
+	if (length < 0 || allocated < 0)
+		return q2_fail(err, (int)(length < 0 ? length : allocated),
+			       "could not read the length of '%s'", i->path);
+	*ret_info = (struct q2_info){
+		.driver = i->driver,
+		.virtual_bytes = i->size,
+		.file_bytes = (uint64_t)length,
+		.alloc_bytes = (uint64_t)allocated,
+		.cache = i->cache_mode,
+		.zero = i->zero,
+	};
+	if (image_is_qcow2(i))
+		info_qcow2(i, ret_info);
+	return 0;
+}
+
+void
+q2_stats(const struct q2_image *img, struct q2_stats *ret_stats)
+{
+	*ret_stats = image_of(img)->points.n;
+}
+
+/* ---- copying and comparing --------------------------------------------- */
+
 struct convert_call {
 	struct image *const *sources;
 	size_t n;
@@ -487,33 +518,4 @@ q2_compare(struct q2_image *a, struct q2_image *b,
 		return q2_fail(err, -EINVAL,
 			       "the images are on different loops");
 	return loop_call(c.a->loop, run_compare, &c);
-}
-
-int
-q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err)
-{
-	const struct image *i = image_of(img);
-	int64_t length = i->file ? aio_size(i->file) : 0;
-	int64_t allocated = i->file ? aio_allocated(i->file) : 0;
-
-	if (length < 0 || allocated < 0)
-		return q2_fail(err, (int)(length < 0 ? length : allocated),
-			       "could not read the length of '%s'", i->path);
-	*ret_info = (struct q2_info){
-		.driver = i->driver,
-		.virtual_bytes = i->size,
-		.file_bytes = (uint64_t)length,
-		.alloc_bytes = (uint64_t)allocated,
-		.cache = i->cache_mode,
-		.zero = i->zero,
-	};
-	if (image_is_qcow2(i))
-		info_qcow2(i, ret_info);
-	return 0;
-}
-
-void
-q2_stats(const struct q2_image *img, struct q2_stats *ret_stats)
-{
-	*ret_stats = image_of(img)->points.n;
 }

@@ -441,6 +441,19 @@ typedef void (*q2_finding_fn)(void *arg, const char *text);
 int q2_check(struct q2_image *img, struct q2_check *ret_check,
 	     q2_finding_fn finding, void *arg, struct q2_err *err);
 
+/* Counters: each field is one line of base/points.def. */
+struct q2_stats {
+#define POINT(name, text) uint64_t name;
+#define BYTES(name, text) uint64_t name;
+#include "base/points.def"
+#undef POINT
+#undef BYTES
+};
+
+/* Copy the counters, which run from open; the difference of two copies is
+ * what happened between them. */
+void q2_stats(const struct q2_image *img, struct q2_stats *ret_stats);
+
 /* ---- copying and comparing --------------------------------------------- */
 
 /* Called now and then with how many bytes of how many are done; false ends
@@ -511,19 +524,6 @@ struct q2_compare_opts {
 int q2_compare(struct q2_image *a, struct q2_image *b,
 	       const struct q2_compare_opts *opts,
 	       struct q2_compare *ret_compare, struct q2_err *err);
-
-/* Counters: each field is one line of base/points.def. */
-struct q2_stats {
-#define POINT(name, text) uint64_t name;
-#define BYTES(name, text) uint64_t name;
-#include "base/points.def"
-#undef POINT
-#undef BYTES
-};
-
-/* Copy the counters, which run from open; the difference of two copies is
- * what happened between them. */
-void q2_stats(const struct q2_image *img, struct q2_stats *ret_stats);
 
 #ifdef __cplusplus
 }

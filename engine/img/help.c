@@ -17,15 +17,15 @@ static const char help_program[] =
 	"\n"
 	"Commands, with the options and the output of QEMU's qemu-img and "
 	"qemu-io:\n"
-	"  create   make an image\n"
-	"  info     what an image is; --layout: what it really has on disk\n"
-	"  check    compare the reference counts with what is in use\n"
-	"  map      which parts of the disk are where in the file\n"
 	"  convert  copy an image into another, of any format and "
 	"preallocation\n"
 	"  compare  does a guest read the same from two images?\n"
 	"  dd       copy a part of an image into a new one\n"
 	"  bench    time a stream of requests\n"
+	"  create   make an image\n"
+	"  info     what an image is; --layout: what it really has on disk\n"
+	"  check    compare the reference counts with what is in use\n"
+	"  map      which parts of the disk are where in the file\n"
 	"  io       read, write and verify, by commands such as 'write 0 64k'\n"
 	"  help     this text, or 'help COMMAND': all options of a command\n"
 	"\n"
@@ -33,77 +33,6 @@ static const char help_program[] =
 	"\n"
 	"Sizes are bytes, or take k, M, G, T, P or E (powers of 1024).\n"
 	"Called qemu-img or qemu-io (by a link), the program takes that role.\n";
-
-static const char help_create[] =
-	"Usage: %s create [OPTION]... FILE SIZE\n"
-	"Make an image of SIZE bytes. A file of that name is replaced.\n"
-	"\n"
-	"  -f FORMAT       raw (the default) or qcow2\n"
-	"  -o NAME=VALUE,...\n"
-	"                  options of the format; -o help lists them\n"
-	"  -q              print nothing but errors\n"
-	"Beyond qemu-img:\n"
-	"  -t CACHE        how the file is written: none, writeback,\n"
-	"                  writethrough, directsync or unsafe (--cache)\n"
-	"  --aio=AIO       io_uring, libaio or threads; default: the best that\n"
-	"                  works here\n"
-	"Not yet: backing files (-b, -F, -u), encryption (--object).\n"
-	"\n"
-	"Example: create -f qcow2 -o preallocation=metadata disk.qcow2 20G\n"
-	"Exit status: 0 made, 1 error; then no image is left behind.\n";
-
-static const char help_info[] =
-	"Usage: %s info [OPTION]... FILE\n"
-	"Say what an image is.\n"
-	"\n"
-	"  -f FORMAT        qcow2 or raw; default: as its first bytes say\n"
-	"  --output=FORM    human (the default) or json\n"
-	"  --backing-chain  the backing files too\n"
-	"  -U               do not ask for the lock; another program may be\n"
-	"                   writing (--force-share)\n"
-	"Beyond qemu-img:\n"
-	"  --layout         length, space on disk, metadata, and which\n"
-	"                   preallocation the image really has: off, partly\n"
-	"                   filled, metadata, falloc, full; on file systems that\n"
-	"                   do not tell (no FIEMAP): metadata or better\n"
-	"  --aio=AIO        io_uring, libaio or threads\n"
-	"\n"
-	"Exit status: 0, or 1 for an error.\n";
-
-static const char help_check[] =
-	"Usage: %s check [OPTION]... FILE\n"
-	"Compare an image's reference counts with what is in use. Changes "
-	"nothing.\n"
-	"\n"
-	"  -f FORMAT      qcow2; default: as its first bytes say\n"
-	"  --output=FORM  human (the default) or json\n"
-	"  -q             print nothing but findings and errors\n"
-	"  -T CACHE       how the file is read: none, writeback, ...\n"
-	"  -U             do not ask for the lock; with another program writing,\n"
-	"                 findings may be false (--force-share)\n"
-	"Beyond qemu-img:\n"
-	"  --aio=AIO      io_uring, libaio or threads\n"
-	"Not yet: repair (-r).\n"
-	"\n"
-	"Exit status: 0 consistent, 1 the check could not be done, 2 "
-	"corruption,\n"
-	"3 leaked clusters only, 63 a format that cannot be checked.\n";
-
-static const char help_map[] =
-	"Usage: %s map [OPTION]... FILE\n"
-	"Say which parts of the disk are where in the file.\n"
-	"\n"
-	"  -f FORMAT               qcow2 or raw; default: as its first bytes "
-	"say\n"
-	"  --output=FORM           human (the default; data only) or json\n"
-	"  -s, --start-offset=OFF  begin there\n"
-	"  -l, --max-length=LEN    so many bytes at most\n"
-	"  -U                      do not ask for the lock (--force-share)\n"
-	"  --image-opts            FILE is options: driver=qcow2,file.filename=...\n"
-	"Beyond qemu-img:\n"
-	"  --aio=AIO               io_uring, libaio or threads\n"
-	"\n"
-	"Exit status: 0, or 1 for an error.\n";
 
 static const char help_convert[] =
 	"Usage: %s convert [OPTION]... SOURCE [SOURCE]... TARGET\n"
@@ -200,6 +129,77 @@ static const char help_bench[] =
 	"\n"
 	"Exit status: 0, or 1 for an error.\n";
 
+static const char help_create[] =
+	"Usage: %s create [OPTION]... FILE SIZE\n"
+	"Make an image of SIZE bytes. A file of that name is replaced.\n"
+	"\n"
+	"  -f FORMAT       raw (the default) or qcow2\n"
+	"  -o NAME=VALUE,...\n"
+	"                  options of the format; -o help lists them\n"
+	"  -q              print nothing but errors\n"
+	"Beyond qemu-img:\n"
+	"  -t CACHE        how the file is written: none, writeback,\n"
+	"                  writethrough, directsync or unsafe (--cache)\n"
+	"  --aio=AIO       io_uring, libaio or threads; default: the best that\n"
+	"                  works here\n"
+	"Not yet: backing files (-b, -F, -u), encryption (--object).\n"
+	"\n"
+	"Example: create -f qcow2 -o preallocation=metadata disk.qcow2 20G\n"
+	"Exit status: 0 made, 1 error; then no image is left behind.\n";
+
+static const char help_info[] =
+	"Usage: %s info [OPTION]... FILE\n"
+	"Say what an image is.\n"
+	"\n"
+	"  -f FORMAT        qcow2 or raw; default: as its first bytes say\n"
+	"  --output=FORM    human (the default) or json\n"
+	"  --backing-chain  the backing files too\n"
+	"  -U               do not ask for the lock; another program may be\n"
+	"                   writing (--force-share)\n"
+	"Beyond qemu-img:\n"
+	"  --layout         length, space on disk, metadata, and which\n"
+	"                   preallocation the image really has: off, partly\n"
+	"                   filled, metadata, falloc, full; on file systems that\n"
+	"                   do not tell (no FIEMAP): metadata or better\n"
+	"  --aio=AIO        io_uring, libaio or threads\n"
+	"\n"
+	"Exit status: 0, or 1 for an error.\n";
+
+static const char help_check[] =
+	"Usage: %s check [OPTION]... FILE\n"
+	"Compare an image's reference counts with what is in use. Changes "
+	"nothing.\n"
+	"\n"
+	"  -f FORMAT      qcow2; default: as its first bytes say\n"
+	"  --output=FORM  human (the default) or json\n"
+	"  -q             print nothing but findings and errors\n"
+	"  -T CACHE       how the file is read: none, writeback, ...\n"
+	"  -U             do not ask for the lock; with another program writing,\n"
+	"                 findings may be false (--force-share)\n"
+	"Beyond qemu-img:\n"
+	"  --aio=AIO      io_uring, libaio or threads\n"
+	"Not yet: repair (-r).\n"
+	"\n"
+	"Exit status: 0 consistent, 1 the check could not be done, 2 "
+	"corruption,\n"
+	"3 leaked clusters only, 63 a format that cannot be checked.\n";
+
+static const char help_map[] =
+	"Usage: %s map [OPTION]... FILE\n"
+	"Say which parts of the disk are where in the file.\n"
+	"\n"
+	"  -f FORMAT               qcow2 or raw; default: as its first bytes "
+	"say\n"
+	"  --output=FORM           human (the default; data only) or json\n"
+	"  -s, --start-offset=OFF  begin there\n"
+	"  -l, --max-length=LEN    so many bytes at most\n"
+	"  -U                      do not ask for the lock (--force-share)\n"
+	"  --image-opts            FILE is options: driver=qcow2,file.filename=...\n"
+	"Beyond qemu-img:\n"
+	"  --aio=AIO               io_uring, libaio or threads\n"
+	"\n"
+	"Exit status: 0, or 1 for an error.\n";
+
 /* The first line is QEMU's form, which scripts look for. */
 static const char help_io[] =
 	"[OPTIONS]... [-c STRING]... [file]\n"
@@ -234,10 +234,10 @@ help_print(const char *name)
 	static const struct {
 		const char *name, *text;
 	} texts[] = {
-		{"create", help_create},   {"info", help_info},
-		{"check", help_check},     {"map", help_map},
 		{"convert", help_convert}, {"compare", help_compare},
 		{"dd", help_dd},           {"bench", help_bench},
+		{"create", help_create},   {"info", help_info},
+		{"check", help_check},     {"map", help_map},
 	};
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(texts); i++) {
