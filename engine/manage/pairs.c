@@ -87,13 +87,14 @@ int
 pairs_add_list(struct pairs *p, const char *text, const char *implied,
 	       struct q2_err *err)
 {
-	Q2_AUTO_FREE char *item = malloc(strlen(text) + 1);
+	Q2_AUTO_FREE char *item = NULL;
 	int r = 0;
 
-	if (!item)
-		return q2_fail(err, -ENOMEM, "no memory for the options");
 	if (!*text)
 		return 0;
+	item = malloc(strlen(text) + 1);
+	if (!item)
+		return q2_fail(err, -ENOMEM, "no memory for the options");
 	while (text && r == 0) {
 		text = optval_next(text, item);
 		r = add_item(p, item, implied, err);
@@ -254,18 +255,19 @@ json_trouble(const json_error_t *error)
 int
 pairs_add_json(struct pairs *p, const char *text, struct q2_err *err)
 {
-	Q2_AUTO_FREE char *strict = malloc(2 * strlen(text) + 3);
+	Q2_AUTO_FREE char *strict = NULL;
 	json_error_t error;
 	const char *trouble;
 	json_t *root;
 	int r;
 
-	if (!strict)
-		return q2_fail(err, -ENOMEM, "no memory for the options");
 	if (!text[strspn(text, " \t\r\n")])
 		return q2_fail(err, -EINVAL,
 			       "Could not parse the JSON options: Expecting a "
 			       "JSON value");
+	strict = malloc(2 * strlen(text) + 3);
+	if (!strict)
+		return q2_fail(err, -ENOMEM, "no memory for the options");
 	r = to_strict(text, strict, err);
 	if (r < 0)
 		return r;
