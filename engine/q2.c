@@ -349,6 +349,10 @@ info_qcow2(const struct image *i, struct q2_info *ret_info)
 	ret_info->backing_format = h->backing_format[0] ? h->backing_format
 							: NULL;
 	ret_info->data_file = h->data_file[0] ? h->data_file : NULL;
+	ret_info->external_data = h->incompatible & INCOMPAT_DATA_FILE;
+	ret_info->encryption = h->crypt_method == 1   ? "aes"
+			       : h->crypt_method == 2 ? "luks"
+						      : NULL;
 	ret_info->data_file_raw = h->autoclear & AUTOCLEAR_DATA_FILE_RAW;
 	ret_info->l2_cache_size = (uint64_t)i->l2.n_slots * i->l2.slice_bytes;
 	ret_info->l2_cache_entry_size = i->l2.slice_bytes;
@@ -407,6 +411,33 @@ q2_check(struct q2_image *img, struct q2_check *ret_check,
 			       .err = err};
 
 	return loop_call(c.img->loop, run_check, &c);
+}
+
+struct measure_call {
+	struct image *img;
+	struct q2_create_opts opts;
+	struct q2_measure *ret;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_measure(void *arg)
+{
+	struct measure_call *c = arg;
+
+	return measure_image(&c->opts, c->img, c->ret, c->err);
+}
+
+int
+q2_measure(const struct q2_create_opts *opts, struct q2_image *img,
+	   struct q2_measure *ret_measure, struct q2_err *err)
+{
+	struct measure_call c = {
+		.img = image_of(img), .ret = ret_measure, .err = err};
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	/* Without an image nothing waits, and there is no loop. */
+	return img ? loop_call(c.img->loop, run_measure, &c) : run_measure(&c);
 }
 
 int

@@ -212,6 +212,25 @@ struct q2_create_opts {
 	unsigned refcount_bits; /* 0: 16 */
 	unsigned compat;        /* 2 or 3; 0: 3 */
 	bool zeroed_raw_full;   /* reserved, must be false */
+	/* The rest but the last two is for qcow2 only. */
+	bool extended_l2; /* subclusters */
+	/*
+	 * As they go into the header.  The backing file is not looked at: who
+	 * wants the image to be of its size opens it first.
+	 */
+	const char *backing_file, *backing_format;
+	/*
+	 * Guest data goes into this file, which is made, or emptied; NULL: into
+	 * the image.  A relative name begins at the working directory, as it
+	 * does for QEMU.
+	 */
+	const char *data_file;
+	bool data_file_raw; /* it is always a valid raw image by itself */
+	const char *compression_type; /* "zlib" (default) or "zstd" */
+	bool nocow;                   /* no copy-on-write, where btrfs is */
+	/* What the file system should allocate at once, where it takes hints
+	 * (XFS); 0: QEMU's default of 1 MiB; negative: no hint. */
+	int64_t extent_size_hint;
 };
 
 /* What a creation did; see q2_create(). */
@@ -220,6 +239,8 @@ struct q2_create_result {
 				   were written in its place */
 	uint64_t file_bytes;  /* length of the new file */
 	unsigned fdatasyncs;  /* of the image file */
+	int hint_error;       /* why extent_size_hint could not be set, if it
+				   was positive: a negative errno */
 };
 
 /*
@@ -394,7 +415,10 @@ struct q2_info {
 	const char *backing_file;     /* as in the header, or NULL */
 	const char *backing_format;   /* or NULL */
 	const char *data_file;        /* as in the header, or NULL */
+	bool external_data;           /* data is in another file, which the
+					 header need not name */
 	bool data_file_raw;
+	const char *encryption; /* "aes", "luks", or NULL */
 	/* the options in effect */
 	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
 	enum q2_cache cache;
@@ -440,6 +464,22 @@ typedef void (*q2_finding_fn)(void *arg, const char *text);
  * whatever it found. */
 int q2_check(struct q2_image *img, struct q2_check *ret_check,
 	     q2_finding_fn finding, void *arg, struct q2_err *err);
+
+/* How large a file will be, by QEMU's estimate. */
+struct q2_measure {
+	uint64_t required;        /* with the clusters that hold something */
+	uint64_t fully_allocated; /* with all */
+	bool has_bitmaps;         /* the source and the new image can have
+				     bitmaps: */
+	uint64_t bitmaps;         /* what they add, if they are copied */
+};
+
+/*
+ * Measure an image that would be made with opts: of img's content and size, or,
+ * if img is NULL, an empty one of opts->virtual_size.
+ */
+int q2_measure(const struct q2_create_opts *opts, struct q2_image *img,
+	       struct q2_measure *ret_measure, struct q2_err *err);
 
 /* Counters: each field is one line of base/points.def. */
 struct q2_stats {

@@ -208,6 +208,13 @@ int64_t aio_allocated(struct aio_file *file);
 /* fsync the directory that holds the file, so that its name is durable. */
 int aio_sync_dir(struct aio_file *file);
 
+/*
+ * Tell the file system about an empty file: no copy-on-write, and how much to
+ * allocate at once (0: say nothing).  Blocking.  An error is only about the
+ * second, and does no harm.
+ */
+int aio_set_hints(struct aio_file *file, bool nocow, uint32_t extent_size);
+
 /* One extent of a host file, as FIEMAP tells. */
 enum aio_extent_state {
 	AIO_EXT_HOLE,

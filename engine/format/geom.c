@@ -40,3 +40,10 @@ geom_l1_entries(const struct geom *g, uint64_t size)
 
 	return (size >> bits) + ((size & mask) != 0);
 }
+
+uint64_t
+geom_spare_bytes(const struct geom *g)
+{
+	return align_up(g->virtual_size, g->cluster_size) -
+	       align_up(g->virtual_size, g->sub_size);
+}

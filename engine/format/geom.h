@@ -46,6 +46,10 @@ struct geom geom_init(unsigned cluster_bits, unsigned refcount_order,
 /* Entries that an L1 table needs to map size bytes. */
 uint64_t geom_l1_entries(const struct geom *g, uint64_t size);
 
+/* Bytes of the last cluster that no allocation counts: behind the end of the
+ * disk, in whole subclusters.  0 with plain L2 entries. */
+uint64_t geom_spare_bytes(const struct geom *g);
+
 static inline uint64_t
 geom_l1_index(const struct geom *g, uint64_t guest)
 {

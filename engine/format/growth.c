@@ -314,6 +314,18 @@ struct filling {
 	uint64_t done, total, tables;
 };
 
+/* The file reaches the end of what was allocated; with extended L2 entries,
+ * that is counted in subclusters. */
+static void
+extend_data(struct replay *r, const struct filling *f, uint64_t end)
+{
+	uint64_t bytes = end << r->g->cluster_bits;
+
+	if (f->done == f->total)
+		bytes -= geom_spare_bytes(r->g);
+	r->file_end = max_u64(r->file_end, bytes);
+}
+
 /*
  * One run of data, and the L2 tables that it passes: up to max clusters, as
  * long as they are adjacent in the file.
@@ -345,7 +357,7 @@ add_run(struct replay *r, struct filling *f, uint64_t max)
 		end = at + got;
 		f->done += got;
 		max -= got;
-		extend(r, end);
+		extend_data(r, f, end);
 	}
 	return 0;
 }
@@ -363,6 +375,19 @@ add_interleaved(struct replay *r, uint64_t clusters)
 	return ret;
 }
 
+static int
+add_tables(struct replay *r, uint64_t clusters)
+{
+	uint64_t tables = div_up(clusters, r->g->l2_entries), at;
+	int ret = 0;
+
+	while (ret == 0 && tables--) {
+		ret = alloc(r, 1, &at);
+		extend(r, at + 1);
+	}
+	return ret;
+}
+
 /* Refcounts for all that comes, the data, then the L2 tables. */
 static int
 add_in_one_run(struct replay *r, uint64_t clusters)
@@ -377,18 +402,25 @@ add_in_one_run(struct replay *r, uint64_t clusters)
 	if (clusters)
 		take(r, at, clusters);
 	extend(r, at + clusters);
-	while (ret == 0 && tables--) {
-		ret = alloc(r, 1, &at);
-		extend(r, at + 1);
-	}
-	return ret;
+	return add_tables(r, clusters);
+}
+
+static int
+preallocate(struct replay *r, enum q2_prealloc preallocation)
+{
+	uint64_t clusters = div_up(r->g->virtual_size, r->g->cluster_size);
+
+	if (r->g->external_data)
+		return add_tables(r, clusters);
+	if (preallocation == Q2_PREALLOC_METADATA)
+		return add_interleaved(r, clusters);
+	return add_in_one_run(r, clusters);
 }
 
 int
 growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
 		  uint64_t *ret_bytes)
 {
-	uint64_t clusters = div_up(g->virtual_size, g->cluster_size);
 	struct replay *r = malloc(sizeof(*r));
 	int ret;
 
@@ -397,10 +429,8 @@ growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
 	ret = start(r, g);
 	if (ret == 0)
 		ret = add_l1(r);
-	if (ret == 0 && preallocation == Q2_PREALLOC_METADATA)
-		ret = add_interleaved(r, clusters);
-	else if (ret == 0 && preallocation != Q2_PREALLOC_OFF)
-		ret = add_in_one_run(r, clusters);
+	if (ret == 0 && preallocation != Q2_PREALLOC_OFF)
+		ret = preallocate(r, preallocation);
 	if (ret == 0)
 		*ret_bytes = r->file_end;
 	free(r->has_block);

@@ -17,9 +17,9 @@
 #include "engine/q2.h"
 
 /*
- * Length in bytes of QEMU's file for an image of g->virtual_size with plain L2
- * entries, just created.  0 or -ENOMEM.  Takes time in proportion to the
- * number of L2 tables, and memory to that of refcount blocks.
+ * Length in bytes of QEMU's file for an image of g->virtual_size, just created.
+ * 0 or -ENOMEM.  Takes time in proportion to the number of L2 tables, and
+ * memory to that of refcount blocks.
  */
 int growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
 		      uint64_t *ret_bytes);

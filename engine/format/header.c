@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * header.c - the first cluster: validate and take apart, or build
+ * header.c - the first cluster: validate and take apart
  *
  * The texts are those that qemu-img prints, and the checks come in its order,
  * so that an image with two faults is refused for the same one.
@@ -11,52 +11,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXT_HEAD_BYTES     8
-#define FEATURE_BYTES      48
-#define FEATURE_NAME_BYTES 46
-#define BITMAPS_EXT_BYTES  24
-#define CRYPTO_EXT_BYTES   16
+#include "engine/format/header_priv.h"
 
 /* The largest bitmap directory QEMU reads: 1 KiB an entry. */
 #define MAX_BITMAP_DIRECTORY (UINT64_C(1024) * Q2_MAX_BITMAPS)
 
-enum feature_type {
-	FEATURE_INCOMPATIBLE = 0,
-	FEATURE_COMPATIBLE = 1,
-	FEATURE_AUTOCLEAR = 2,
-};
-
-/* Written into each new image, for the message of a program that does not
- * know a bit. */
-static const struct {
-	uint8_t type, bit;
-	const char *name;
-} features[] = {
-	{FEATURE_INCOMPATIBLE, 0, "dirty bit"},
-	{FEATURE_INCOMPATIBLE, 1, "corrupt bit"},
-	{FEATURE_INCOMPATIBLE, 2, "external data file"},
-	{FEATURE_INCOMPATIBLE, 3, "compression type"},
-	{FEATURE_INCOMPATIBLE, 4, "extended L2 entries"},
-	{FEATURE_COMPATIBLE, 0, "lazy refcounts"},
-	{FEATURE_AUTOCLEAR, 0, "bitmaps"},
-	{FEATURE_AUTOCLEAR, 1, "raw external data"},
-};
-
 /* ---- decoding ---------------------------------------------------------- */
 
-/* What is there of the first cluster, and what of it is not in struct header. */
-struct span {
-	const uint8_t *p;
-	size_t len;
-	uint64_t backing_off;
-	uint32_t backing_len;
-	uint64_t ext_end; /* extensions lie below it */
-};
-
-/* Bytes [off, off + n) into dst; what is not there is zero, as beyond the end
- * of a file. */
-static void
-span_read(const struct span *s, void *dst, uint64_t off, size_t n)
+void
+header_span_read(const struct header_span *s, void *dst, uint64_t off, size_t n)
 {
 	size_t have = 0;
 
@@ -68,11 +31,11 @@ span_read(const struct span *s, void *dst, uint64_t off, size_t n)
 }
 
 static void
-decode_fixed(struct span *s, struct header *h)
+decode_fixed(struct header_span *s, struct header *h)
 {
 	uint8_t b[HEADER_OUR_BYTES];
 
-	span_read(s, b, 0, sizeof(b));
+	header_span_read(s, b, 0, sizeof(b));
 	h->version = load_be32(b + 4);
 	s->backing_off = load_be64(b + 8);
 	s->backing_len = load_be32(b + 16);
@@ -99,11 +62,12 @@ decode_fixed(struct span *s, struct header *h)
 }
 
 static int
-check_fixed(const struct span *s, const struct header *h, struct q2_err *err)
+check_fixed(const struct header_span *s, const struct header *h,
+	    struct q2_err *err)
 {
 	uint8_t magic[4];
 
-	span_read(s, magic, 0, sizeof(magic));
+	header_span_read(s, magic, 0, sizeof(magic));
 	if (load_be32(magic) != HEADER_MAGIC)
 		return q2_fail(err, -EINVAL, "Image is not in qcow2 format");
 	if (h->version < 2 || h->version > 3)
@@ -122,6 +86,20 @@ check_fixed(const struct span *s, const struct header *h, struct q2_err *err)
 	if (s->backing_off > UINT64_C(1) << h->cluster_bits)
 		return q2_fail(err, -Q2_ECORRUPT,
 			       "Invalid backing file offset");
+	return 0;
+}
+
+int
+header_decode_fixed(struct header_span *s, struct header *h, struct q2_err *err)
+{
+	int r;
+
+	decode_fixed(s, h);
+	r = check_fixed(s, h, err);
+	if (r < 0)
+		return r;
+	s->ext_end = s->backing_off ? s->backing_off
+				    : UINT64_C(1) << h->cluster_bits;
 	return 0;
 }
 
@@ -192,29 +170,21 @@ check_tables(const struct header *h, const struct geom *g, bool for_check,
 
 /* ---- extensions -------------------------------------------------------- */
 
-struct ext {
-	uint32_t type, len;
-	uint64_t off; /* of its data */
-};
-
-/*
- * The extension at *off, which is moved behind it.  False at the end; a length
- * beyond end is an error in *ret_r.
- */
-static bool
-next_ext(const struct span *s, uint64_t *off, uint64_t end, struct ext *ret_ext,
-	 int *ret_r)
+bool
+header_next_ext(const struct header_span *s, uint64_t *off,
+		struct header_ext *ret_ext, int *ret_r)
 {
 	uint8_t b[EXT_HEAD_BYTES];
 
 	*ret_r = 0;
-	if (*off >= end)
+	if (*off >= s->ext_end)
 		return false;
-	span_read(s, b, *off, sizeof(b));
+	header_span_read(s, b, *off, sizeof(b));
 	ret_ext->type = load_be32(b);
 	ret_ext->len = load_be32(b + 4);
 	ret_ext->off = *off + sizeof(b);
-	if (ret_ext->off > end || ret_ext->len > end - ret_ext->off) {
+	if (ret_ext->off > s->ext_end ||
+	    ret_ext->len > s->ext_end - ret_ext->off) {
 		*ret_r = -Q2_ECORRUPT;
 		return false;
 	}
@@ -224,23 +194,24 @@ next_ext(const struct span *s, uint64_t *off, uint64_t end, struct ext *ret_ext,
 
 /* Name the unknown incompatible bits, as far as the image names them. */
 static int
-fail_features(const struct span *s, const struct header *h, struct q2_err *err)
+fail_features(const struct header_span *s, const struct header *h,
+	      struct q2_err *err)
 {
 	uint64_t off = h->header_length;
 	uint64_t unknown = h->incompatible & ~INCOMPAT_KNOWN;
 	char text[512] = "";
 	size_t n = 0;
-	struct ext ext;
+	struct header_ext ext;
 	int r;
 
-	while (next_ext(s, &off, s->ext_end, &ext, &r)) {
+	while (header_next_ext(s, &off, &ext, &r)) {
 		if (ext.type != EXT_FEATURE_NAMES)
 			continue;
 		for (uint32_t i = 0; i + FEATURE_BYTES <= ext.len;
 		     i += FEATURE_BYTES) {
 			char f[FEATURE_BYTES + 1] = "";
 
-			span_read(s, f, ext.off + i, FEATURE_BYTES);
+			header_span_read(s, f, ext.off + i, FEATURE_BYTES);
 			if (!f[2])
 				break;
 			if (f[0] != FEATURE_INCOMPATIBLE || (f[1] & ~63) ||
@@ -260,7 +231,7 @@ fail_features(const struct span *s, const struct header *h, struct q2_err *err)
 }
 
 static int
-decode_bitmaps_ext(const struct span *s, const struct ext *ext,
+decode_bitmaps_ext(const struct header_span *s, const struct header_ext *ext,
 		   struct header *h, struct q2_err *err)
 {
 	uint8_t b[BITMAPS_EXT_BYTES];
@@ -271,7 +242,7 @@ decode_bitmaps_ext(const struct span *s, const struct ext *ext,
 	/* Not trustworthy: a program without bitmaps has written here. */
 	if (!(h->autoclear & AUTOCLEAR_BITMAPS))
 		return 0;
-	span_read(s, b, ext->off, sizeof(b));
+	header_span_read(s, b, ext->off, sizeof(b));
 	h->bitmaps = load_be32(b);
 	h->bitmaps_bytes = load_be64(b + 8);
 	h->bitmaps_offset = load_be64(b + 16);
@@ -300,8 +271,8 @@ decode_bitmaps_ext(const struct span *s, const struct ext *ext,
 }
 
 static int
-decode_crypto_ext(const struct span *s, const struct ext *ext, struct header *h,
-		  struct q2_err *err)
+decode_crypto_ext(const struct header_span *s, const struct header_ext *ext,
+		  struct header *h, struct q2_err *err)
 {
 	uint8_t b[CRYPTO_EXT_BYTES];
 
@@ -314,7 +285,7 @@ decode_crypto_ext(const struct span *s, const struct ext *ext, struct header *h,
 			       "CRYPTO header extension size %u, but expected "
 			       "size %zu",
 			       ext->len, sizeof(b));
-	span_read(s, b, ext->off, sizeof(b));
+	header_span_read(s, b, ext->off, sizeof(b));
 	h->crypto_offset = load_be64(b);
 	h->crypto_bytes = load_be64(b + 8);
 	if (h->crypto_offset & ((UINT64_C(1) << h->cluster_bits) - 1))
@@ -327,8 +298,8 @@ decode_crypto_ext(const struct span *s, const struct ext *ext, struct header *h,
 }
 
 static int
-decode_ext(const struct span *s, const struct ext *ext, struct header *h,
-	   struct q2_err *err)
+decode_ext(const struct header_span *s, const struct header_ext *ext,
+	   struct header *h, struct q2_err *err)
 {
 	switch (ext->type) {
 	case EXT_BACKING_FORMAT:
@@ -337,7 +308,7 @@ decode_ext(const struct span *s, const struct ext *ext, struct header *h,
 				       "ERROR: ext_backing_format: len=%u too "
 				       "large (>=%d)",
 				       ext->len, Q2_MAX_BACKING_FORMAT + 1);
-		span_read(s, h->backing_format, ext->off, ext->len);
+		header_span_read(s, h->backing_format, ext->off, ext->len);
 		h->backing_format[ext->len] = 0;
 		return 0;
 	case EXT_FEATURE_NAMES:
@@ -353,7 +324,7 @@ decode_ext(const struct span *s, const struct ext *ext, struct header *h,
 				       "the data file name is too long: %u "
 				       "bytes",
 				       ext->len);
-		span_read(s, h->data_file, ext->off, ext->len);
+		header_span_read(s, h->data_file, ext->off, ext->len);
 		h->data_file[ext->len] = 0;
 		return 0;
 	default:
@@ -362,13 +333,13 @@ decode_ext(const struct span *s, const struct ext *ext, struct header *h,
 }
 
 static int
-decode_exts(const struct span *s, struct header *h, struct q2_err *err)
+decode_exts(const struct header_span *s, struct header *h, struct q2_err *err)
 {
 	uint64_t off = h->header_length;
-	struct ext ext;
+	struct header_ext ext;
 	int r;
 
-	while (next_ext(s, &off, s->ext_end, &ext, &r)) {
+	while (header_next_ext(s, &off, &ext, &r)) {
 		r = decode_ext(s, &ext, h, err);
 		if (r < 0)
 			return r;
@@ -383,7 +354,8 @@ decode_exts(const struct span *s, struct header *h, struct q2_err *err)
 }
 
 static int
-decode_backing_name(const struct span *s, struct header *h, struct q2_err *err)
+decode_backing_name(const struct header_span *s, struct header *h,
+		    struct q2_err *err)
 {
 	uint64_t room = (UINT64_C(1) << h->cluster_bits) - s->backing_off;
 
@@ -391,14 +363,14 @@ decode_backing_name(const struct span *s, struct header *h, struct q2_err *err)
 		return 0;
 	if (s->backing_len > min_u64(Q2_MAX_BACKING_NAME, room))
 		return q2_fail(err, -Q2_ECORRUPT, "Backing file name too long");
-	span_read(s, h->backing_file, s->backing_off, s->backing_len);
+	header_span_read(s, h->backing_file, s->backing_off, s->backing_len);
 	h->backing_file[s->backing_len] = 0;
 	return 0;
 }
 
 /* What needs the geometry, and the features that change it. */
 static int
-check_rest(const struct span *s, const struct header *h, bool for_check,
+check_rest(const struct header_span *s, const struct header *h, bool for_check,
 	   struct q2_err *err)
 {
 	bool extended = h->incompatible & INCOMPAT_EXTENDED_L2;
@@ -431,16 +403,13 @@ int
 header_decode(const void *buf, size_t len, bool for_check,
 	      struct header *ret_header, struct q2_err *err)
 {
-	struct span s = {.p = buf, .len = len};
+	struct header_span s = {.p = buf, .len = len};
 	struct header h = {0};
 	int r;
 
-	decode_fixed(&s, &h);
-	r = check_fixed(&s, &h, err);
+	r = header_decode_fixed(&s, &h, err);
 	if (r < 0)
 		return r;
-	s.ext_end = s.backing_off ? s.backing_off
-				  : UINT64_C(1) << h.cluster_bits;
 	r = check_rest(&s, &h, for_check, err);
 	if (r < 0)
 		return r;
@@ -463,142 +432,4 @@ header_geom(const struct header *h)
 
 	g.external_data = h->incompatible & INCOMPAT_DATA_FILE;
 	return g;
-}
-
-/* ---- encoding ---------------------------------------------------------- */
-
-/* The cluster being built; full once something did not fit. */
-struct out {
-	uint8_t *p;
-	size_t size, n;
-	bool full;
-};
-
-static uint8_t *
-out_take(struct out *o, size_t n)
-{
-	uint8_t *p = o->p + o->n;
-
-	if (n > o->size - o->n) {
-		o->full = true;
-		return NULL;
-	}
-	o->n += n;
-	return p;
-}
-
-/* Space for the data of an extension, or NULL; the padding is zero already. */
-static uint8_t *
-out_ext(struct out *o, uint32_t type, size_t len)
-{
-	uint8_t *p = out_take(o, EXT_HEAD_BYTES + align_up(len, 8));
-
-	if (!p)
-		return NULL;
-	store_be32(p, type);
-	store_be32(p + 4, (uint32_t)len);
-	return p + EXT_HEAD_BYTES;
-}
-
-static void
-out_string(struct out *o, uint32_t type, const char *text)
-{
-	size_t len = strlen(text);
-	uint8_t *p;
-
-	if (!len)
-		return;
-	p = out_ext(o, type, len);
-	if (p) /* the format stores the length, not a terminator */
-		memcpy(p, text, len); /* NOLINT(bugprone-not-null-*) */
-}
-
-static void
-out_feature_names(struct out *o)
-{
-	uint8_t *p = out_ext(o, EXT_FEATURE_NAMES,
-			     ARRAY_SIZE(features) * FEATURE_BYTES);
-
-	for (size_t i = 0; p && i < ARRAY_SIZE(features); i++) {
-		p[0] = features[i].type;
-		p[1] = features[i].bit;
-		memcpy(p + 2, features[i].name, strlen(features[i].name));
-		p += FEATURE_BYTES;
-	}
-}
-
-static void
-out_fixed(struct out *o, const struct header *h)
-{
-	uint8_t *b = out_take(o, h->version == 2 ? HEADER_V2_BYTES
-						 : HEADER_OUR_BYTES);
-
-	assert(b); /* every cluster holds it */
-	store_be32(b, HEADER_MAGIC);
-	store_be32(b + 4, h->version);
-	store_be32(b + 20, h->cluster_bits);
-	store_be64(b + 24, h->virtual_size);
-	store_be32(b + 32, h->crypt_method);
-	store_be32(b + 36, h->l1_entries);
-	store_be64(b + 40, h->l1_offset);
-	store_be64(b + 48, h->reftable_offset);
-	store_be32(b + 56, h->reftable_clusters);
-	store_be32(b + 60, h->snapshots);
-	store_be64(b + 64, h->snapshots_offset);
-	if (h->version == 2)
-		return;
-	store_be64(b + 72, h->incompatible);
-	store_be64(b + 80, h->compatible);
-	store_be64(b + 88, h->autoclear);
-	store_be32(b + 96, h->refcount_order);
-	store_be32(b + 100, HEADER_OUR_BYTES);
-	b[104] = h->compression_type;
-}
-
-int
-header_encode(const struct header *h, void *buf, size_t cluster_size,
-	      struct q2_err *err)
-{
-	struct out o = {.p = buf, .size = cluster_size};
-	size_t name = strlen(h->backing_file);
-	uint8_t *p;
-
-	assert(h->version == 2 || h->version == 3);
-	assert(h->version == 3 || h->refcount_order == 4);
-	memset(buf, 0, cluster_size);
-	out_fixed(&o, h);
-	out_string(&o, EXT_BACKING_FORMAT, h->backing_format);
-	out_string(&o, EXT_DATA_FILE, h->data_file);
-	if (h->has_crypto) {
-		p = out_ext(&o, EXT_CRYPTO, CRYPTO_EXT_BYTES);
-		if (p) {
-			store_be64(p, h->crypto_offset);
-			store_be64(p + 8, h->crypto_bytes);
-		}
-	}
-	if (h->version == 3 && cluster_size > 4096)
-		out_feature_names(&o);
-	if (h->has_bitmaps) {
-		p = out_ext(&o, EXT_BITMAPS, BITMAPS_EXT_BYTES);
-		if (p) {
-			store_be32(p, h->bitmaps);
-			store_be64(p + 8, h->bitmaps_bytes);
-			store_be64(p + 16, h->bitmaps_offset);
-		}
-	}
-	(void)out_ext(&o, EXT_END, 0);
-	if (name) {
-		p = out_take(&o, name);
-		if (p) {
-			store_be64(o.p + 8, (uint64_t)(p - o.p));
-			store_be32(o.p + 16, (uint32_t)name);
-			memcpy(p, h->backing_file, name);
-		}
-	}
-	if (o.full)
-		return q2_fail(err, -ENOSPC,
-			       "the header does not fit in a cluster of %zu "
-			       "bytes",
-			       cluster_size);
-	return 0;
 }

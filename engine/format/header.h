@@ -31,6 +31,7 @@
 #define Q2_FORMAT_HEADER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/base/err.h"
@@ -106,11 +107,27 @@ int header_decode(const void *buf, size_t len, bool for_check,
 
 /*
  * Build a first cluster of cluster_size bytes in buf (zeroed by this call):
- * fixed part, backing format, data file, feature table (left out at clusters
- * up to 4 KiB, as QEMU does), end, backing name.  -ENOSPC if it does not fit.
+ * fixed part, backing format, data file, crypto pointer, feature table (left
+ * out at clusters up to 4 KiB, as QEMU does), bitmaps, end, backing name.
+ * -ENOSPC if it does not fit.
  */
 int header_encode(const struct header *h, void *buf, size_t cluster_size,
 		  struct q2_err *err);
+
+/* The first bytes of a file: its first cluster, or all of a shorter file. */
+struct header_bytes {
+	const void *p;
+	size_t len;
+};
+
+/*
+ * The same for an image that has a header already: what old holds besides the
+ * things that struct header knows is kept, which are bytes between our fields
+ * and the header's end, and extensions of other types.  buf is other memory
+ * than old, which header_decode() has accepted.
+ */
+int header_rewrite(const struct header *h, const struct header_bytes *old,
+		   void *buf, size_t cluster_size, struct q2_err *err);
 
 struct geom header_geom(const struct header *h);
 

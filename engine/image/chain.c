@@ -2,6 +2,7 @@
 #include "engine/image/chain.h"
 
 #include "engine/base/num.h"
+#include "engine/image/holes.h"
 #include "engine/image/image.h"
 #include "engine/image/raw.h"
 
@@ -134,6 +135,9 @@ describe(const struct chain_extent *c, uint64_t off, struct q2_extent *ret)
 	ret->host = ret->has_host ? c->ext.host : 0;
 	ret->off = off;
 	ret->len = c->ext.len;
+	if (ret->data && ret->has_host && holes_expected(c->layer))
+		ret->zero = holes_at(c->layer->file, c->ext.host, c->ext.len,
+				     &ret->len);
 	return 0;
 }
 

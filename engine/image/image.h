@@ -51,10 +51,16 @@ struct image {
 	struct slice_cache l2, refs; /* slice.c */
 	struct alloc alloc;
 	struct limbo limbo;
-	struct inflight_table inflight; /* write.c */
-	struct co_mutex l2_mutex;       /* map.c: making an L2 table */
-	struct commits commits;         /* cache.c */
-	struct meta meta;               /* meta.c */
+	struct inflight_table inflight;    /* write.c */
+	struct co_mutex l2_mutex;          /* map.c: making an L2 table */
+	struct commits commits;            /* cache.c */
+	struct meta meta;                  /* meta.c */
+	uint64_t trim_interval, trim_next; /* trim.c: seconds */
+	enum {
+		HOLES_UNKNOWN,
+		HOLES_NO,
+		HOLES_YES
+	} holes; /* holes.c */
 };
 
 static inline bool

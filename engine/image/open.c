@@ -18,6 +18,7 @@
 #include "engine/image/image.h"
 #include "engine/image/layers.h"
 #include "engine/image/mark.h"
+#include "engine/image/trim.h"
 
 /* Enough for the first cluster of any image. */
 #define HEADER_READ_MAX (2 * MiB)
@@ -213,6 +214,7 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	img->punch_other = o->pass_discard_other > 0;
 	img->keep_clusters = o->discard_no_unref;
 	img->detect_zeroes = o->detect_zeroes;
+	trim_init(img, o->cache_clean_interval);
 	img->cache_mode = o->cache ? o->cache : Q2_CACHE_WRITEBACK;
 	img->sync_writes = o->cache == Q2_CACHE_WRITETHROUGH ||
 			   o->cache == Q2_CACHE_DIRECTSYNC;

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/raw.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "engine/base/num.h"
+#include "engine/image/holes.h"
 #include "engine/image/image.h"
 
 static int Q2_CO
@@ -48,30 +46,11 @@ int
 raw_map(struct image *img, uint64_t off, uint64_t len,
 	struct q2_extent *ret_ext)
 {
-	int64_t data = img->file->fd < 0
-			       ? (int64_t)off
-			       : lseek(img->file->fd, (off_t)off, SEEK_DATA);
-	bool is_data;
-	int64_t end;
+	bool is_data = !holes_at(img->file, off, len, &len);
 
-	/* No data until the end of the file, or a file system that does not
-	 * know. */
-	if (data < 0 && errno == ENXIO)
-		data = INT64_MAX;
-	else if (data < 0)
-		data = (int64_t)off;
-	is_data = data == (int64_t)off;
-	end = data;
-	if (is_data && img->file->fd >= 0) {
-		end = lseek(img->file->fd, (off_t)off, SEEK_HOLE);
-		if (end <= (int64_t)off)
-			end = INT64_MAX;
-	} else if (is_data) {
-		end = INT64_MAX;
-	}
 	*ret_ext = (struct q2_extent){
 		.off = off,
-		.len = min_u64(len, (uint64_t)end - off),
+		.len = len,
 		.present = true,
 		.allocated = is_data,
 		.zero = !is_data,

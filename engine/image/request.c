@@ -22,6 +22,7 @@
 #include "engine/image/image.h"
 #include "engine/image/io.h"
 #include "engine/image/raw.h"
+#include "engine/image/trim.h"
 
 struct request {
 	struct image *img;
@@ -262,6 +263,7 @@ request_submit(struct image *img, struct q2_req *rq)
 		finish(rq, r);
 		return;
 	}
+	trim_if_due(img);
 	if (try_fast(img, rq)) {
 		img->points.n.fast_requests++;
 		return;

@@ -347,3 +347,22 @@ slice_cleaned(struct slice_cache *c)
 {
 	co_queue_wake_all(&c->slot_wait);
 }
+
+void
+slice_cache_trim(struct slice_cache *c)
+{
+	for (unsigned i = 0; i < c->n_slots; i++) {
+		struct slice *s = &c->slots[i];
+
+		if (!s->host || !evictable(s))
+			continue;
+		if (s->used) {
+			s->used = false;
+			continue;
+		}
+		forget(c, s);
+		/* Slices below a page share it with others. */
+		if (c->slice_bytes >= PIECE_BYTES)
+			(void)madvise(s->data, c->slice_bytes, MADV_DONTNEED);
+	}
+}

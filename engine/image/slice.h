@@ -95,6 +95,10 @@ void slice_dirty(struct slice_cache *c, struct slice *s, uint32_t at,
  * nobody may hold them. */
 void slice_drop(struct slice_cache *c, uint64_t host, uint64_t bytes);
 
+/* Forget the clean slices that were not used since the last call, and give
+ * their memory back to the system. */
+void slice_cache_trim(struct slice_cache *c);
+
 /* For cache.c: a slice has become clean and may be evicted. */
 void slice_cleaned(struct slice_cache *c);
 

@@ -22,6 +22,7 @@ int cmd_dd(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_io(int argc, char **argv);
 int cmd_map(int argc, char **argv);
+int cmd_measure(int argc, char **argv);
 
 /* Print the help of a subcommand, or of the program if name is NULL. */
 void help_print(const char *name);

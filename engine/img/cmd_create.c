@@ -4,7 +4,6 @@
  *
  * Output and messages are those of qemu-img create.
  */
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,39 +13,26 @@
 #include "engine/base/err.h"
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
+#include "engine/img/backing.h"
 #include "engine/img/cmd.h"
+#include "engine/img/create_opts.h"
 #include "engine/img/msg.h"
-#include "engine/img/optlist.h"
 #include "engine/img/size.h"
+
+/* The format's limit; a longer name is refused. */
+#define BACKING_NAME_MAX 1023
 
 struct create_args {
 	struct cmd_common common;
 	const char *filename;
 	char *options; /* all -o, joined by commas; owned */
-	const char *backing;
+	const char *backing, *backing_format;
+	bool unsafe; /* -u: the backing file is not looked at */
 	bool has_size;
 	uint64_t size;
 };
 
 /* ---- the command line -------------------------------------------------- */
-
-static int
-take_options(const char *text, struct create_args *args)
-{
-	size_t have = args->options ? strlen(args->options) + 1 : 0;
-	char *joined;
-
-	if (!opt_is_list(text))
-		return complain("Invalid option list: %s", text);
-	joined = realloc(args->options, have + strlen(text) + 1);
-	if (!joined)
-		return complain("no memory for the options");
-	if (have)
-		joined[have - 1] = ',';
-	strcpy(joined + have, text);
-	args->options = joined;
-	return CMD_GO_ON;
-}
 
 static int
 take_cache(const char *text, struct create_args *args)
@@ -90,12 +76,18 @@ parse(int argc, char **argv, struct create_args *ret)
 	while ((c = getopt_long(argc, argv, ":F:b:f:ho:qt:u", options, NULL)) !=
 	       -1) {
 		if (c == 'o')
-			status = take_options(optarg, ret);
+			status = create_opts_join(optarg, &ret->options)
+					 ? 1
+					 : CMD_GO_ON;
 		else if (c == 't')
 			status = take_cache(optarg, ret);
-		else if (c == 'b' || c == 'F')
+		else if (c == 'b')
 			ret->backing = optarg;
-		else if (c != 'u')
+		else if (c == 'F')
+			ret->backing_format = optarg;
+		else if (c == 'u')
+			ret->unsafe = true;
+		else
 			status = cmd_common_option(c, argv, &ret->common);
 		if (status != CMD_GO_ON)
 			return status;
@@ -103,227 +95,153 @@ parse(int argc, char **argv, struct create_args *ret)
 	return take_operands(argc, argv, ret);
 }
 
-/* ---- options of the formats -------------------------------------------- */
+/* ---- the backing file -------------------------------------------------- */
 
-#define HELP_SIZE            "length of the disk"
-#define HELP_PREALLOC(modes) "what is allocated in advance (" modes ")"
-
-/*
- * Names and order are QEMU's.  What it has besides is in refused[].
- */
-#define OPT(n, t, s, h)                                                \
-	{                                                              \
-		.name = (n), .type = (t), .standard = (s), .help = (h) \
-	}
-
-static const struct opt qcow2_opts[] = {
-	OPT("cluster_size", OPT_SIZE, "65536",
-	    "unit of allocation, 512 to 2M, a power of two"),
-	OPT("extended_l2", OPT_BOOL, "off", "subclusters (not supported yet)"),
-	OPT("preallocation", OPT_STRING, NULL,
-	    HELP_PREALLOC("off, metadata, falloc, full")),
-	OPT("compression_type", OPT_STRING, "zlib",
-	    "for compressed clusters (zlib; zstd is not supported yet)"),
-	OPT("size", OPT_SIZE, NULL, HELP_SIZE),
-	OPT("compat", OPT_STRING, NULL,
-	    "version: v3 (also 1.1) or v2 (also 0.10)"),
-	OPT("lazy_refcounts", OPT_BOOL, "off",
-	    "write refcounts late; needs a repair after a crash"),
-	OPT("refcount_bits", OPT_NUMBER, "16",
-	    "bits of a refcount, 1 to 64, a power of two"),
-};
-
-static const struct opt raw_opts[] = {
-	OPT("size", OPT_SIZE, NULL, HELP_SIZE),
-	OPT("preallocation", OPT_STRING, NULL,
-	    HELP_PREALLOC("off, falloc, full")),
-};
-
-/* Options of QEMU that are known and not there yet. */
-static const char *const refused[] = {
-	"backing_file", "backing_fmt", "data_file", "data_file_raw",
-	"encryption",   "encrypt.",    "nocow",     "extent_size_hint",
-};
-
-#define OPTS_MAX ARRAY_SIZE(qcow2_opts)
-
+/* QEMU ends this one without a newline.  Returns an error, or 1 after a
+ * complaint. */
 static int
-refuse_unsupported(const char *options, struct q2_err *err)
+fail_format(const char *image, const char *driver, struct q2_err *err)
 {
-	for (const char *at = options; at && *at; at = strchr(at, ',')) {
-		at += *at == ',';
-		for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-			size_t len = strlen(refused[i]);
+	static const char text[] =
+		"Backing file specified without backing format";
 
-			if (strncmp(at, refused[i], len) != 0)
-				continue;
-			len += strcspn(at + len, "=,");
-			return q2_fail(err, -ENOTSUP,
-				       "option '%.*s' is not supported yet",
-				       (int)len, at);
-		}
-	}
-	return 0;
+	if (msg_role() == ROLE_QCOWIMG)
+		return q2_fail(err, -EINVAL, "%s (it looks like %s)", text,
+			       driver);
+	(void)complain("%s: %s", image, text);
+	hint("Detected format of %s.", driver);
+	return 1;
 }
 
-/* The table of a format; opts is the memory for it. */
+/* Its size, after opening it and all below it; results as of fail_format(). */
 static int
-make_table(const char *format, struct opt opts[OPTS_MAX], struct opt_table *ret,
-	   struct q2_err *err)
+look_at_backing(const char *image, const char *path, const char *format,
+		uint64_t *ret_size, struct q2_err *err)
 {
-	static_assert(ARRAY_SIZE(raw_opts) <= OPTS_MAX, "room for both");
-
-	if (strcmp(format, "qcow2") == 0) {
-		memcpy(opts, qcow2_opts, sizeof(qcow2_opts));
-		*ret = (struct opt_table){opts, ARRAY_SIZE(qcow2_opts), NULL};
-	} else if (strcmp(format, "raw") == 0) {
-		memcpy(opts, raw_opts, sizeof(raw_opts));
-		*ret = (struct opt_table){opts, ARRAY_SIZE(raw_opts), NULL};
-	} else {
-		return q2_fail(err, -EINVAL, "Unknown file format '%s'",
-			       format);
-	}
-	return 0;
-}
-
-static void
-print_help(const struct opt_table *t, const char *format)
-{
-	say("Supported %s options:\n", format);
-	opt_print_help(t);
-}
-
-/* ---- from options to the engine's -------------------------------------- */
-
-/* The place of value among n words, or an error with QEMU's text. */
-static int
-find_word(const char *parameter, const char *value, const char *const *words,
-	  struct q2_err *err)
-{
-	for (int i = 0; words[i]; i++)
-		if (strcmp(value, words[i]) == 0)
-			return i;
-	return q2_fail(err, -EINVAL,
-		       "Parameter '%s' does not accept value '%s'", parameter,
-		       value);
-}
-
-static int
-take_prealloc(const struct opt_table *t, struct q2_create_opts *o,
-	      struct q2_err *err)
-{
-	static const char *const words[] = {"off", "metadata", "falloc", "full",
-					    NULL};
-	const char *value = opt_find(t, "preallocation")->value;
-	int i = value ? find_word("preallocation", value, words, err) : 0;
-
-	if (i < 0)
-		return i;
-	o->preallocation = (enum q2_prealloc)i;
-	return 0;
-}
-
-static int
-take_compat(const struct opt_table *t, struct q2_create_opts *o,
-	    struct q2_err *err)
-{
-	static const char *const words[] = {"0.10", "v2", "1.1", "v3", NULL};
-	const char *value = opt_find(t, "compat")->value;
-	int i = value ? find_word("version", value, words, err) : 2;
-
-	if (i < 0)
-		return i;
-	o->compat = i < 2 ? 2 : 3;
-	return 0;
-}
-
-static int
-take_compression(const struct opt_table *t, struct q2_err *err)
-{
-	static const char *const words[] = {"zlib", "zstd", NULL};
-	const char *value = opt_find(t, "compression_type")->value;
-	int i = value ? find_word("compression-type", value, words, err) : 0;
-
-	if (i == 1)
-		return q2_fail(err, -ENOTSUP,
-			       "compression_type=zstd is not supported yet");
-	return i;
-}
-
-/* The engine takes 0 for the default, so 0 itself must be refused here. */
-static int
-take_numbers(const struct opt_table *t, struct q2_create_opts *o,
-	     struct q2_err *err)
-{
-	const struct opt *cluster = opt_find(t, "cluster_size");
-	const struct opt *bits = opt_find(t, "refcount_bits");
-
-	if (cluster->value &&
-	    (cluster->number == 0 || cluster->number > UINT32_MAX))
-		return q2_fail(err, -EINVAL,
-			       "Cluster size must be a power of two between "
-			       "512 and 2048k");
-	if (bits->value && (bits->number == 0 || bits->number > 64))
-		return q2_fail(err, -EINVAL,
-			       "Refcount width must be a power of two and may "
-			       "not exceed 64 bits");
-	o->cluster_size = (uint32_t)cluster->number;
-	o->refcount_bits = (unsigned)bits->number;
-	return 0;
-}
-
-static int
-take_qcow2(const struct opt_table *t, struct q2_create_opts *o,
-	   struct q2_err *err)
-{
+	struct file_opts opts = {
+		.format = format,
+		.open.flags = Q2_RDONLY | Q2_FORCE_SHARE,
+	};
+	struct q2_info info;
+	struct file file = {0};
 	int r;
 
-	r = take_compat(t, o, err);
-	if (r == 0)
-		r = take_numbers(t, o, err);
-	if (r == 0)
-		r = take_compression(t, err);
-	if (r == 0 && opt_find(t, "extended_l2")->number)
-		r = q2_fail(err, -ENOTSUP,
-			    "extended_l2=on is not supported yet");
-	o->lazy_refcounts = opt_find(t, "lazy_refcounts")->number;
+	r = format && !create_opts_is_driver(format)
+		    ? q2_fail(err, -EINVAL, "Unknown driver '%s'", format)
+		    : file_open(path, &opts, &file, err);
+	if (r < 0) {
+		size_t n = strlen(err->text);
+
+		(void)snprintf(err->text + n, sizeof(err->text) - n,
+			       "\nCould not open backing image.");
+		return r;
+	}
+	*ret_size = q2_size(file.img);
+	r = q2_info(file.img, &info, err);
+	if (r == 0 && !format)
+		r = fail_format(image, info.driver, err);
+	(void)file_close(&file, NULL);
 	return r;
+}
+
+/* An image below itself would be lost. */
+static int
+check_backing_name(const char *image, const char *backing, const char *path,
+		   struct q2_err *err)
+{
+	if (!*backing)
+		return q2_fail(err, -EINVAL,
+			       "Expected backing file name, got empty string");
+	if (strcmp(image, backing) == 0 || backing_is_same(image, path))
+		return q2_fail(err, -EINVAL,
+			       "Error: Trying to create an image with the same "
+			       "filename as the backing file");
+	return 0;
+}
+
+/* Judge the backing file, and take its size where no other is given.  Results
+ * as of fail_format(). */
+static int
+take_backing(const struct create_args *args, const char *image,
+	     struct opt_table *t, struct q2_err *err)
+{
+	const char *name = opt_find(t, "backing_file")->value;
+	const char *format = opt_find(t, "backing_fmt")->value;
+	Q2_AUTO_FREE char *path = NULL;
+	char text[SIZE_TEXT_MAX];
+	uint64_t size;
+	int r;
+
+	if (!name)
+		return 0;
+	path = backing_path(image, name);
+	if (!path)
+		return q2_fail(err, -ENOMEM, "no memory for a file name");
+	r = check_backing_name(image, name, path, err);
+	if (r < 0)
+		return r;
+	if (args->unsafe && !format)
+		return q2_fail(err, -EINVAL,
+			       "Backing file specified without backing format");
+	if (args->unsafe)
+		return 0;
+	r = look_at_backing(image, path, format, &size, err);
+	if (r != 0 || opt_find(t, "size")->value)
+		return r;
+	(void)snprintf(text, sizeof(text), "%" PRIu64, size);
+	return opt_set(t, "size", text, err);
 }
 
 /* ---- creating ---------------------------------------------------------- */
 
-/* What must be right before the "Formatting" line: -o, and the size. */
+/* -b and -F are options, too, and go before those. */
 static int
-take_table(const struct create_args *args, struct opt_table *t,
-	   struct q2_err *err)
+set_backing(const struct create_args *args, struct create_opts *c,
+	    struct q2_err *err)
 {
+	bool raw = strcmp(c->format, "raw") == 0;
 	int r = 0;
 
+	if (raw && (args->backing || args->backing_format))
+		return q2_fail(err, -EINVAL,
+			       "Backing %s not supported for file format '%s'",
+			       args->backing ? "file" : "file format",
+			       c->format);
 	if (args->backing)
-		return q2_fail(err, -ENOTSUP,
-			       "backing files (-b, -F) are not supported yet");
-	if (args->options)
-		r = refuse_unsupported(args->options, err);
-	if (r == 0 && args->options)
-		r = opt_parse(t, args->options, err);
-	if (r < 0)
-		return r;
-	if (args->has_size && opt_find(t, "size")->value)
-		return q2_fail(err, -EINVAL,
-			       "The image size must be specified only once");
-	if (!args->has_size && !opt_find(t, "size")->value)
-		return q2_fail(err, -EINVAL,
-			       "Image creation needs a size parameter");
-	return 0;
+		r = opt_set(&c->table, "backing_file", args->backing, err);
+	if (r == 0 && args->backing_format)
+		r = opt_set(&c->table, "backing_fmt", args->backing_format,
+			    err);
+	return r;
 }
 
-static void
-print_formatting(const struct create_args *args, struct opt_table *t,
-		 const char *format)
+/* What must be right before the "Formatting" line: -o, -b, and the size.
+ * Results as of fail_format(). */
+static int
+take_table(const struct create_args *args, const char *path,
+	   struct create_opts *c, struct q2_err *err)
 {
-	say("Formatting '%s', fmt=%s", args->filename, format);
-	opt_print(t);
-	say("\n");
+	struct opt_table *t = &c->table;
+	char text[SIZE_TEXT_MAX];
+	int r = 0;
+
+	if (args->options)
+		r = opt_parse(t, args->options, err);
+	if (r == 0 && args->has_size && opt_find(t, "size")->value)
+		r = q2_fail(err, -EINVAL,
+			    "The image size must be specified only once");
+	if (r == 0 && args->has_size) {
+		(void)snprintf(text, sizeof(text), "%" PRIu64, args->size);
+		r = opt_set(t, "size", text, err);
+	}
+	if (r == 0)
+		r = set_backing(args, c, err);
+	if (r == 0 && strcmp(c->format, "qcow2") == 0)
+		r = take_backing(args, path, t, err);
+	if (r == 0 && !opt_find(t, "size")->value)
+		r = q2_fail(err, -EINVAL,
+			    "Image creation needs a size parameter");
+	return r;
 }
 
 static int
@@ -349,67 +267,70 @@ create(const struct create_args *args, const char *path,
 	if (r == 0 && result.emulated_falloc)
 		note("preallocation was emulated: this file system cannot "
 		     "allocate space without writing, so zeros were written");
+	if (r == 0 && result.hint_error)
+		(void)complain("warning: Failed to set extent size hint: %s",
+			       strerror(-result.hint_error));
 	q2_loop_free(loop);
 	return r;
 }
 
-/* Set the size, say what is done, and do it. */
+/* Say what is done, and do it. */
 static int
 create_from_table(const struct create_args *args, const char *path,
-		  struct opt_table *t, const char *format, struct q2_err *err)
+		  const struct create_opts *c)
 {
+	const char *backing =
+		strcmp(c->format, "qcow2") == 0
+			? opt_find(&c->table, "backing_file")->value
+			: NULL;
 	struct q2_create_opts o = {
 		.size = sizeof(o),
-		.driver = format,
 		.cache = args->common.file.open.cache,
 	};
-	char text[SIZE_TEXT_MAX];
-	int r = 0;
+	struct q2_err err;
+	int r;
 
-	if (args->has_size) {
-		(void)snprintf(text, sizeof(text), "%" PRIu64, args->size);
-		r = opt_set(t, "size", text, err);
+	if (!args->common.quiet) {
+		say("Formatting '%s', fmt=%s", args->filename, c->format);
+		opt_print(&c->table);
+		say("\n");
 	}
-	if (r < 0)
-		return r;
-	o.virtual_size = opt_find(t, "size")->number;
-	if (!args->common.quiet)
-		print_formatting(args, t, format);
-	if (strcmp(format, "qcow2") == 0)
-		r = take_qcow2(t, &o, err);
+	r = create_opts_take(c, &o, &err);
+	/* Its message may be longer than the engine's can be. */
+	if (r == 0 && backing && strlen(backing) > BACKING_NAME_MAX)
+		return complain("%s: Could not assign backing file '%s' with "
+				"format '%s': Invalid argument",
+				args->filename, backing,
+				o.backing_format ? o.backing_format : "");
 	if (r == 0)
-		r = take_prealloc(t, &o, err);
-	return r == 0 ? create(args, path, &o, err) : r;
+		r = create(args, path, &o, &err);
+	return r < 0 ? complain_why(&err, "%s", args->filename) : 0;
 }
 
 static int
 run(const struct create_args *args)
 {
 	const char *path, *format = args->common.file.format;
-	struct opt opts[OPTS_MAX];
-	struct opt_table table;
+	struct create_opts c;
 	struct q2_err err;
 	int r;
 
-	if (!format)
-		format = "raw";
-	r = make_table(format, opts, &table, &err);
+	r = create_opts_init(&c, format ? format : "raw", &err);
 	if (r == 0 && args->options && opt_wants_help(args->options)) {
-		print_help(&table, format);
+		create_opts_print_help(&c);
 		return 0;
 	}
-	if (r == 0) {
+	if (r == 0)
 		r = file_path(args->filename, &path, &err);
-		if (r == 0)
-			r = take_table(args, &table, &err);
-		if (r == 0)
-			r = create_from_table(args, path, &table, format, &err);
-		opt_free(&table);
-	}
+	if (r == 0)
+		r = take_table(args, path, &c, &err);
 	if (r < 0)
-		return complain_why(&err, "%s",
-				    args->filename ? args->filename : format);
-	return 0;
+		r = complain_why(&err, "%s",
+				 args->filename ? args->filename : format);
+	else if (r == 0)
+		r = create_from_table(args, path, &c);
+	create_opts_done(&c);
+	return r;
 }
 
 int

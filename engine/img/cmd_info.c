@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/img/backing.h"
 #include "engine/img/cmd.h"
 #include "engine/img/msg.h"
 
@@ -49,27 +50,6 @@ parse(int argc, char **argv, struct info_args *ret)
 			return status;
 	}
 	return cmd_one_file(argc, argv, &ret->filename);
-}
-
-/*
- * A backing file's name as a path from here: a relative one starts where the
- * image is.  The caller frees it; NULL without memory.
- */
-static char *
-backing_path(const char *image, const char *backing)
-{
-	const char *slash = strrchr(image, '/');
-	size_t dir = slash ? (size_t)(slash - image) + 1 : 0;
-	char *path;
-
-	if (backing[0] == '/' || backing[strcspn(backing, ":/")] == ':')
-		dir = 0;
-	path = malloc(dir + strlen(backing) + 1);
-	if (path) {
-		memcpy(path, image, dir);
-		strcpy(path + dir, backing);
-	}
-	return path;
 }
 
 /* Open an image and ask all that is to be printed; 0 or the exit status. */

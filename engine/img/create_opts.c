@@ -183,43 +183,69 @@ take_compression(const struct create_opts *c, struct q2_create_opts *o,
 	const char *value = value_of(c, "compression_type");
 	int i = value ? find_word("compression-type", value, words, err) : 0;
 
-	(void)o;
-	if (i == 1)
-		return q2_fail(err, -ENOTSUP,
-			       "compression_type=zstd is not supported yet");
-	return i;
+	if (i < 0)
+		return i;
+	o->compression_type = words[i];
+	return 0;
 }
 
-/* The engine takes 0 for the default, so 0 itself must be refused here. */
+/* What QEMU calls so; that we cannot read most of them does not matter to a
+ * header. */
+static const char *const drivers[] = {
+	"qcow2",   "raw",  "bochs",     "cloop", "dmg",         "file",
+	"ftp",     "ftps", "http",      "https", "host_device", "iscsi",
+	"gluster", "luks", "nbd",       "nfs",   "null-aio",    "null-co",
+	"nvme",    "qcow", "parallels", "qed",   "rbd",         "ssh",
+	"vdi",     "vhdx", "vmdk",      "vpc",   "vvfat",       "host_cdrom",
+	"quorum",  NULL};
+
+bool
+create_opts_is_driver(const char *name)
+{
+	return find_word("", name, drivers, NULL) >= 0;
+}
+
 static int
-take_numbers(const struct create_opts *c, struct q2_create_opts *o,
+take_backing(const struct create_opts *c, struct q2_create_opts *o,
 	     struct q2_err *err)
 {
-	const struct opt *cluster = opt_find(&c->table, "cluster_size");
-	const struct opt *bits = opt_find(&c->table, "refcount_bits");
+	const char *format = value_of(c, "backing_fmt");
+	int r = format ? find_word("backing-fmt", format, drivers, err) : 0;
 
-	if (cluster->value &&
-	    (cluster->number == 0 || cluster->number > UINT32_MAX))
-		return q2_fail(err, -EINVAL,
-			       "Cluster size must be a power of two between "
-			       "512 and 2048k");
-	if (bits->value && (bits->number == 0 || bits->number > 64))
-		return q2_fail(err, -EINVAL,
-			       "Refcount width must be a power of two and may "
-			       "not exceed 64 bits");
-	o->cluster_size = (uint32_t)cluster->number;
-	o->refcount_bits = (unsigned)bits->number;
-	return 0;
+	o->backing_file = value_of(c, "backing_file");
+	o->backing_format = format;
+	return r < 0 ? r : 0;
+}
+
+/* The name in the header is that of a plain file, without QEMU's "file:". */
+static int
+take_data_file(const struct create_opts *c, struct q2_create_opts *o,
+	       struct q2_err *err)
+{
+	const char *name = value_of(c, "data_file");
+
+	o->data_file_raw = opt_find(&c->table, "data_file_raw")->number;
+	return name ? file_path(name, &o->data_file, err) : 0;
+}
+
+/* The engine takes 0 for the default, and less than what can be written here:
+ * what it cannot be told becomes something else that it refuses. */
+static uint32_t
+number_of(const struct create_opts *c, const char *name)
+{
+	const struct opt *o = opt_find(&c->table, name);
+
+	if (!o->value)
+		return 0;
+	return o->number == 0 || o->number > UINT32_MAX ? UINT32_MAX
+							: (uint32_t)o->number;
 }
 
 static int
 refuse_encryption(const struct create_opts *c, struct q2_err *err)
 {
 	for (size_t i = 0; i < c->table.n; i++)
-		if ((strncmp(c->opts[i].name, "encrypt", 7) == 0 ||
-		     strncmp(c->opts[i].name, "backing", 7) == 0 ||
-		     strncmp(c->opts[i].name, "data_file", 9) == 0 ||
-		     strcmp(c->opts[i].name, "extended_l2") == 0) &&
+		if (strncmp(c->opts[i].name, "encrypt", 7) == 0 &&
 		    c->opts[i].value)
 			return q2_fail(err, -ENOTSUP,
 				       "option '%s' is not supported yet",
@@ -236,11 +262,31 @@ take_qcow2(const struct create_opts *c, struct q2_create_opts *o,
 	if (r == 0)
 		r = take_compat(c, o, err);
 	if (r == 0)
-		r = take_numbers(c, o, err);
+		r = take_backing(c, o, err);
 	if (r == 0)
 		r = take_compression(c, o, err);
+	if (r == 0)
+		r = take_data_file(c, o, err);
+	o->cluster_size = number_of(c, "cluster_size");
+	o->refcount_bits = number_of(c, "refcount_bits");
+	o->extended_l2 = opt_find(&c->table, "extended_l2")->number;
 	o->lazy_refcounts = opt_find(&c->table, "lazy_refcounts")->number;
 	return r;
+}
+
+static int
+take_hints(const struct create_opts *c, struct q2_create_opts *o,
+	   struct q2_err *err)
+{
+	const struct opt *hint = opt_find(&c->table, "extent_size_hint");
+
+	o->nocow = opt_find(&c->table, "nocow")->number;
+	if (!hint->value)
+		return 0;
+	if (hint->number > UINT32_MAX)
+		return q2_fail(err, -EINVAL, "Extent size hint is too large");
+	o->extent_size_hint = hint->number ? (int64_t)hint->number : -1;
+	return 0;
 }
 
 int
@@ -255,5 +301,5 @@ create_opts_take(const struct create_opts *c, struct q2_create_opts *ret,
 		r = take_qcow2(c, ret, err);
 	if (r == 0)
 		r = take_prealloc(c, ret, err);
-	return r;
+	return r == 0 ? take_hints(c, ret, err) : r;
 }

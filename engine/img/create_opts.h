@@ -41,6 +41,9 @@ int create_opts_join(const char *text, char **all);
 int create_opts_take(const struct create_opts *c, struct q2_create_opts *ret,
 		     struct q2_err *err);
 
+/* Is it the name of one of QEMU's drivers, as backing_fmt takes them? */
+bool create_opts_is_driver(const char *name);
+
 void create_opts_print_help(const struct create_opts *c);
 
 #endif

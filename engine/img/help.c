@@ -26,6 +26,7 @@ static const char help_program[] =
 	"  info     what an image is; --layout: what it really has on disk\n"
 	"  check    compare the reference counts with what is in use\n"
 	"  map      which parts of the disk are where in the file\n"
+	"  measure  how large a file an image needs\n"
 	"  io       read, write and verify, by commands such as 'write 0 64k'\n"
 	"  help     this text, or 'help COMMAND': all options of a command\n"
 	"\n"
@@ -130,19 +131,23 @@ static const char help_bench[] =
 	"Exit status: 0, or 1 for an error.\n";
 
 static const char help_create[] =
-	"Usage: %s create [OPTION]... FILE SIZE\n"
+	"Usage: %s create [OPTION]... FILE [SIZE]\n"
 	"Make an image of SIZE bytes. A file of that name is replaced.\n"
 	"\n"
 	"  -f FORMAT       raw (the default) or qcow2\n"
 	"  -o NAME=VALUE,...\n"
 	"                  options of the format; -o help lists them\n"
+	"  -b FILE         the backing file, relative to the new image; without\n"
+	"                  SIZE the image is as large\n"
+	"  -F FORMAT       its format: qcow2 or raw\n"
+	"  -u              do not look at the backing file; SIZE is needed\n"
 	"  -q              print nothing but errors\n"
 	"Beyond qemu-img:\n"
 	"  -t CACHE        how the file is written: none, writeback,\n"
 	"                  writethrough, directsync or unsafe (--cache)\n"
 	"  --aio=AIO       io_uring, libaio or threads; default: the best that\n"
 	"                  works here\n"
-	"Not yet: backing files (-b, -F, -u), encryption (--object).\n"
+	"Not yet: encryption (--object).\n"
 	"\n"
 	"Example: create -f qcow2 -o preallocation=metadata disk.qcow2 20G\n"
 	"Exit status: 0 made, 1 error; then no image is left behind.\n";
@@ -200,6 +205,25 @@ static const char help_map[] =
 	"\n"
 	"Exit status: 0, or 1 for an error.\n";
 
+static const char help_measure[] =
+	"Usage: %s measure [OPTION]... --size=SIZE\n"
+	"       %s measure [OPTION]... FILE\n"
+	"Say how large a file an image of SIZE bytes, or of FILE's content, "
+	"needs.\n"
+	"\n"
+	"  -O FORMAT        of the new image: raw (the default) or qcow2\n"
+	"  -o NAME=VALUE,...\n"
+	"                   its options; -o help lists them\n"
+	"  -f FORMAT        of FILE: qcow2 or raw; default: as its first bytes "
+	"say\n"
+	"  --output=FORM    human (the default) or json\n"
+	"  -U               do not ask for the lock (--force-share)\n"
+	"Beyond qemu-img:\n"
+	"  --aio=AIO        io_uring, libaio or threads\n"
+	"Not yet: internal snapshots (-l).\n"
+	"\n"
+	"Exit status: 0, or 1 for an error.\n";
+
 /* The first line is QEMU's form, which scripts look for. */
 static const char help_io[] =
 	"[OPTIONS]... [-c STRING]... [file]\n"
@@ -238,12 +262,13 @@ help_print(const char *name)
 		{"dd", help_dd},           {"bench", help_bench},
 		{"create", help_create},   {"info", help_info},
 		{"check", help_check},     {"map", help_map},
+		{"measure", help_measure},
 	};
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(texts); i++) {
 		if (strcmp(texts[i].name, name) == 0) {
 			/* NOLINTNEXTLINE(clang-diagnostic-format-nonliteral) */
-			say(texts[i].text, msg_name());
+			say(texts[i].text, msg_name(), msg_name());
 			return;
 		}
 	}

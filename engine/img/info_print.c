@@ -36,12 +36,14 @@ info_print_specific(const struct q2_info *info)
 	if (info->compat > 2)
 		say("    lazy refcounts: %s\n", yes(info->lazy_refcounts));
 	say("    refcount bits: %u\n", info->refcount_bits);
+	if (info->encryption)
+		say("    encrypt:\n        format: %s\n", info->encryption);
 	if (info->compat == 2)
 		return;
-	if (info->data_file) {
+	if (info->data_file)
 		say("    data file: %s\n", info->data_file);
+	if (info->external_data)
 		say("    data file raw: %s\n", yes(info->data_file_raw));
-	}
 	say("    corrupt: %s\n", yes(info->corrupt));
 	say("    extended l2: %s\n", yes(info->extended_l2));
 }
@@ -159,6 +161,8 @@ print_human(const struct info_entry *e)
 	print_size("virtual size", e->info.virtual_bytes);
 	size_human(e->info.alloc_bytes, text);
 	say("disk size: %s\n", text);
+	if (e->info.encryption)
+		say("encrypted: yes\n");
 	if (is_qcow2(&e->info))
 		say("cluster_size: %u\n", e->info.cluster_size);
 	if (e->info.dirty)
@@ -180,10 +184,15 @@ json_specific(struct json *j, const struct q2_info *info)
 	if (info->compat > 2)
 		json_bool(j, "lazy-refcounts", info->lazy_refcounts);
 	json_u64(j, "refcount-bits", info->refcount_bits);
-	if (info->compat > 2 && info->data_file) {
-		json_str(j, "data-file", info->data_file);
-		json_bool(j, "data-file-raw", info->data_file_raw);
+	if (info->encryption) {
+		json_open(j, "encrypt", '{');
+		json_str(j, "format", info->encryption);
+		json_close(j, '}');
 	}
+	if (info->compat > 2 && info->data_file)
+		json_str(j, "data-file", info->data_file);
+	if (info->external_data)
+		json_bool(j, "data-file-raw", info->data_file_raw);
 	if (info->compat > 2) {
 		json_bool(j, "corrupt", info->corrupt);
 		json_bool(j, "extended-l2", info->extended_l2);
@@ -212,6 +221,8 @@ json_image(struct json *j, const struct info_entry *e)
 		json_str(j, "full-backing-filename", e->backing_path);
 		json_str(j, "backing-filename", info->backing_file);
 	}
+	if (info->encryption)
+		json_bool(j, "encrypted", true);
 	json_bool(j, "dirty-flag", info->dirty);
 	if (e->has_layout)
 		json_layout(j, &e->layout);

@@ -96,6 +96,8 @@ remedy_of(const struct q2_err *err)
 		{0, "Unknown driver", "there are qcow2 and raw"},
 		{0, "Unknown protocol",
 		 "for a file of that name write ./ before it"},
+		{0, "without backing format",
+		 "give it with -F, such as -F qcow2"},
 		{0, "needs a size", "give it after the file name, such as 20G"},
 	};
 
@@ -154,6 +156,16 @@ talk(const char *fmt, ...)
 
 	va_start(ap, fmt);
 	line(NULL, fmt, ap);
+	va_end(ap);
+}
+
+void
+hint(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
 	va_end(ap);
 }
 

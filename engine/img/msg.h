@@ -44,6 +44,9 @@ int complain_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A line to stderr without a name before it. */
 void talk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same without the newline: the end of some of QEMU's messages. */
+void hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* "NAME: note: TEXT\n", but not in QEMU's roles, whose callers expect QEMU's
  * lines only. */
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

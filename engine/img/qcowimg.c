@@ -21,12 +21,12 @@ static const struct command commands[] = {
 	{"compare", cmd_compare}, {"convert", cmd_convert},
 	{"create", cmd_create},   {"dd", cmd_dd},
 	{"info", cmd_info},       {"io", cmd_io},
-	{"map", cmd_map},
+	{"map", cmd_map},         {"measure", cmd_measure},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend", "bitmap", "commit", "measure", "rebase", "resize", "snapshot",
+	"amend", "bitmap", "commit", "rebase", "resize", "snapshot",
 };
 
 static const struct command *

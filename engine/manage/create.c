@@ -8,169 +8,68 @@
  * before has been emptied first, which the file system journals before it can
  * give the blocks to anything else.  A block device cannot be emptied: an old
  * header on it is removed, and that synced, before anything else is written.)
+ *
+ * An external data file is opened before anything is changed, so that it fails
+ * early, and emptied after the first sync: an image that was there before must
+ * not outlive its data.  It is complete and synced before the magic.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "engine/base/err.h"
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/format/plan.h"
 #include "engine/manage/manage.h"
+#include "engine/manage/target.h"
 
-/* What one write carries, and how many are under way: large enough for a disk
- * to be busy all the time, small enough not to count as memory. */
-#define CHUNK_BYTES (2 * MiB)
-#define WRITERS     4
+/* What QEMU asks file systems for that take such hints. */
+#define EXTENT_SIZE_DEFAULT MiB
 
 struct creation {
 	struct loop *loop;
-	const char *path;
 	const struct q2_create_opts *opts;
 	struct q2_err *err;
-	struct points points;
-	struct aio_file *file;
 	struct plan plan; /* qcow2 only */
-	bool raw;
-	uint64_t file_bytes;   /* length wanted */
-	uint64_t data, data_n; /* host bytes that are preallocated */
-	uint64_t needed;       /* bytes that will be taken from the disk */
-	bool emulated_falloc;
-
-	/* of the path, before anything was done */
-	bool is_host; /* the backend has its files in the file system */
-	bool existed;
-	uint64_t free_bytes; /* UINT64_MAX: not known */
+	struct target image, data;
+	bool raw, external;
+	bool data_reached; /* the data file is no longer what it was */
+	int hint_error;
 };
 
-/* ---- writing in large pieces ------------------------------------------- */
+/* ---- what it will be --------------------------------------------------- */
 
-/* The bytes [next, end) of the file, written by several coroutines. */
-struct stream {
-	struct aio_file *file;
-	const struct plan *plan; /* NULL: zeros */
-	uint64_t next, end;
-	int result;
-	struct co_join join;
-};
-
-static uint64_t
-chunk_end(const struct stream *s)
-{
-	return min_u64(align_down(s->next, CHUNK_BYTES) + CHUNK_BYTES, s->end);
-}
-
-/* The metadata at off, without the magic. */
+/* A file of guest bytes and nothing else: a raw image, a data file. */
 static void
-encode(const struct plan *plan, uint64_t off, uint64_t len, uint8_t *buf)
+plan_plain(struct target *t, enum q2_prealloc mode, uint64_t size)
 {
-	plan_encode(plan, off, align_up(len, plan->geom.cluster_size), buf);
-	if (off == 0)
-		store_be32(buf, 0);
+	t->file_bytes = size;
+	t->mode = mode;
+	if (mode != Q2_PREALLOC_OFF)
+		t->data_n = size;
+	if (mode >= Q2_PREALLOC_FALLOC)
+		t->needed = size;
 }
 
-static enum aio_class
-class_at(const struct stream *s, uint64_t off)
-{
-	if (!s->plan)
-		return AIO_DATA;
-	if (s->plan->l2.clusters && off >= s->plan->l2.host)
-		return AIO_L2;
-	return off ? AIO_REFCOUNT : AIO_HEADER;
-}
-
-static void
-write_chunks(void *arg)
-{
-	struct stream *s = arg;
-	Q2_AUTO_FREE uint8_t *buf = mem_aligned_zero(CHUNK_BYTES);
-	int r = buf ? 0 : -ENOMEM;
-
-	while (r == 0 && s->result == 0 && s->next < s->end) {
-		uint64_t off = s->next, end = chunk_end(s);
-
-		s->next = end;
-		if (s->plan)
-			encode(s->plan, off, end - off, buf);
-		r = file_write(s->file, class_at(s, off), buf, end - off, off);
-	}
-	if (r < 0 && s->result == 0)
-		s->result = r;
-	co_join_end(&s->join, r);
-}
-
-static int Q2_CO
-write_stream(struct aio_file *file, const struct plan *plan, uint64_t off,
-	     uint64_t len)
-{
-	struct stream s = {
-		.file = file, .plan = plan, .next = off, .end = off + len};
-	uint64_t chunks = div_up(len, CHUNK_BYTES);
-
-	co_join_init(&s.join);
-	for (uint64_t i = 0; i < min_u64(chunks, WRITERS); i++) {
-		int r;
-
-		co_join_add(&s.join);
-		r = co_start(&file->loop->sched, write_chunks, &s);
-		if (r < 0)
-			co_join_end(&s.join, r);
-	}
-	return co_join_wait(&s.join);
-}
-
-/* ---- before anything is changed ---------------------------------------- */
-
-/* What is at the path, and the space around it.  Blocking. */
 static int
-look_at_path(void *arg)
+plan_data_file(struct creation *c)
 {
-	struct creation *c = arg;
-	const char *slash = strrchr(c->path, '/');
-	Q2_AUTO_FREE char *dir = NULL;
-	struct statvfs fs;
-	struct stat st;
+	enum q2_prealloc mode = c->opts->preallocation;
+	const struct geom *g = &c->plan.geom;
+	uint64_t size = g->virtual_size;
 
-	/* A symbolic link that leads nowhere is not ours to remove either. */
-	c->existed = lstat(c->path, &st) == 0;
-	c->free_bytes = UINT64_MAX;
-	if (c->existed && stat(c->path, &st) == 0 && !S_ISREG(st.st_mode))
-		return 0;
-	dir = slash ? strndup(c->path, (size_t)(slash - c->path) + 1)
-		    : strdup(".");
-	if (!dir)
-		return -ENOMEM;
-	/* A file system without a size, such as ramfs, says nothing. */
-	if (statvfs(dir, &fs) < 0 || fs.f_blocks == 0)
-		return 0;
-	c->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (c->existed) /* they will be given back */
-		c->free_bytes += (uint64_t)st.st_blocks * 512;
-	return 0;
-}
-
-static int Q2_CO
-check_space(struct creation *c)
-{
-	const char *aio = loop_aio(c->loop);
-	int r;
-
-	/* Files of these exist only while the loop does. */
-	c->is_host = strcmp(aio, "memory") != 0 && strcmp(aio, "sim") != 0;
-	if (!c->is_host)
-		return 0;
-	r = loop_offload(c->loop, look_at_path, c);
-	if (r < 0)
-		return q2_fail(c->err, r, "no memory");
-	if (c->needed > c->free_bytes)
-		return q2_fail(c->err, -ENOSPC,
-			       "Could not create '%s': it needs %" PRIu64
-			       " bytes, and %" PRIu64 " are free",
-			       c->path, c->needed, c->free_bytes);
+	if (strcmp(c->image.path, c->data.path) == 0)
+		return q2_fail(c->err, -EINVAL,
+			       "the data file '%s' is the image itself",
+			       c->data.path);
+	/* Its clusters are mapped then: what is in them is read. */
+	if (c->opts->data_file_raw && mode == Q2_PREALLOC_OFF)
+		mode = Q2_PREALLOC_METADATA;
+	/* QEMU gives it what it allocates: whole clusters, or subclusters. */
+	if (mode != Q2_PREALLOC_OFF)
+		size = align_up(size, g->cluster_size) - geom_spare_bytes(g);
+	plan_plain(&c->data, mode, size);
 	return 0;
 }
 
@@ -179,33 +78,97 @@ plan_qcow2(struct creation *c)
 {
 	int r = plan_make(c->opts, &c->plan, c->err);
 	const struct plan *p = &c->plan;
+	struct target *t = &c->image;
 
 	if (r < 0)
 		return r;
-	c->file_bytes = p->file_bytes;
-	c->data = p->data.host;
-	c->data_n = p->data.clusters << p->geom.cluster_bits;
-	c->needed = p->metadata_bytes;
-	if (c->opts->preallocation >= Q2_PREALLOC_FALLOC)
-		c->needed += c->data_n;
+	t->plan = p;
+	t->file_bytes = p->file_bytes;
+	t->needed = p->metadata_bytes;
+	if (c->external)
+		return plan_data_file(c);
+	t->mode = c->opts->preallocation;
+	t->data = p->data.host;
+	t->data_n = p->data.clusters << p->geom.cluster_bits;
+	if (t->mode >= Q2_PREALLOC_FALLOC)
+		t->needed += t->data_n;
 	return 0;
 }
 
 static int
 plan_raw(struct creation *c)
 {
-	if (c->opts->preallocation == Q2_PREALLOC_METADATA)
+	const struct q2_create_opts *o = c->opts;
+
+	if (o->preallocation == Q2_PREALLOC_METADATA)
 		return q2_fail(c->err, -EINVAL,
 			       "Unsupported preallocation mode: metadata");
-	if (c->opts->virtual_size > INT64_MAX - (Q2_SECTOR - 1))
+	if (o->backing_file || o->backing_format)
+		return q2_fail(c->err, -EINVAL,
+			       "Backing file not supported for file format "
+			       "'raw'");
+	if (o->data_file || o->data_file_raw || o->extended_l2)
+		return q2_fail(c->err, -EINVAL,
+			       "a raw image has neither an external data file "
+			       "nor L2 entries");
+	if (o->virtual_size > INT64_MAX - (Q2_SECTOR - 1))
 		return q2_fail(c->err, -EINVAL,
 			       "Invalid image size specified. Must be between "
 			       "0 and %" PRId64 ".",
 			       INT64_MAX);
-	c->file_bytes = align_up(c->opts->virtual_size, Q2_SECTOR);
-	if (c->opts->preallocation != Q2_PREALLOC_OFF)
-		c->needed = c->data_n = c->file_bytes;
+	plan_plain(&c->image, o->preallocation,
+		   align_up(o->virtual_size, Q2_SECTOR));
 	return 0;
+}
+
+static int Q2_CO
+look(struct creation *c)
+{
+	const struct target *other = c->external ? &c->data : NULL;
+	int r = target_look(&c->image);
+
+	if (r == 0 && other)
+		r = target_look(&c->data);
+	if (r == 0)
+		r = target_check_space(&c->image, other);
+	if (r == 0 && other)
+		r = target_check_space(&c->data, NULL);
+	return r;
+}
+
+/* ---- hints ------------------------------------------------------------- */
+
+struct hints {
+	struct aio_file *file;
+	bool nocow;
+	uint32_t extent_size;
+};
+
+static int
+set_hints(void *arg)
+{
+	const struct hints *h = arg;
+
+	return aio_set_hints(h->file, h->nocow, h->extent_size);
+}
+
+/* A file system that takes no hint is no reason to fail; who asked for one is
+ * told. */
+static void Q2_CO
+give_hints(struct creation *c, struct target *t)
+{
+	int64_t wish = c->opts->extent_size_hint;
+	struct hints h = {
+		.file = t->file,
+		.nocow = c->opts->nocow,
+		.extent_size = wish > 0    ? (uint32_t)wish
+			       : wish == 0 ? EXTENT_SIZE_DEFAULT
+					   : 0,
+	};
+	int r = t->is_host ? loop_offload(c->loop, set_hints, &h) : 0;
+
+	if (r < 0 && wish > 0)
+		c->hint_error = r;
 }
 
 /* ---- making it --------------------------------------------------------- */
@@ -213,7 +176,7 @@ plan_raw(struct creation *c)
 static unsigned
 file_flags(const struct q2_create_opts *o)
 {
-	unsigned flags = AIO_CREATE;
+	unsigned flags = 0;
 
 	if (o->cache == Q2_CACHE_NONE || o->cache == Q2_CACHE_DIRECTSYNC)
 		flags |= AIO_DIRECT;
@@ -222,180 +185,141 @@ file_flags(const struct q2_create_opts *o)
 	return flags;
 }
 
-static int
-fail_io(const struct creation *c, int r, const char *what)
-{
-	return q2_fail(c->err, r, "Could not %s '%s': %s", what, c->path,
-		       strerror(-r));
-}
-
-static int Q2_CO
-set_length(struct creation *c)
-{
-	int64_t now = aio_size(c->file);
-	int r = now < 0 ? (int)now : 0;
-
-	if (c->file->is_block && r == 0 && (uint64_t)now < c->file_bytes)
-		return q2_fail(c->err, -ENOSPC,
-			       "Could not create '%s': it needs %" PRIu64
-			       " bytes, and the device has %" PRId64,
-			       c->path, c->file_bytes, now);
-	if (r == 0 && !c->file->is_block && (uint64_t)now != c->file_bytes)
-		r = file_truncate(c->file, c->file_bytes);
-	return r < 0 ? fail_io(c, r, "set the length of") : 0;
-}
-
 /* See the top: only what cannot be emptied needs this. */
 static int Q2_CO
-remove_old_header(struct creation *c)
+remove_old_header(struct target *t)
 {
 	uint8_t sector[Q2_SECTOR];
 	int r;
 
-	if (!c->file->is_block)
+	if (!t->file->is_block)
 		return 0;
-	r = file_read(c->file, AIO_HEADER, sector, sizeof(sector), 0);
+	r = file_read(t->file, AIO_HEADER, sector, sizeof(sector), 0);
 	if (r == 0 && load_be32(sector) != HEADER_MAGIC)
 		return 0;
 	memset(sector, 0, sizeof(sector));
 	if (r == 0)
-		r = file_write(c->file, AIO_HEADER, sector, sizeof(sector), 0);
+		r = file_write(t->file, AIO_HEADER, sector, sizeof(sector), 0);
 	if (r == 0)
-		r = file_sync(c->file);
-	return r < 0 ? fail_io(c, r, "remove the old header of") : 0;
+		r = file_sync(t->file);
+	return r < 0 ? target_fail(t, r, "remove the old header of") : 0;
 }
 
+/* All that the file holds but the magic, durable. */
 static int Q2_CO
-preallocate(struct creation *c)
-{
-	enum q2_prealloc mode = c->opts->preallocation;
-	int r = 0;
-
-	if (!c->data_n)
-		return 0;
-	switch (mode) {
-	case Q2_PREALLOC_OFF:
-		break;
-	case Q2_PREALLOC_METADATA:
-		/* A device has something there, which would be read. */
-		if (c->file->is_block)
-			r = file_zero(c->file, c->data_n, c->data, false);
-		break;
-	case Q2_PREALLOC_FALLOC:
-		r = c->file->is_block
-			    ? -ENOTSUP
-			    : file_allocate(c->file, c->data_n, c->data);
-		if (r != -ENOTSUP)
-			break;
-		c->emulated_falloc = true;
-		r = write_stream(c->file, NULL, c->data, c->data_n);
-		break;
-	case Q2_PREALLOC_FULL:
-		r = write_stream(c->file, NULL, c->data, c->data_n);
-		break;
-	}
-	return r < 0 ? fail_io(c, r, "preallocate") : 0;
-}
-
-/* The sector that makes the file an image. */
-static int Q2_CO
-write_magic(struct creation *c)
-{
-	size_t size = c->plan.geom.cluster_size;
-	Q2_AUTO_FREE uint8_t *buf = mem_aligned(size);
-
-	if (!buf)
-		return -ENOMEM;
-	plan_encode(&c->plan, 0, size, buf);
-	return file_write(c->file, AIO_HEADER, buf, Q2_SECTOR, 0);
-}
-
-static int Q2_CO
-write_metadata(struct creation *c)
+fill(struct creation *c, struct target *t)
 {
 	int r;
 
-	if (c->raw)
-		return 0;
-	r = write_stream(c->file, &c->plan, 0, c->plan.metadata_bytes);
-	return r < 0 ? fail_io(c, r, "write") : 0;
-}
-
-static int
-sync_dir(void *arg)
-{
-	const struct creation *c = arg;
-
-	return aio_sync_dir(c->file);
-}
-
-static int Q2_CO
-finish(struct creation *c)
-{
-	int r = file_sync(c->file);
-
-	if (r == 0 && !c->raw)
-		r = write_magic(c);
-	if (r < 0)
-		return fail_io(c, r, "write");
-	/* Where writes are aligned, that may have made a small file longer,
-	 * which does no harm should it stay so. */
-	r = set_length(c);
-	if (r < 0)
-		return r;
-	if (!c->raw)
-		r = file_sync(c->file);
+	give_hints(c, t);
+	r = target_set_length(t);
+	if (r == 0 && t->plan)
+		r = remove_old_header(t);
+	if (r == 0 && t->plan)
+		r = target_write_metadata(t);
 	if (r == 0)
-		r = loop_offload(c->loop, sync_dir, c);
-	return r < 0 ? fail_io(c, r, "write") : 0;
-}
-
-static int Q2_CO
-write_all(struct creation *c)
-{
-	int r = aio_lock(c->file, AIO_LOCK_WRITE, c->err);
-
-	if (r == 0)
-		r = set_length(c);
-	if (r == 0)
-		r = remove_old_header(c);
-	if (r == 0)
-		r = write_metadata(c);
-	if (r == 0)
-		r = preallocate(c);
+		r = target_preallocate(t);
 	/* Where writes are aligned, the last may have made the file longer. */
 	if (r == 0)
-		r = set_length(c);
+		r = target_set_length(t);
 	if (r == 0)
-		r = finish(c);
+		r = target_sync(t);
 	return r;
 }
 
-/* Leave nothing that looks like an image: a file that we have made goes, one
- * that was there stays, empty. */
-static void Q2_CO
-undo(struct creation *c)
+/* Without emptying it yet, if it is there. */
+static int Q2_CO
+open_data_file(struct creation *c)
 {
-	if (c->is_host && !c->existed)
-		(void)unlink(c->path);
-	else if (!c->file->is_block)
-		(void)file_truncate(c->file, 0);
+	unsigned flags = file_flags(c->opts);
+	struct target *t = &c->data;
+	int r;
+
+	r = aio_open(c->loop, t->path, flags, &t->points, &t->file, c->err);
+	if (r == -ENOENT)
+		r = aio_open(c->loop, t->path, flags | AIO_CREATE, &t->points,
+			     &t->file, c->err);
+	return r < 0 ? r : aio_lock(t->file, AIO_LOCK_WRITE, c->err);
+}
+
+static int Q2_CO
+make_data_file(struct creation *c)
+{
+	struct target *t = &c->data;
+	int r = 0;
+
+	c->data_reached = true;
+	if (!t->file->is_block && aio_size(t->file) != 0)
+		r = file_truncate(t->file, 0);
+	if (r < 0)
+		return target_fail(t, r, "empty");
+	r = fill(c, t);
+	return r < 0 ? r : target_sync_dir(t);
+}
+
+static int Q2_CO
+make_image(struct creation *c)
+{
+	struct target *t = &c->image;
+	int r = aio_lock(t->file, AIO_LOCK_WRITE, c->err);
+
+	if (r == 0)
+		r = fill(c, t);
+	if (r == 0 && c->external)
+		r = make_data_file(c);
+	if (r == 0 && t->plan)
+		r = target_write_magic(t);
+	/* Where writes are aligned, that may have made a small file longer,
+	 * which does no harm should it stay so. */
+	if (r == 0)
+		r = target_set_length(t);
+	if (r == 0 && t->plan)
+		r = target_sync(t);
+	return r < 0 ? r : target_sync_dir(t);
 }
 
 static int Q2_CO
 create(struct creation *c)
 {
-	int r = check_space(c);
+	struct target *t = &c->image;
+	int r = look(c);
 
+	if (r == 0 && c->external)
+		r = open_data_file(c);
 	if (r == 0)
-		r = aio_open(c->loop, c->path, file_flags(c->opts), &c->points,
-			     &c->file, c->err);
-	if (r < 0)
-		return r;
-	r = write_all(c);
-	if (r < 0)
-		undo(c);
+		r = aio_open(c->loop, t->path, file_flags(c->opts) | AIO_CREATE,
+			     &t->points, &t->file, c->err);
+	if (r == 0)
+		r = make_image(c);
+	if (r < 0 && t->file)
+		target_undo(t);
+	if (r < 0 && c->data.file &&
+	    (c->data_reached || (c->data.is_host && !c->data.existed)))
+		target_undo(&c->data);
 	return r;
+}
+
+static void
+init(struct creation *c, const char *path, const struct q2_create_opts *opts)
+{
+	c->opts = opts;
+	c->external = !c->raw && opts->data_file;
+	c->image = (struct target){
+		.loop = c->loop, .path = path, .err = c->err};
+	c->data = (struct target){
+		.loop = c->loop, .path = opts->data_file, .err = c->err};
+}
+
+static void
+tell(const struct creation *c, struct q2_create_result *ret)
+{
+	*ret = (struct q2_create_result){
+		.emulated_falloc = c->image.emulated_falloc ||
+				   c->data.emulated_falloc,
+		.file_bytes = (uint64_t)aio_size(c->image.file),
+		.fdatasyncs = (unsigned)c->image.points.n.fdatasyncs,
+		.hint_error = c->hint_error,
+	};
 }
 
 int Q2_CO
@@ -411,23 +335,21 @@ create_image(struct loop *loop, const char *path,
 	if (opts->driver && !raw && strcmp(opts->driver, "qcow2") != 0)
 		return q2_fail(err, -EINVAL, "Unknown file format '%s'",
 			       opts->driver);
+	if (opts->extent_size_hint > UINT32_MAX)
+		return q2_fail(err, -EINVAL, "Extent size hint is too large");
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return q2_fail(err, -ENOMEM, "no memory to create an image");
 	c->loop = loop;
-	c->path = path;
-	c->opts = opts;
 	c->err = err;
 	c->raw = raw;
+	init(c, path, opts);
 	r = c->raw ? plan_raw(c) : plan_qcow2(c);
 	if (r == 0)
 		r = create(c);
 	if (r == 0 && ret_result)
-		*ret_result = (struct q2_create_result){
-			.emulated_falloc = c->emulated_falloc,
-			.file_bytes = (uint64_t)aio_size(c->file),
-			.fdatasyncs = (unsigned)c->points.n.fdatasyncs,
-		};
-	aio_close(c->file);
+		tell(c, ret_result);
+	aio_close(c->image.file);
+	aio_close(c->data.file);
 	return r;
 }

@@ -23,6 +23,9 @@ int Q2_CO check_image(struct image *img, struct q2_check *ret_check,
 /* layout.c */
 int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 		       struct q2_err *err);
+/* measure.c; without img it needs no coroutine */
+int Q2_CO measure_image(const struct q2_create_opts *opts, struct image *img,
+			struct q2_measure *ret_measure, struct q2_err *err);
 
 /* convert.c; opts is complete */
 int Q2_CO convert_images(struct image *const *sources, size_t n,

@@ -79,7 +79,7 @@ expect "a command that is not there yet" 1 "not in this version" \
 	"$img" amend a b
 expect "unknown option of the program" 1 "unrecognized option '--nosuch'" \
 	"$img" --nosuch
-for c in create info check map; do
+for c in create info check map measure; do
 	expect "unknown option of $c" 1 "unrecognized option '--nosuch'" \
 		"$img" $c --nosuch ok.qcow2
 	expect "unknown --aio of $c" 1 "nosuch (use io_uring, libaio or threads" \
@@ -99,6 +99,31 @@ for c in info check map; do
 	expect "unknown format for $c" 1 "nosuch.*there are qcow2 and raw" \
 		"$img" $c -f nosuch ok.qcow2
 done
+measure="$img measure -O qcow2"
+# shellcheck disable=SC2086
+{
+	expect "nothing to measure" 1 "size N or one filename" $measure
+	expect "two things to measure" 1 "together with a filename" \
+		$measure --size 1M ok.qcow2
+	expect "measure with -f alone" 1 "require a filename" \
+		$measure -f qcow2 --size 1M
+	expect "measure without a number" 1 "use bytes, or k" \
+		$measure --size big
+	expect "measure with an unknown name in -o" 1 "'nosuch'; -o help" \
+		$measure -o nosuch=1 --size 1M
+	expect "measure with a bad number in -o" 1 "non-negative number" \
+		$measure -o cluster_size=x --size 1M
+	expect "measure with a bad cluster size" 1 "512 and 2048k" \
+		$measure -o cluster_size=100 --size 1M
+	expect "measure for small clusters" 1 "larger cluster size" \
+		$measure -o cluster_size=512 --size 129G
+	expect "measure for an unknown format" 1 "there are qcow2 and raw" \
+		"$img" measure -O nosuch --size 1M
+	expect "snapshots cannot be measured yet" 1 "(-l) is not supported" \
+		$measure -l one ok.qcow2
+	expect "measure of no such file" 1 "No such file.*name right" \
+		$measure no.qcow2
+}
 expect "a format that cannot be checked" 63 "does not support checks" \
 	"$img" check -f raw text
 expect "repair is not there yet" 1 "-r: repair" "$img" check -r all ok.qcow2
@@ -125,8 +150,37 @@ expect "repair is not there yet" 1 "-r: repair" "$img" check -r all ok.qcow2
 		$create -o lazy_refcounts=maybe new.qcow2 1M
 	expect "unknown cache mode" 1 "nosuch (use none, writeback" \
 		$create -t nosuch new.qcow2 1M
-	expect "backing file is not there yet" 1 "not supported yet" \
-		$create -b ok.qcow2 -F qcow2 new.qcow2
+	expect "backing file without a format" 1 "looks like qcow2); .*-F qcow2" \
+		$create -b ok.qcow2 new.qcow2
+	expect "backing file that is missing" 1 "No such file.*backing image" \
+		$create -b no.qcow2 -F qcow2 new.qcow2 1M
+	expect "backing file of another format" 1 "not in qcow2 format" \
+		$create -b text -F qcow2 new.qcow2
+	expect "unknown backing format" 1 "nosuch.*there are qcow2 and raw" \
+		$create -b ok.qcow2 -F nosuch new.qcow2
+	expect "an image below itself" 1 "same filename as the backing" \
+		$create -b ok.qcow2 -F qcow2 ok.qcow2 1M
+	expect "an image below itself, by another name" 1 \
+		"same filename as the backing" \
+		$create -b ./ok.qcow2 -F qcow2 ok.qcow2 1M
+	expect "-u without a size" 1 "needs a size" \
+		$create -u -b ok.qcow2 -F qcow2 new.qcow2
+	expect "-b for a raw image" 1 "not supported for file format 'raw'" \
+		"$img" create -q -b ok.qcow2 -F qcow2 new.raw
+	expect "preallocation above a backing file" 1 "extended_l2 is on" \
+		$create -b ok.qcow2 -F qcow2 -o preallocation=full over.qcow2
+	expect "data file in a folder that is not there" 1 \
+		"'no/d.raw': No such file.*make its directory" \
+		$create -o data_file=no/d.raw over.qcow2 1M
+	expect "data file that is the image" 1 "the image itself" \
+		$create -o data_file=over.qcow2 over.qcow2 1M
+	expect "data file by a protocol" 1 "protocol 'nbd'.*write ./ before" \
+		$create -o data_file=nbd:x over.qcow2 1M
+	expect "subclusters in small clusters" 1 "at least 16384" \
+		$create -o extended_l2=on,cluster_size=8k over.qcow2 1M
+	expect "encryption is not there yet" 1 \
+		"'encrypt.format' is not supported yet" \
+		$create -o encrypt.format=luks over.qcow2 1M
 	expect "bad option over an existing image" 1 "512 and 2048k" \
 		$create -o cluster_size=3k ok.qcow2 1M
 	expect "no such directory" 1 "make its directory" $create no/new.qcow2 1M

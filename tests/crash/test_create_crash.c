@@ -195,6 +195,35 @@ test_every_crash_leaves_no_image_or_a_complete_one(void **state)
 		1, seed);
 }
 
+static void
+test_every_kind_of_image_too(void **state)
+{
+	static const struct q2_create_opts kinds[] = {
+		{.compat = 2, .preallocation = Q2_PREALLOC_METADATA},
+		{.compat = 2, .backing_file = "base", .backing_format = "raw"},
+		{.refcount_bits = 1, .preallocation = Q2_PREALLOC_FALLOC},
+		{.refcount_bits = 64,
+		 .cluster_size = 512,
+		 .preallocation = Q2_PREALLOC_METADATA},
+		{.lazy_refcounts = true, .compression_type = "zstd"},
+		{.extended_l2 = true,
+		 .cluster_size = 16384,
+		 .backing_file = "base.qcow2",
+		 .backing_format = "qcow2",
+		 .preallocation = Q2_PREALLOC_METADATA},
+	};
+	uint64_t seed = test_seed(5);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct q2_create_opts o = kinds[i];
+
+		o.size = sizeof(o);
+		o.virtual_size = 300 * KiB + 512;
+		crash_everywhere(&o, i % 2 ? 512 : 1, seed++);
+	}
+}
+
 /* Each write, sync, truncate in turn fails: nothing that looks like an image
  * is left, and the error has a text. */
 static void
@@ -278,6 +307,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			test_every_crash_leaves_no_image_or_a_complete_one),
+		cmocka_unit_test(test_every_kind_of_image_too),
 		cmocka_unit_test(test_every_failure_leaves_nothing),
 		cmocka_unit_test(
 			test_falloc_is_emulated_where_it_is_not_native),

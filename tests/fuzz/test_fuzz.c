@@ -150,11 +150,53 @@ check_header(const struct header *h)
 		     h->bitmaps_bytes <= UINT64_C(1024) * Q2_MAX_BITMAPS));
 }
 
+/* Zeros behind the end of a string, which the file may not have had. */
+static void
+tidy(char *text, size_t size)
+{
+	size_t len = strlen(text);
+
+	memset(text + len, 0, size - len);
+}
+
+/* What was accepted can be written again, and again the same, and then means
+ * what it meant; unless it does not fit. */
+static bool
+check_rewrite(const uint8_t *buf, size_t len, struct header *h)
+{
+	size_t size = (size_t)1 << h->cluster_bits;
+	uint8_t *once = malloc(size), *twice = malloc(size);
+	struct header_bytes old = {buf, len}, again = {once, size};
+	struct header back;
+	int r;
+
+	assert_non_null(once);
+	assert_non_null(twice);
+	r = header_rewrite(h, &old, once, size, NULL);
+	assert_true(r == 0 || r == -ENOSPC);
+	if (r == 0) {
+		assert_int_equal(header_decode(once, size, true, &back, NULL),
+				 0);
+		assert_int_equal(
+			header_rewrite(&back, &again, twice, size, NULL), 0);
+		assert_memory_equal(once, twice, size);
+		back.header_length = h->header_length;
+		back.has_feature_names = h->has_feature_names;
+		tidy(h->backing_file, sizeof(h->backing_file));
+		tidy(h->backing_format, sizeof(h->backing_format));
+		tidy(h->data_file, sizeof(h->data_file));
+		assert_memory_equal(&back, h, sizeof(back));
+	}
+	free(once);
+	free(twice);
+	return r == 0;
+}
+
 static void
 test_headers(void **state)
 {
 	struct rng rng = {test_seed(6)};
-	unsigned accepted = 0, refused = 0;
+	unsigned accepted = 0, refused = 0, written = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < test_rounds(60000); i++) {
@@ -175,9 +217,11 @@ test_headers(void **state)
 		} else {
 			accepted++;
 			check_header(&h);
+			written += check_rewrite(buf, len, &h);
 		}
 		free(buf);
 	}
+	assert_true(written > accepted / 2);
 	/* Both must happen, or nothing is tested. */
 	assert_true(accepted > 100 * refused / 1000);
 	assert_true(refused > 100 * accepted / 1000);

@@ -211,6 +211,130 @@ test_unknown_features_are_named_by_the_image(void **state)
 			    "Unknown incompatible feature: 10000000000");
 }
 
+/* ---- rewriting --------------------------------------------------------- */
+
+static uint8_t old_image[CLUSTER];
+
+static int
+rewrite(const struct header *h, size_t cluster)
+{
+	struct header_bytes old = {.p = old_image, .len = CLUSTER};
+
+	return header_rewrite(h, &old, image, cluster, NULL);
+}
+
+static size_t
+put_ext(uint8_t *at, uint32_t type, const char *data, uint32_t len)
+{
+	store_be32(at, type);
+	store_be32(at + 4, len);
+	memcpy(at + 8, data, len);
+	return 8 + align_up(len, 8);
+}
+
+/* A header of that length, with extensions of ours and of others. */
+static void
+fill_old(unsigned header_length)
+{
+	size_t at = header_length;
+
+	fill_plain();
+	memset(old_image, 0, CLUSTER);
+	memcpy(old_image, image, HEADER_OUR_BYTES);
+	store_be32(old_image + 100, header_length);
+	for (unsigned i = HEADER_OUR_BYTES; i < header_length; i++)
+		old_image[i] = (uint8_t)(0x80 + i);
+	at += put_ext(old_image + at, 0x11111111, "one", 3);
+	at += put_ext(old_image + at, EXT_BACKING_FORMAT, "raw", 3);
+	at += put_ext(old_image + at, 0x22222222, "", 0);
+	at += put_ext(old_image + at, EXT_FEATURE_NAMES, "", 0);
+	at += put_ext(old_image + at, 0x33333333, "12345678three", 13);
+	at += put_ext(old_image + at, EXT_END, "", 0);
+	store_be64(old_image + 8, at);
+	store_be32(old_image + 16, 4);
+	memcpy(old_image + at, "base", 4); /* NOLINT(bugprone-not-null-*) */
+}
+
+static void
+test_a_rewrite_keeps_what_it_does_not_know(void **state)
+{
+	static const unsigned lengths[] = {104, 108, 112, 113, 120, 4096};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		unsigned end = lengths[i] > 112 ? lengths[i] : 112;
+		uint8_t want[CLUSTER] = {0};
+		struct header h;
+		size_t at = end;
+
+		fill_old(lengths[i]);
+		assert_int_equal(
+			header_decode(old_image, CLUSTER, false, &h, NULL), 0);
+		assert_string_equal(h.backing_file, "base");
+		strcpy(h.backing_file, "other.raw");
+		assert_int_equal(rewrite(&h, CLUSTER), 0);
+
+		assert_int_equal(load_be32(image + 100), end);
+		memcpy(want, image, 112);
+		memcpy(want + 112, old_image + 112, end - 112);
+		at += put_ext(want + at, EXT_BACKING_FORMAT, "raw", 3);
+		fill_plain(); /* for its table of names */
+		memcpy(want + at, image + 112, 392);
+		at += 392;
+		at += put_ext(want + at, 0x11111111, "one", 3);
+		at += put_ext(want + at, 0x22222222, "", 0);
+		at += put_ext(want + at, 0x33333333, "12345678three", 13);
+		at += put_ext(want + at, EXT_END, "", 0);
+		/* NOLINTNEXTLINE(bugprone-not-null-*) */
+		memcpy(want + at, "other.raw", 9);
+		assert_int_equal(rewrite(&h, CLUSTER), 0);
+		assert_int_equal(load_be64(image + 8), at);
+		assert_int_equal(load_be32(image + 16), 9);
+		assert_memory_equal(image, want, CLUSTER);
+	}
+}
+
+static void
+test_a_rewrite_that_does_not_fit_is_refused(void **state)
+{
+	struct header h;
+
+	(void)state;
+	fill_old(4096);
+	assert_int_equal(header_decode(old_image, CLUSTER, false, &h, NULL), 0);
+	assert_int_equal(rewrite(&h, 4096), -ENOSPC);
+	assert_int_equal(rewrite(&h, 8192), 0);
+	/* Version 2 has no place for unknown fields, but for extensions. */
+	h.version = 2;
+	assert_int_equal(rewrite(&h, 4096), 0);
+	assert_int_equal(load_be32(image + 72), EXT_BACKING_FORMAT);
+	assert_int_equal(load_be32(image + 88), 0x11111111);
+}
+
+/* Bitmaps that nobody may trust any more are not written again. */
+static void
+test_a_rewrite_drops_stale_bitmaps(void **state)
+{
+	uint8_t bitmaps[24] = {0, 0, 0, 1};
+	struct header h;
+
+	(void)state;
+	for (unsigned trusted = 0; trusted < 2; trusted++) {
+		size_t at = 112;
+
+		fill_old(112);
+		store_be64(old_image + 88, trusted);
+		bitmaps[15] = 32;
+		at += put_ext(old_image + at, EXT_BITMAPS, (char *)bitmaps, 24);
+		(void)put_ext(old_image + at, EXT_END, "", 0);
+		assert_int_equal(
+			header_decode(old_image, CLUSTER, false, &h, NULL), 0);
+		assert_int_equal(rewrite(&h, CLUSTER), 0);
+		assert_int_equal(load_be32(image + 112 + 392),
+				 trusted ? EXT_BITMAPS : EXT_END);
+	}
+}
+
 static void
 test_check_may_open_what_others_may_not(void **state)
 {
@@ -279,6 +403,9 @@ main(void)
 		cmocka_unit_test(
 			test_each_fault_is_refused_in_the_words_of_qemu_img),
 		cmocka_unit_test(test_unknown_features_are_named_by_the_image),
+		cmocka_unit_test(test_a_rewrite_keeps_what_it_does_not_know),
+		cmocka_unit_test(test_a_rewrite_that_does_not_fit_is_refused),
+		cmocka_unit_test(test_a_rewrite_drops_stale_bitmaps),
 		cmocka_unit_test(test_check_may_open_what_others_may_not),
 		cmocka_unit_test(test_every_cut_of_a_file_is_read_as_zeros),
 		cmocka_unit_test(test_random_bytes_never_go_astray),
