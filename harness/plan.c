@@ -179,7 +179,7 @@ resolve_pass(struct plan *plan, size_t i, struct q2_err *err)
 		       ? plan->ops_per_s
 		       : plan->bytes_per_s / pp->pass->bs_bytes;
 	pp->cut = turns_cut(pp->stream.ops, plan->sliced ? rate : 0,
-			    PLAN_TURN_S, 8 * (uint64_t)pp->pass->iodepth);
+			    PLAN_TURN_S, 2 * (uint64_t)pp->pass->iodepth);
 	return 0;
 }
 
