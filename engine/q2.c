@@ -553,3 +553,85 @@ q2_stats(const struct q2_image *img, struct q2_stats *ret_stats)
 {
 	*ret_stats = image_of(img)->points.n;
 }
+
+/* ---- copying and comparing --------------------------------------------- */
+
+struct convert_call {
+	struct image *const *sources;
+	size_t n;
+	struct image *target;
+	struct q2_convert_opts opts;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_convert(void *arg)
+{
+	struct convert_call *c = arg;
+
+	return convert_images(c->sources, c->n, c->target, &c->opts, c->err);
+}
+
+int
+q2_convert(struct q2_image *const *sources, size_t n, struct q2_image *target,
+	   const struct q2_convert_opts *opts, struct q2_err *err)
+{
+	struct convert_call c = {.sources = (struct image *const *)sources,
+				 .n = n,
+				 .target = image_of(target),
+				 .err = err};
+	uint64_t total = 0;
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	if (!c.opts.coroutines)
+		c.opts.coroutines = 8;
+	if (!c.opts.sparse_bytes)
+		c.opts.sparse_bytes = 4096;
+	if (c.opts.coroutines > 16 || c.opts.sparse_bytes % 512)
+		return q2_fail(err, -EINVAL,
+			       "1 to 16 coroutines, and multiples of 512 bytes "
+			       "of zeros");
+	for (size_t i = 0; i < n; i++) {
+		if (c.sources[i]->loop != c.target->loop)
+			return q2_fail(err, -EINVAL,
+				       "the images are on different loops");
+		if (add_overflows(total, c.sources[i]->size, &total))
+			total = UINT64_MAX;
+	}
+	if (total > c.target->size)
+		return q2_fail(err, -EINVAL,
+			       "output file is smaller than input file");
+	return loop_call(c.target->loop, run_convert, &c);
+}
+
+struct compare_call {
+	struct image *a, *b;
+	struct q2_compare_opts opts;
+	struct q2_compare *ret;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_compare(void *arg)
+{
+	struct compare_call *c = arg;
+
+	return compare_images(c->a, c->b, &c->opts, c->ret, c->err);
+}
+
+int
+q2_compare(struct q2_image *a, struct q2_image *b,
+	   const struct q2_compare_opts *opts, struct q2_compare *ret_compare,
+	   struct q2_err *err)
+{
+	struct compare_call c = {.a = image_of(a),
+				 .b = image_of(b),
+				 .ret = ret_compare,
+				 .err = err};
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	if (c.a->loop != c.b->loop)
+		return q2_fail(err, -EINVAL,
+			       "the images are on different loops");
+	return loop_call(c.a->loop, run_compare, &c);
+}

@@ -278,6 +278,83 @@ int q2_resize(struct q2_image *img, uint64_t virtual_size,
 int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
 	     struct q2_err *err);
 
+/* ---- images and options by text ---------------------------------------- */
+
+/*
+ * What a text says about an image: the file, the driver, and how to open it.
+ *
+ *	struct q2_spec spec = {.opts.flags = Q2_RDONLY};
+ *
+ *	if (q2_spec_parse(&spec, NULL, "driver=qcow2,l2-cache-size=1M,"
+ *			  "file.filename=disk.qcow2", &err) < 0 ||
+ *	    q2_open_spec(loop, &spec, &img, &err) < 0)
+ *		errx(1, "%s", err.text);
+ *	...
+ *	q2_spec_done(&spec);
+ *
+ * Names, values and messages are QEMU's.  Of any image:
+ *
+ *	driver		qcow2, raw, null-co (file: raw, without a format)
+ *	cache.direct, cache.no-flush, read-only, force-share, discard,
+ *	detect-zeroes, auto-read-only and node-name (taken, no effect)
+ *	file.driver	file or host_device
+ *	file.filename, file.locking, file.aio, and file.* of the above
+ *
+ * of qcow2: cache-size, l2-cache-size, l2-cache-entry-size,
+ * refcount-cache-size, cache-clean-interval, lazy-refcounts,
+ * pass-discard-request, pass-discard-snapshot, pass-discard-other,
+ * discard-no-unref, overlap-check and overlap-check.*, encrypt.key-secret,
+ * encrypt.format, data-file.filename, backing (null), backing.driver; of
+ * null-co: size.
+ */
+struct q2_spec {
+	/*
+	 * Set by the caller before parsing: what holds where the text is
+	 * silent.  opts.driver, if set, holds in any case.
+	 */
+	struct q2_open_opts opts;
+	bool is_reopen; /* the text changes options of an open image */
+	/* Set by q2_spec_parse(). */
+	const char *path;       /* of the file; NULL: driver null */
+	const char *aio;        /* for q2_loop_opts; NULL: the text is silent */
+	const char *key_secret; /* id of a secret, or NULL */
+	void *priv;
+};
+
+/*
+ * Take a file name, a list of options, or both.  A name is a path, may begin
+ * with "file:", or is "json:" and an object of options; a list is
+ * "name=value,...", where a comma within a value is written twice.  At least
+ * one of them must name the file.
+ */
+int q2_spec_parse(struct q2_spec *spec, const char *name, const char *list,
+		  struct q2_err *err);
+
+/*
+ * q2_open() of what spec says.  Options of a format that had to be probed are
+ * looked at here.  The loop should have been made with spec->aio.
+ */
+int q2_open_spec(struct q2_loop *loop, struct q2_spec *spec,
+		 struct q2_image **ret_img, struct q2_err *err);
+
+/* Free what parsing has kept, which the strings in spec point into. */
+void q2_spec_done(struct q2_spec *spec);
+
+/*
+ * Secrets, as in --object secret,id=NAME,data=TEXT (or file=PATH, and
+ * format=raw or base64).  They are found by id.
+ */
+struct q2_secrets;
+
+struct q2_secrets *q2_secrets_new(void); /* NULL without memory */
+/* Take one, written as QEMU writes objects: a list, or {"qom-type": ...}. */
+int q2_secrets_add(struct q2_secrets *secrets, const char *text,
+		   struct q2_err *err);
+/* The secret's bytes, or NULL; they live as long as secrets. */
+const void *q2_secrets_find(const struct q2_secrets *secrets, const char *id,
+			    size_t *ret_len);
+void q2_secrets_free(struct q2_secrets *secrets);
+
 /* ---- requests ---------------------------------------------------------- */
 
 enum q2_op {
@@ -454,6 +531,77 @@ struct q2_stats {
 /* Copy the counters, which run from open; the difference of two copies is
  * what happened between them. */
 void q2_stats(const struct q2_image *img, struct q2_stats *ret_stats);
+
+/* ---- copying and comparing --------------------------------------------- */
+
+/* Called now and then with how many bytes of how many are done; false ends
+ * the operation with -ECANCELED. */
+typedef bool (*q2_progress_fn)(void *arg, uint64_t done, uint64_t of);
+
+struct q2_convert_opts {
+	size_t size;
+	unsigned coroutines; /* pieces under way, 1 .. 16; 0: 8 */
+	bool out_of_order;   /* writes need not start in ascending order */
+	bool dense;          /* write zeros too: allocate everything */
+	/* Zeros shorter than this are copied like data; a multiple of 512;
+	 * 0: 4096. */
+	uint64_t sparse_bytes;
+	/*
+	 * The target was made for this: it reads as zeros (or as its backing
+	 * file), and if it is qcow2 it is no image until all is in it: its
+	 * magic is taken away first and written last.
+	 */
+	bool target_is_new;
+	bool target_is_zero; /* it is known to read as zeros */
+	/* It has the source's backing file: only what the source's own file
+	 * holds is copied. */
+	bool target_has_backing;
+	uint64_t rate; /* bytes per second; 0: no limit */
+	q2_progress_fn progress;
+	void *arg;
+};
+
+/*
+ * Copy images, one behind the other, into another, which must be large enough;
+ * bytes behind theirs are not touched.  All are open on one loop.  The target
+ * is flushed at the end, as its cache mode has it.  After an error the target
+ * holds a part of the data; a new qcow2 one is no image then.
+ */
+int q2_convert(struct q2_image *const *sources, size_t n,
+	       struct q2_image *target, const struct q2_convert_opts *opts,
+	       struct q2_err *err);
+
+enum q2_compare_outcome {
+	Q2_COMPARE_SAME,
+	Q2_COMPARE_SIZE,    /* strict: the sizes differ */
+	Q2_COMPARE_STATE,   /* strict: extents differ at off */
+	Q2_COMPARE_CONTENT, /* bytes differ, the first at off */
+	Q2_COMPARE_NO_MAP,  /* an extent could not be read */
+	Q2_COMPARE_NO_READ, /* bytes could not be read, at off */
+};
+
+struct q2_compare {
+	enum q2_compare_outcome outcome;
+	bool sizes_differ; /* the longer one's rest must read as zeros */
+	uint64_t off;
+	unsigned which; /* of the two images; for the last two outcomes */
+};
+
+struct q2_compare_opts {
+	size_t size;
+	bool strict;
+	q2_progress_fn progress;
+	void *arg;
+};
+
+/*
+ * Does a guest read the same from both?  They are open on one loop.  Returns 0
+ * when ret_compare says what was found, also when an image could not be read
+ * (then err says why).
+ */
+int q2_compare(struct q2_image *a, struct q2_image *b,
+	       const struct q2_compare_opts *opts,
+	       struct q2_compare *ret_compare, struct q2_err *err);
 
 #ifdef __cplusplus
 }

@@ -108,10 +108,10 @@ libaio_submit(struct aio_backend *b, struct aio_op *op)
 {
 	struct libaio *l = libaio_of(b);
 
-	if (op->file->inline_io) {
+	if (host_runs_inline(op)) {
 		b->loop->syscalls++;
 		aio_complete(op, host_attempt(op));
-	} else if (goes_to_pool(l, op)) {
+	} else if (op->file->inline_io || goes_to_pool(l, op)) {
 		host_submit(l->pool, op);
 	} else if (!list_empty(&l->waiting) || !start(l, op)) {
 		list_append(&l->waiting, &op->link);

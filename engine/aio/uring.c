@@ -173,10 +173,10 @@ uring_submit(struct aio_backend *b, struct aio_op *op)
 {
 	struct uring *u = uring_of(b);
 
-	if (op->file->inline_io) {
+	if (host_runs_inline(op)) {
 		b->loop->syscalls++;
 		aio_complete(op, host_attempt(op));
-	} else if (op->kind == AIO_TRUNCATE) {
+	} else if (op->kind == AIO_TRUNCATE || op->file->inline_io) {
 		host_submit(u->pool, op);
 	} else if (!list_empty(&u->waiting) || !start(u, op)) {
 		list_append(&u->waiting, &op->link);

@@ -5,6 +5,7 @@
 #include "engine/img/cmd.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/img/msg.h"
@@ -46,6 +47,31 @@ unknown_option(char **argv)
 	return complain_usage("unrecognized option '-%c'", optopt);
 }
 
+/* The secrets that the command line has named; they live until the end. */
+static struct q2_secrets *secrets;
+
+static void
+free_secrets(void)
+{
+	q2_secrets_free(secrets);
+	secrets = NULL;
+}
+
+int
+cmd_take_object(const char *text)
+{
+	struct q2_err err;
+
+	if (!secrets) {
+		secrets = q2_secrets_new();
+		if (!secrets || atexit(free_secrets) != 0)
+			return complain("no memory for a secret");
+	}
+	if (q2_secrets_add(secrets, text, &err) < 0)
+		return complain("%s", err.text);
+	return CMD_GO_ON;
+}
+
 int
 cmd_common_option(int c, char **argv, struct cmd_common *common)
 {
@@ -67,11 +93,10 @@ cmd_common_option(int c, char **argv, struct cmd_common *common)
 	case OPT_AIO:
 		return take_aio(optarg, common);
 	case OPT_OBJECT:
-		return complain("--object is for encrypted images, which are "
-				"not supported yet");
+		return cmd_take_object(optarg);
 	case OPT_IMAGE_OPTS:
-		return complain("--image-opts is not supported yet; give the "
-				"file name, and -f for its format");
+		common->file.image_opts = true;
+		return CMD_GO_ON;
 	case ':':
 		return complain_usage("missing argument for option '%s'",
 				      argv[optind - 1]);

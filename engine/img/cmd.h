@@ -13,8 +13,12 @@
 
 #include "engine/img/file.h"
 
+int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
 int cmd_create(int argc, char **argv);
+int cmd_dd(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_io(int argc, char **argv);
 int cmd_map(int argc, char **argv);
@@ -80,9 +84,12 @@ enum {
 	CMD_GO_ON = -1
 };
 
+/* Take the text of --object; CMD_GO_ON or a status. */
+int cmd_take_object(const char *text);
+
 /*
- * Handle an option that is not a subcommand's own: -h -f -q -U --output --aio,
- * those that are refused, and unknown ones.
+ * Handle an option that is not a subcommand's own: -h -f -q -U --output --aio
+ * --object --image-opts, and unknown ones.
  */
 int cmd_common_option(int c, char **argv, struct cmd_common *common);
 

@@ -85,10 +85,10 @@ take_option(int c, struct io_args *args)
 		return refused(c == 's' ? "-s" : "-C",
 			       ": it needs backing files");
 	case OPT_OBJECT:
-		return refused("--object", ": it is for encrypted images");
+		return cmd_take_object(optarg);
 	case OPT_IMAGE_OPTS:
-		return refused("--image-opts",
-			       "; give the file name, and -f for its format");
+		f->image_opts = true;
+		break;
 	case '?':
 		if (msg_role() == ROLE_QCOWIMG)
 			talk("Try 'qcowimg help io'");
@@ -143,6 +143,8 @@ parse(int argc, char **argv, struct io_args *ret)
 		return 1;
 	}
 	ret->filename = optind < argc ? argv[optind] : NULL;
+	if (ret->filename && ret->file.format && ret->file.image_opts)
+		return complain("--image-opts and -f are mutually exclusive");
 	return CMD_GO_ON;
 }
 
@@ -271,7 +273,8 @@ run_commands(struct io *io, const struct io_args *args)
 static int
 run(const struct io_args *args)
 {
-	struct io io = {.misalign = args->misalign};
+	struct io io = {.misalign = args->misalign,
+			.image_opts = args->file.image_opts};
 	int status;
 
 	if (args->filename && io_open(&io, args->filename, &args->file) < 0)

@@ -75,23 +75,22 @@ print_json(const struct q2_extent *e, bool is_first)
 
 /* Only what must be read from the file; returns the exit status. */
 static int
-print_human(const struct q2_extent *e, const char *name)
+print_human(const struct q2_extent *e)
 {
 	if (e->data && !e->has_host)
 		return complain("File contains external, encrypted or "
 				"compressed clusters.");
 	if (e->data && !e->zero)
 		say("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", e->off,
-		    e->len, e->host, name);
+		    e->len, e->host, e->file ? e->file : "");
 	return 0;
 }
 
 static int
-print(const struct map_args *args, const struct file *file,
-      const struct q2_extent *e, bool is_first)
+print(const struct map_args *args, const struct q2_extent *e, bool is_first)
 {
 	if (!args->common.json)
-		return print_human(e, file->name);
+		return print_human(e);
 	print_json(e, is_first);
 	return 0;
 }
@@ -102,7 +101,7 @@ mergeable(const struct q2_extent *a, const struct q2_extent *b)
 {
 	return a->present == b->present && a->zero == b->zero &&
 	       a->data == b->data && a->depth == b->depth &&
-	       a->compressed == b->compressed && a->has_host == b->has_host &&
+	       a->file == b->file && a->has_host == b->has_host &&
 	       (!a->has_host || a->host + a->len == b->host);
 }
 
@@ -130,13 +129,13 @@ print_map(const struct map_args *args, const struct file *file)
 			continue;
 		}
 		if (now.len) {
-			status = print(args, file, &now, is_first);
+			status = print(args, &now, is_first);
 			is_first = false;
 		}
 		now = next;
 	}
 	if (status == 0)
-		status = print(args, file, &now, is_first);
+		status = print(args, &now, is_first);
 	if (args->common.json && status == 0)
 		say("]\n");
 	return status;

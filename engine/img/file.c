@@ -4,12 +4,13 @@
  */
 #include "engine/img/file.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/err.h"
 #include "engine/base/num.h"
 #include "engine/img/msg.h"
-#include "engine/img/optlist.h"
 
 bool
 file_parse_cache(const char *text, enum q2_cache *ret)
@@ -75,62 +76,6 @@ file_parse_discard(const char *text, unsigned *flags)
 	return true;
 }
 
-/* Known drivers live as long as the program. */
-static const char *
-driver_name(const char *name)
-{
-	static const char *const names[] = {"qcow2", "raw"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(name, names[i]) == 0)
-			return names[i];
-	return NULL;
-}
-
-static int
-take_options(const struct opt_table *t, struct file_opts *opts,
-	     struct q2_err *err)
-{
-	const char *driver = opt_find(t, "driver")->value;
-	struct q2_open_opts *o = &opts->open;
-
-	if (driver && !driver_name(driver))
-		return q2_fail(err, -EINVAL, "Unknown driver '%s'", driver);
-	if (driver)
-		opts->format = driver_name(driver);
-	if (opt_find(t, "cache-size")->value)
-		o->cache_size = opt_find(t, "cache-size")->number;
-	if (opt_find(t, "l2-cache-size")->value)
-		o->l2_cache_size = opt_find(t, "l2-cache-size")->number;
-	if (opt_find(t, "l2-cache-entry-size")->value)
-		o->l2_cache_entry_size =
-			opt_find(t, "l2-cache-entry-size")->number;
-	if (opt_find(t, "refcount-cache-size")->value)
-		o->refcount_cache_size =
-			opt_find(t, "refcount-cache-size")->number;
-	return 0;
-}
-
-int
-file_parse_options(const char *text, const char *unknown,
-		   struct file_opts *opts, struct q2_err *err)
-{
-	struct opt list[] = {
-		{.name = "driver", .type = OPT_STRING},
-		{.name = "cache-size", .type = OPT_SIZE},
-		{.name = "l2-cache-size", .type = OPT_SIZE},
-		{.name = "l2-cache-entry-size", .type = OPT_SIZE},
-		{.name = "refcount-cache-size", .type = OPT_SIZE},
-	};
-	struct opt_table t = {list, ARRAY_SIZE(list), unknown};
-	int r = opt_parse(&t, text, err);
-
-	if (r == 0)
-		r = take_options(&t, opts, err);
-	opt_free(&t);
-	return r;
-}
-
 int
 file_path(const char *filename, const char **ret_path, struct q2_err *err)
 {
@@ -138,8 +83,7 @@ file_path(const char *filename, const char **ret_path, struct q2_err *err)
 
 	if (strncmp(filename, "json:", 5) == 0)
 		return q2_fail(err, -ENOTSUP,
-			       "file names of the form json:{} are not "
-			       "supported yet; give the path");
+			       "a new file needs a plain name, not json:{}");
 	if (strncmp(filename, "file:", 5) == 0)
 		filename += 5;
 	else if (filename[protocol] == ':')
@@ -157,26 +101,62 @@ finding(void *arg, const char *text)
 	talk("%s", text);
 }
 
+static struct q2_spec
+spec_of(const struct file_opts *opts)
+{
+	struct q2_spec spec = {.opts = opts->open};
+
+	spec.opts.driver = opts->format;
+	spec.opts.finding = finding;
+	return spec;
+}
+
 static int
-open_path(struct file *file, const struct file_opts *opts, struct q2_err *err)
+parse_spec(const char *filename, const struct file_opts *opts,
+	   struct q2_spec *spec, struct q2_err *err)
+{
+	char *both = NULL;
+	int r;
+
+	if (!opts->image_opts)
+		return q2_spec_parse(spec, filename, opts->extra, err);
+	if (opts->extra && asprintf(&both, "%s,%s", filename, opts->extra) < 0)
+		return q2_fail(err, -ENOMEM, "no memory for the options");
+	r = q2_spec_parse(spec, NULL, both ? both : filename, err);
+	free(both);
+	return r;
+}
+
+int
+file_check_reopen(const char *name, const struct file_opts *opts,
+		  const char *list, struct q2_err *err)
+{
+	struct q2_spec spec = spec_of(opts);
+	int r;
+
+	spec.is_reopen = true;
+	r = q2_spec_parse(&spec, name, list, err);
+	q2_spec_done(&spec);
+	return r;
+}
+
+static int
+open_spec(struct file *file, const struct file_opts *opts, struct q2_err *err)
 {
 	struct q2_loop_opts loop_opts = {
 		.size = sizeof(loop_opts),
-		.aio = opts->aio,
+		.aio = opts->aio ? opts->aio : file->spec.aio,
 	};
-	struct q2_open_opts o = opts->open;
-	int r;
+	int r = 0;
 
-	if (!*file->name)
-		return q2_fail(err, -EINVAL,
-			       "The 'file' block driver requires a file name");
-	o.size = sizeof(o);
-	o.driver = opts->format;
-	o.finding = finding;
-	r = q2_loop_new(&loop_opts, &file->loop, err);
+	file->name = file->spec.path ? file->spec.path : "null-co://";
+	file->loop = opts->loop;
+	file->owns_loop = !opts->loop;
+	if (!opts->loop)
+		r = q2_loop_new(&loop_opts, &file->loop, err);
 	if (r == 0)
-		r = q2_open(file->loop, file->name, &o, &file->img, err);
-	if (r == -EISDIR && (o.flags & Q2_RDONLY))
+		r = q2_open_spec(file->loop, &file->spec, &file->img, err);
+	if (r == -EISDIR && (opts->open.flags & Q2_RDONLY))
 		return q2_fail(err, r,
 			       "'file' driver requires '%s' to be a regular "
 			       "file",
@@ -188,14 +168,16 @@ int
 file_open(const char *filename, const struct file_opts *opts,
 	  struct file *ret_file, struct q2_err *err)
 {
-	struct file file = {.name = filename};
+	struct file file = {.spec = spec_of(opts)};
 	int r;
 
-	r = file_path(filename, &file.name, err);
+	r = parse_spec(filename, opts, &file.spec, err);
 	if (r == 0)
-		r = open_path(&file, opts, err);
+		r = open_spec(&file, opts, err);
 	if (r < 0) {
-		q2_loop_free(file.loop);
+		if (file.owns_loop)
+			q2_loop_free(file.loop);
+		q2_spec_done(&file.spec);
 		return r;
 	}
 	*ret_file = file;
@@ -207,7 +189,9 @@ file_close(struct file *file, struct q2_err *err)
 {
 	int r = file->img ? q2_close(file->img, err) : 0;
 
-	q2_loop_free(file->loop);
+	if (file->owns_loop)
+		q2_loop_free(file->loop);
+	q2_spec_done(&file->spec);
 	*file = (struct file){0};
 	return r;
 }
@@ -240,6 +224,9 @@ file_open_or_complain(const char *filename, const struct file_opts *opts,
 {
 	struct q2_err err;
 
+	if (opts->image_opts && opts->format)
+		return complain("--image-opts and --format are mutually "
+				"exclusive");
 	if (file_open(filename, opts, ret_file, &err) < 0)
 		return complain_why(&err, "Could not open '%s'", filename);
 	return 0;
@@ -248,9 +235,10 @@ file_open_or_complain(const char *filename, const struct file_opts *opts,
 int
 file_end(struct file *file, int status)
 {
-	const char *name = file->name;
+	char name[256];
 	struct q2_err err;
 
+	(void)snprintf(name, sizeof(name), "%s", file->name ? file->name : "");
 	if (file_close(file, &err) < 0)
 		return complain_why(&err, "Could not close '%s'", name);
 	return status;

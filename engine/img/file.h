@@ -16,13 +16,18 @@ struct file_opts {
 	const char *format; /* -f; NULL: probe */
 	const char *aio;    /* --aio; NULL: the best there is */
 	struct q2_open_opts open;
+	bool image_opts;      /* names are lists of options */
+	const char *extra;    /* a list of options besides the name, or NULL */
+	struct q2_loop *loop; /* of another open image; NULL: one of its own */
 };
 
 /* An open image.  {0} is a closed one. */
 struct file {
 	struct q2_loop *loop;
 	struct q2_image *img;
-	const char *name; /* the path: without "file:"; the caller's */
+	const char *name; /* the path: without "file:", out of options */
+	bool owns_loop;
+	struct q2_spec spec;
 };
 
 #define FILE_CACHES "use none, writeback, writethrough, directsync or unsafe"
@@ -40,13 +45,9 @@ bool file_parse_prealloc(const char *text, enum q2_prealloc *ret);
 /* Take a discard mode, as in -d, into the flags of q2_open(). */
 bool file_parse_discard(const char *text, unsigned *flags);
 
-/*
- * Take "name=value,..." into opts: driver, cache-size, l2-cache-size,
- * l2-cache-entry-size, refcount-cache-size.  An error about another name is
- * "UNKNOWN 'name'".
- */
-int file_parse_options(const char *text, const char *unknown,
-		       struct file_opts *opts, struct q2_err *err);
+/* Are these options, "name=value,...", ones that an open image can change? */
+int file_check_reopen(const char *name, const struct file_opts *opts,
+		      const char *list, struct q2_err *err);
 
 /*
  * The path in a file name, as QEMU understands it: "file:" in front of it is
@@ -54,7 +55,8 @@ int file_parse_options(const char *text, const char *unknown,
  */
 int file_path(const char *filename, const char **ret_path, struct q2_err *err);
 
-/* Open and close; the error texts are the engine's. */
+/* Open and close; the error texts are the engine's.  filename may be NULL if
+ * opts->extra names the file. */
 int file_open(const char *filename, const struct file_opts *opts,
 	      struct file *ret_file, struct q2_err *err);
 int file_close(struct file *file, struct q2_err *err);

@@ -17,6 +17,11 @@ static const char help_program[] =
 	"\n"
 	"Commands, with the options and the output of QEMU's qemu-img and "
 	"qemu-io:\n"
+	"  convert  copy an image into another, of any format and "
+	"preallocation\n"
+	"  compare  does a guest read the same from two images?\n"
+	"  dd       copy a part of an image into a new one\n"
+	"  bench    time a stream of requests\n"
 	"  create   make an image\n"
 	"  info     what an image is; --layout: what it really has on disk\n"
 	"  check    compare the reference counts with what is in use\n"
@@ -30,6 +35,101 @@ static const char help_program[] =
 	"\n"
 	"Sizes are bytes, or take k, M, G, T, P or E (powers of 1024).\n"
 	"Called qemu-img or qemu-io (by a link), the program takes that role.\n";
+
+static const char help_convert[] =
+	"Usage: %s convert [OPTION]... SOURCE [SOURCE]... TARGET\n"
+	"Copy images, one behind the other, into TARGET, which is made.\n"
+	"\n"
+	"  -f FORMAT       of the sources; default: as their first bytes say\n"
+	"  -O FORMAT       of the target: raw (the default) or qcow2\n"
+	"  -o NAME=VALUE,...\n"
+	"                  options of the target, as with create; -o help "
+	"lists them\n"
+	"  -B FILE -F FORMAT\n"
+	"                  backing file of the target: only what the source's "
+	"own file\n"
+	"                  holds is copied\n"
+	"  -n              TARGET is there already, and large enough\n"
+	"  --target-is-zero  with -n: it reads as zeros\n"
+	"  -S SIZE         zeros from this length on are not written (4k); 0 "
+	"writes all\n"
+	"  -m N            pieces under way, 1 to 16 (8)\n"
+	"  -W              write out of order\n"
+	"  -r RATE         bytes per second at most\n"
+	"  -t, -T CACHE    of the target (unsafe) and of the sources "
+	"(writeback)\n"
+	"  -p, -q          show progress; print nothing but errors\n"
+	"  -C              taken, no effect\n"
+	"  -U              sources: do not ask for the lock (--force-share)\n"
+	"  --image-opts, --target-image-opts\n"
+	"                  names are options: driver=qcow2,file.filename=...\n"
+	"  --object secret,id=NAME,data=TEXT\n"
+	"Beyond qemu-img:\n"
+	"  --aio=AIO       io_uring, libaio or threads\n"
+	"Not yet: -c, -l, --bitmaps, --salvage.\n"
+	"\n"
+	"Example: convert -O qcow2 -o preallocation=metadata disk.raw "
+	"disk.qcow2\n"
+	"Exit status: 0 copied, 1 error; then a target that was made is "
+	"removed.\n";
+
+static const char help_compare[] =
+	"Usage: %s compare [OPTION]... FILE FILE\n"
+	"Does a guest read the same from both? Behind the end of the shorter "
+	"one the\n"
+	"other must read as zeros.\n"
+	"\n"
+	"  -f, -F FORMAT   of the first and of the second file\n"
+	"  -s              strict: same size, same allocation too\n"
+	"  -p, -q          show progress; print nothing but errors\n"
+	"  -T CACHE        how the files are read: none, writeback, ...\n"
+	"  -U              do not ask for locks (--force-share)\n"
+	"  --image-opts    names are options: driver=qcow2,file.filename=...\n"
+	"  --object secret,id=NAME,data=TEXT\n"
+	"Beyond qemu-img:\n"
+	"  --aio=AIO       io_uring, libaio or threads\n"
+	"\n"
+	"Exit status: 0 same, 1 different, 2 not opened, 3 no map, 4 not "
+	"read.\n";
+
+static const char help_dd[] =
+	"Usage: %s dd [OPTION]... if=SOURCE of=TARGET [bs=SIZE] [count=N] "
+	"[skip=N]\n"
+	"Copy blocks into TARGET, which is made: the first count ones but the "
+	"first skip\n"
+	"ones (QEMU counts skipped blocks, too).\n"
+	"\n"
+	"  -f FORMAT       of the source; default: as its first bytes say\n"
+	"  -O FORMAT       of the target: raw (the default) or qcow2\n"
+	"  bs=SIZE         of a block (512)\n"
+	"  -U              do not ask for the source's lock (--force-share)\n"
+	"  --image-opts    SOURCE is options: driver=qcow2,file.filename=...\n"
+	"  --object secret,id=NAME,data=TEXT\n"
+	"Beyond qemu-img:\n"
+	"  --aio=AIO       io_uring, libaio or threads\n"
+	"\n"
+	"Exit status: 0, or 1 for an error.\n";
+
+static const char help_bench[] =
+	"Usage: %s bench [OPTION]... FILE\n"
+	"Time a stream of requests.\n"
+	"\n"
+	"  -c COUNT        requests (75000)\n"
+	"  -d DEPTH        in flight at once (64)\n"
+	"  -s SIZE         of a request (4096)\n"
+	"  -S STEP         from one request's offset to the next one's (SIZE)\n"
+	"  -o OFFSET       of the first request\n"
+	"  -w              write; --pattern=BYTE is what\n"
+	"  --flush-interval=N  with -w: a flush after each N requests; others "
+	"wait for\n"
+	"                  it, but for --no-drain\n"
+	"  -f FORMAT       default: as the file's first bytes say\n"
+	"  -t CACHE        none, writeback (the default), writethrough, ...\n"
+	"  -i AIO, -n      io_uring, native (libaio) or threads; -n: native\n"
+	"  -U              do not ask for the lock (--force-share)\n"
+	"  --image-opts    FILE is options: driver=qcow2,file.filename=...\n"
+	"\n"
+	"Exit status: 0, or 1 for an error.\n";
 
 static const char help_create[] =
 	"Usage: %s create [OPTION]... FILE [SIZE]\n"
@@ -104,6 +204,7 @@ static const char help_map[] =
 	"  -s, --start-offset=OFF  begin there\n"
 	"  -l, --max-length=LEN    so many bytes at most\n"
 	"  -U                      do not ask for the lock (--force-share)\n"
+	"  --image-opts            FILE is options: driver=qcow2,file.filename=...\n"
 	"Beyond qemu-img:\n"
 	"  --aio=AIO               io_uring, libaio or threads\n"
 	"\n"
@@ -169,7 +270,9 @@ static const char help_io[] =
 	"  -U, --force-share   with -r: do not ask for the lock\n"
 	"  -h, --help          this text\n"
 	"  -V, --version       the version\n"
-	"Not yet: --object, --image-opts, -s, -C, -T.\n"
+	"      --image-opts    names are options: driver=qcow2,file.filename=...\n"
+	"      --object secret,id=NAME,data=TEXT\n"
+	"Not yet: -s, -C, -T.\n"
 	"\n"
 	"The command 'help' lists the commands.\n"
 	"Exit status: 0 all commands did well, 1 one did not.\n";
@@ -180,6 +283,8 @@ help_print(const char *name)
 	static const struct {
 		const char *name, *text;
 	} texts[] = {
+		{"convert", help_convert}, {"compare", help_compare},
+		{"dd", help_dd},           {"bench", help_bench},
 		{"create", help_create},   {"info", help_info},
 		{"check", help_check},     {"map", help_map},
 		{"measure", help_measure}, {"resize", help_resize},

@@ -48,6 +48,8 @@ struct io {
 	struct file file;      /* file.img is NULL while none is open */
 	struct file_opts opts; /* of the open image, for reopen */
 	char *filename;        /* of the open image; owned */
+	char *extra;           /* options of -o, joined, or NULL; owned */
+	bool image_opts;       /* names are lists of options */
 	bool probed_raw; /* nobody said raw: the first bytes stay no image */
 	bool misalign;
 	unsigned in_flight; /* aio_ requests */
@@ -142,7 +144,8 @@ int io_cmd_aio_write(struct io *io, int argc, char **argv);
 
 /* ---- io_image.c -------------------------------------------------------- */
 
-/* Open an image in the session, which takes a copy of filename. */
+/* Open an image in the session, which takes copies of filename and of
+ * opts->extra. */
 int io_open(struct io *io, const char *filename, const struct file_opts *opts);
 int io_close(struct io *io);
 

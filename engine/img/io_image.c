@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,31 +43,57 @@ open_file(struct io *io, const char *filename, const struct file_opts *opts,
 	return 0;
 }
 
-int
-io_open(struct io *io, const char *filename, const struct file_opts *opts)
+/* Open what the session's own strings name. */
+static int
+open_named(struct io *io, const struct file_opts *opts)
 {
-	char *copy = strdup(filename);
+	struct file_opts o = *opts;
 	struct q2_err err;
 
-	if (!copy) {
-		(void)complain("no memory for a file name");
-		return -ENOMEM;
+	o.image_opts = io->image_opts && io->filename;
+	o.extra = io->extra;
+	if (open_file(io, io->filename, &o, &err) == 0) {
+		io->opts = *opts;
+		return 0;
 	}
-	if (open_file(io, copy, opts, &err) < 0) {
-		if (io->file.loop)
-			(void)file_close(&io->file, NULL);
-		(void)complain_why(&err, "can't open device %s", filename);
-		free(copy);
-		return -EINVAL;
-	}
+	if (io->file.loop)
+		(void)file_close(&io->file, NULL);
+	if (io->filename)
+		(void)complain_why(&err, "can't open device %s", io->filename);
+	else
+		(void)complain_why(&err, "can't open");
+	return -EINVAL;
+}
+
+static void
+forget_names(struct io *io)
+{
 	free(io->filename);
-	io->filename = copy;
-	io->opts = *opts;
-	return 0;
+	free(io->extra);
+	io->filename = NULL;
+	io->extra = NULL;
 }
 
 int
-io_close(struct io *io)
+io_open(struct io *io, const char *filename, const struct file_opts *opts)
+{
+	int r;
+
+	io->filename = filename ? strdup(filename) : NULL;
+	io->extra = opts->extra ? strdup(opts->extra) : NULL;
+	if ((filename && !io->filename) || (opts->extra && !io->extra)) {
+		(void)complain("no memory for a file name");
+		r = -ENOMEM;
+	} else {
+		r = open_named(io, opts);
+	}
+	if (r < 0)
+		forget_names(io);
+	return r;
+}
+
+static int
+close_named(struct io *io)
 {
 	struct q2_err err;
 	int r;
@@ -76,9 +103,17 @@ io_close(struct io *io)
 	io_drain(io);
 	r = file_close(&io->file, &err);
 	if (r < 0)
-		(void)complain_why(&err, "could not close '%s'", io->filename);
-	free(io->filename);
-	io->filename = NULL;
+		(void)complain_why(&err, "could not close '%s'",
+				   io->filename ? io->filename : "it");
+	return r;
+}
+
+int
+io_close(struct io *io)
+{
+	int r = close_named(io);
+
+	forget_names(io);
 	return r;
 }
 
@@ -128,47 +163,52 @@ int
 io_cmd_open(struct io *io, int argc, char **argv)
 {
 	struct file_opts opts = IO_OPTS_DEFAULT;
-	const char *options = NULL;
-	struct q2_err err;
 	int c;
 
 	while ((c = getopt(argc, argv, "snCrki:t:d:o:U")) != -1)
 		if (c == 'o')
-			options = optarg;
+			opts.extra = optarg;
 		else if (open_option(c, &opts) < 0)
 			return -EINVAL;
 	if (io->file.img) {
 		(void)complain("file open already, try 'help close'");
 		return -EINVAL;
 	}
-	if (optind != argc - 1)
+	if (optind < argc - 1 || (optind == argc && !opts.extra))
 		return io_usage("open");
-	if (options && file_parse_options(options,
-					  "Block format 'qcow2' does "
-					  "not support the option",
-					  &opts, &err) < 0) {
-		(void)complain("can't open device %s: %s", argv[optind],
-			       err.text);
-		return -EINVAL;
-	}
 	return io_open(io, argv[optind], &opts);
+}
+
+/* Add a list to the options of the open image. */
+static int
+add_extra(struct io *io, const char *list)
+{
+	char *joined;
+
+	if (!list)
+		return 0;
+	if (asprintf(&joined, "%s%s%s", io->extra ? io->extra : "",
+		     io->extra ? "," : "", list) < 0) {
+		(void)complain("no memory for the options");
+		return -ENOMEM;
+	}
+	free(io->extra);
+	io->extra = joined;
+	return 0;
 }
 
 /* Close and open again; only the options change. */
 static int
 open_anew(struct io *io, const struct file_opts *opts)
 {
-	char *filename = strdup(io->filename);
-	int r;
+	int r = close_named(io);
 
-	if (!filename) {
-		(void)complain("no memory for a file name");
-		return -ENOMEM;
-	}
-	r = io_close(io);
 	if (r == 0)
-		r = io_open(io, filename, opts);
-	free(filename);
+		r = add_extra(io, opts->extra);
+	if (r == 0)
+		r = open_named(io, opts);
+	if (r < 0)
+		forget_names(io);
 	return r;
 }
 
@@ -179,18 +219,12 @@ parse_reopen(int argc, char **argv, struct file_opts *opts)
 	int c;
 
 	while ((c = getopt(argc, argv, "c:o:rw")) != -1) {
-		struct q2_err err;
-
 		if (c == '?')
 			return io_usage("reopen");
 		if (c == 'c' && !file_parse_cache(optarg, &opts->open.cache))
 			return bad_value("cache", optarg);
-		if (c == 'o' &&
-		    file_parse_options(optarg, "Cannot change the option", opts,
-				       &err) < 0) {
-			(void)complain("%s", err.text);
-			return -EINVAL;
-		}
+		if (c == 'o')
+			opts->extra = optarg;
 		if ((c == 'r' || c == 'w') && has_mode) {
 			(void)complain("Only one -r/-w option may be given");
 			return -EINVAL;
@@ -204,12 +238,32 @@ parse_reopen(int argc, char **argv, struct file_opts *opts)
 	return optind == argc ? 0 : io_usage("reopen");
 }
 
+/* Nothing is closed for options that cannot be had. */
+static int
+check_reopen(const struct io *io, const struct file_opts *opts)
+{
+	struct file_opts o = *opts;
+	struct q2_info info = {0};
+	struct q2_err err;
+	int r = q2_info(io->file.img, &info, &err);
+
+	o.format = info.driver;
+	if (r == 0)
+		r = file_check_reopen(io->file.name, &o, opts->extra, &err);
+	if (r < 0)
+		(void)complain("%s", err.text);
+	return r;
+}
+
 int
 io_cmd_reopen(struct io *io, int argc, char **argv)
 {
 	struct file_opts opts = io->opts;
 
+	opts.extra = NULL;
 	if (parse_reopen(argc, argv, &opts) < 0)
+		return -EINVAL;
+	if (opts.extra && check_reopen(io, &opts) < 0)
 		return -EINVAL;
 	return open_anew(io, &opts);
 }

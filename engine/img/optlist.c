@@ -26,22 +26,6 @@ opt_is_list(const char *text)
 	return len && text[0] != ',' && commas % 2 == 0;
 }
 
-/* Copy s up to a single comma into out, pairs of commas as one; returns the
- * place behind that comma, or NULL at the end. */
-static const char *
-next_item(const char *s, char *out)
-{
-	while (*s) {
-		if (*s == ',' && *++s != ',') {
-			*out = 0;
-			return s;
-		}
-		*out++ = *s++;
-	}
-	*out = 0;
-	return NULL;
-}
-
 bool
 opt_wants_help(const char *text)
 {
@@ -49,7 +33,7 @@ opt_wants_help(const char *text)
 	const char *at = item ? text : NULL;
 
 	while (at) {
-		at = next_item(at, item);
+		at = optval_next(at, item);
 		if (strcmp(item, "help") == 0 || strcmp(item, "?") == 0)
 			return true;
 	}
@@ -74,71 +58,13 @@ opt_find(const struct opt_table *t, const char *name)
 	return o;
 }
 
-static int
-parse_bool(const char *name, const char *value, uint64_t *ret,
-	   struct q2_err *err)
-{
-	static const char *const words[2][4] = {{"off", "no", "false", "n"},
-						{"on", "yes", "true", "y"}};
-
-	for (uint64_t on = 0; on < 2; on++) {
-		for (size_t i = 0; i < ARRAY_SIZE(words[on]); i++) {
-			if (strcmp(value, words[on][i]) == 0) {
-				*ret = on;
-				return 0;
-			}
-		}
-	}
-	return q2_fail(err, -EINVAL, "Parameter '%s' expects 'on' or 'off'",
-		       name);
-}
-
-static int
-parse_number(const char *name, const char *value, uint64_t *ret,
-	     struct q2_err *err)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoull(value, &end, 0);
-	if (end == value || *end)
-		return q2_fail(err, -EINVAL, "Parameter '%s' expects a number",
-			       name);
-	if (errno == ERANGE)
-		return q2_fail(err, -EINVAL,
-			       "Value '%s' is too large for parameter '%s'",
-			       value, name);
-	return 0;
-}
-
-static int
-parse_size(const char *name, const char *value, uint64_t *ret,
-	   struct q2_err *err)
-{
-	int r = size_parse(value, ret);
-
-	if (r == -ERANGE)
-		return q2_fail(err, -EINVAL,
-			       "Value '%s' is out of range for parameter '%s'",
-			       value, name);
-	if (r < 0)
-		return q2_fail(
-			err, -EINVAL,
-			"Parameter '%s' expects a non-negative number "
-			"below 2^64\n"
-			"Optional suffix k, M, G, T, P or E means kilo-, "
-			"mega-, giga-, tera-, peta-\n"
-			"and exabytes, respectively.",
-			name);
-	return 0;
-}
-
 int
 opt_set(struct opt_table *t, const char *name, const char *value,
 	struct q2_err *err)
 {
 	struct opt *o = find(t, name);
 	uint64_t number = 0;
+	bool on = false;
 	char *copy;
 	int r = 0;
 
@@ -147,11 +73,11 @@ opt_set(struct opt_table *t, const char *name, const char *value,
 			       t->unknown ? t->unknown : "Invalid parameter",
 			       name);
 	if (o->type == OPT_BOOL)
-		r = parse_bool(name, value, &number, err);
+		r = optval_bool(name, value, &on, err);
 	else if (o->type == OPT_NUMBER)
-		r = parse_number(name, value, &number, err);
+		r = optval_number(name, value, &number, err);
 	else if (o->type == OPT_SIZE)
-		r = parse_size(name, value, &number, err);
+		r = optval_size(name, value, &number, err);
 	if (r < 0)
 		return r;
 	copy = strdup(value);
@@ -159,7 +85,7 @@ opt_set(struct opt_table *t, const char *name, const char *value,
 		return q2_fail(err, -ENOMEM, "no memory for option '%s'", name);
 	free(o->value);
 	o->value = copy;
-	o->number = number;
+	o->number = o->type == OPT_BOOL ? on : number;
 	return 0;
 }
 
@@ -186,7 +112,7 @@ opt_parse(struct opt_table *t, const char *text, struct q2_err *err)
 	if (!item)
 		return q2_fail(err, -ENOMEM, "no memory for the options");
 	while (text && r == 0) {
-		text = next_item(text, item);
+		text = optval_next(text, item);
 		r = set_item(t, item, err);
 	}
 	return r;

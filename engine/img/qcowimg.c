@@ -17,16 +17,17 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"check", cmd_check},   {"create", cmd_create},
-	{"info", cmd_info},     {"io", cmd_io},
-	{"map", cmd_map},       {"measure", cmd_measure},
+	{"bench", cmd_bench},     {"check", cmd_check},
+	{"compare", cmd_compare}, {"convert", cmd_convert},
+	{"create", cmd_create},   {"dd", cmd_dd},
+	{"info", cmd_info},       {"io", cmd_io},
+	{"map", cmd_map},         {"measure", cmd_measure},
 	{"resize", cmd_resize},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend",   "bench", "bitmap", "commit",   "compare",
-	"convert", "dd",    "rebase", "snapshot",
+	"amend", "bitmap", "commit", "rebase", "snapshot",
 };
 
 static const struct command *

@@ -8,15 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIZE_TEXT_MAX 32
+#include "engine/base/optval.h"
 
-/*
- * "64", "0x40", "64k", "1.5M": white space and "+" before it are allowed, then
- * a number with or without a fraction, then at most one of b k M G T P E in
- * either case.  A fraction needs a unit, and a hexadecimal number has none.
- * Returns 0; -EINVAL if s is anything else, -ERANGE from 2^64 on.
- */
-int size_parse(const char *s, uint64_t *ret_bytes);
+#define SIZE_TEXT_MAX 32
 
 /*
  * An argument of qemu-img: at most INT64_MAX.  After a complaint that calls it

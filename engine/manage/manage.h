@@ -45,4 +45,14 @@ int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 int Q2_CO measure_image(const struct q2_create_opts *opts, struct image *img,
 			struct q2_measure *ret_measure, struct q2_err *err);
 
+/* convert.c; opts is complete */
+int Q2_CO convert_images(struct image *const *sources, size_t n,
+			 struct image *target,
+			 const struct q2_convert_opts *opts,
+			 struct q2_err *err);
+/* compare.c */
+int Q2_CO compare_images(struct image *a, struct image *b,
+			 const struct q2_compare_opts *opts,
+			 struct q2_compare *ret_compare, struct q2_err *err);
+
 #endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_convert.c - qcowimg convert: the command line
+ *
+ * Options and messages are those of qemu-img convert.
+ */
+#include "engine/img/cmd_convert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/img/create_opts.h"
+#include "engine/img/msg.h"
+#include "engine/img/size.h"
+
+enum {
+	OPT_TARGET_IMAGE_OPTS = OPT_FIRST_OWN,
+	OPT_TARGET_IS_ZERO,
+	OPT_SALVAGE,
+	OPT_BITMAPS,
+	OPT_SKIP_BROKEN,
+};
+
+#define SPARSE_MAX 16777216
+
+static int
+take_sparse(struct convert_args *args)
+{
+	uint64_t bytes;
+
+	if (size_argument("buffer size for sparse output", optarg, &bytes) < 0)
+		return 1;
+	if (bytes % 512 || bytes > SPARSE_MAX)
+		return complain("Invalid buffer size for sparse output "
+				"specified. Valid sizes are multiples of 512 "
+				"up to %d. Select 0 to disable sparse "
+				"detection (fully allocates output).",
+				SPARSE_MAX);
+	args->has_sparse = true;
+	args->copy.dense = bytes == 0;
+	args->copy.sparse_bytes = bytes;
+	return CMD_GO_ON;
+}
+
+static int
+take_coroutines(struct convert_args *args)
+{
+	char *end;
+	unsigned long n = strtoul(optarg, &end, 0);
+
+	if (end == optarg || *end || n < 1 || n > 16 || *optarg == '-')
+		return complain("Invalid number of coroutines. Allowed number "
+				"of coroutines is between 1 and 16");
+	args->copy.coroutines = (unsigned)n;
+	return CMD_GO_ON;
+}
+
+static int
+take_rate(struct convert_args *args)
+{
+	if (size_argument("rate limit", optarg, &args->copy.rate) < 0)
+		return 1;
+	return CMD_GO_ON;
+}
+
+static int
+take_snapshot(struct convert_args *args)
+{
+	static const char prefix[] = "snapshot.";
+	size_t name = sizeof(prefix) - 1, len;
+
+	args->snapshot = optarg;
+	if (strncmp(optarg, prefix, name) != 0)
+		return CMD_GO_ON;
+	len = strcspn(optarg + name, "=,");
+	if ((len == 2 && strncmp(optarg + name, "id", 2) == 0) ||
+	    (len == 4 && strncmp(optarg + name, "name", 4) == 0))
+		return CMD_GO_ON;
+	(void)complain("Invalid parameter '%.*s'", (int)(name + len), optarg);
+	return complain("Failed in parsing snapshot param '%s'", optarg);
+}
+
+/* Options with a value. */
+static int
+take_value(int c, char **argv, struct convert_args *args)
+{
+	switch (c) {
+	case 'O':
+		args->format = optarg;
+		return CMD_GO_ON;
+	case 'B':
+		args->backing = optarg;
+		return CMD_GO_ON;
+	case 'F':
+		args->backing_format = optarg;
+		return CMD_GO_ON;
+	case 'o':
+		return create_opts_join(optarg, &args->options) ? 1 : CMD_GO_ON;
+	case 'S':
+		return take_sparse(args);
+	case 'm':
+		return take_coroutines(args);
+	case 'r':
+		return take_rate(args);
+	case 'l':
+		return take_snapshot(args);
+	case 't':
+		if (!file_parse_cache(optarg, &args->target.open.cache))
+			return complain("Invalid cache option: %s", optarg);
+		return CMD_GO_ON;
+	case 'T':
+		if (!file_parse_cache(optarg, &args->common.file.open.cache))
+			return complain("Invalid source cache option: %s",
+					optarg);
+		return CMD_GO_ON;
+	default:
+		return cmd_common_option(c, argv, &args->common);
+	}
+}
+
+static int
+take_option(int c, char **argv, struct convert_args *args)
+{
+	switch (c) {
+	case 'n':
+		args->no_create = true;
+		break;
+	case 'p':
+		args->progress = true;
+		break;
+	case 'W':
+		args->copy.out_of_order = true;
+		break;
+	case 'c':
+		args->compressed = true;
+		break;
+	case 'C':
+		args->offload = true;
+		break;
+	case OPT_TARGET_IMAGE_OPTS:
+		args->target.image_opts = true;
+		break;
+	case OPT_TARGET_IS_ZERO:
+		args->copy.target_is_zero = true;
+		break;
+	case OPT_SALVAGE:
+		args->salvage = true;
+		break;
+	case OPT_BITMAPS:
+		args->bitmaps = true;
+		break;
+	case OPT_SKIP_BROKEN:
+		args->skip_broken = true;
+		break;
+	default:
+		return take_value(c, argv, args);
+	}
+	return CMD_GO_ON;
+}
+
+/* What does not go together. */
+static int
+judge(const struct convert_args *args)
+{
+	if (args->no_create && args->options)
+		return complain("-o has no effect when skipping image "
+				"creation");
+	if (args->copy.target_is_zero && !args->no_create)
+		return complain("--target-is-zero requires use of -n flag");
+	if (args->skip_broken && !args->bitmaps)
+		return complain("Use of --skip-broken-bitmaps requires "
+				"--bitmaps");
+	if (args->target.image_opts && !args->no_create)
+		return complain("--target-image-opts requires use of -n flag");
+	if (args->target.image_opts && args->format)
+		return complain("--image-opts and --format are mutually "
+				"exclusive");
+	if (args->offload && args->compressed)
+		return complain("Cannot enable copy offloading when -c is "
+				"used");
+	if (args->offload && args->has_sparse)
+		return complain("Cannot enable copy offloading when -S is "
+				"used");
+	if (args->offload && args->salvage)
+		return complain("Cannot use copy offloading in salvaging "
+				"mode");
+	return CMD_GO_ON;
+}
+
+/* What is not there yet. */
+static int
+refuse(const struct convert_args *args)
+{
+	/* Without -n, what does not go with it is told first. */
+	if (args->compressed && args->no_create)
+		return complain("-c: writing compressed clusters is not "
+				"supported yet");
+	if (args->salvage)
+		return complain("--salvage is not supported yet");
+	if (args->bitmaps)
+		return complain("--bitmaps is not supported yet");
+	if (args->snapshot)
+		return complain("-l: snapshots are not supported yet");
+	return CMD_GO_ON;
+}
+
+static int
+take_operands(int argc, char **argv, struct convert_args *args)
+{
+	if (args->options && opt_wants_help(args->options))
+		return CMD_GO_ON;
+	if (argc - optind < 2)
+		return complain("Must specify image file name");
+	args->filename = argv[argc - 1];
+	args->sources = argv + optind;
+	args->n = argc - 1 - optind;
+	if (args->snapshot && args->n > 1)
+		return complain("No support for concatenating multiple "
+				"snapshot");
+	return CMD_GO_ON;
+}
+
+static int
+parse(int argc, char **argv, struct convert_args *ret)
+{
+	static const struct option options[] = {
+		CMD_HELP,
+		CMD_OBJECT,
+		CMD_IMAGE_OPTS,
+		CMD_SHARE,
+		CMD_AIO,
+		{"target-image-opts", no_argument, NULL, OPT_TARGET_IMAGE_OPTS},
+		{"target-is-zero", no_argument, NULL, OPT_TARGET_IS_ZERO},
+		{"salvage", no_argument, NULL, OPT_SALVAGE},
+		{"bitmaps", no_argument, NULL, OPT_BITMAPS},
+		{"skip-broken-bitmaps", no_argument, NULL, OPT_SKIP_BROKEN},
+		{"source-cache", required_argument, NULL, 'T'},
+		CMD_END};
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:",
+				options, NULL)) != -1) {
+		status = take_option(c, argv, ret);
+		if (status != CMD_GO_ON)
+			return status;
+	}
+	status = judge(ret);
+	return status == CMD_GO_ON ? take_operands(argc, argv, ret) : status;
+}
+
+int
+cmd_convert(int argc, char **argv)
+{
+	struct convert_args args = {
+		.target.open = {.cache = Q2_CACHE_UNSAFE, .flags = Q2_UNMAP},
+		.common.file.open.flags = Q2_RDONLY,
+	};
+	int status;
+
+	status = parse(argc, argv, &args);
+	if (status == CMD_GO_ON)
+		status = refuse(&args);
+	if (status == CMD_GO_ON)
+		status = convert_run(&args);
+	free(args.options);
+	return status;
+}
