@@ -527,9 +527,7 @@ crash_everywhere(struct session *s)
 						  .loss = losses[i]};
 
 			crash_once(s, &crash);
-			/* TODO(repair): lazy ones too, once opening
-			 * repairs them. */
-			if (rng_below(rng, 40) == 0 && !s->run->cfg.lazy)
+			if (rng_below(rng, 40) == 0)
 				second_run(s, &crash);
 		}
 	}
