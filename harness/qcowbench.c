@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/num.h"
+#include "engine/base/std.h"
 #include "harness/verb.h"
 
 static const struct verb *const verbs[] = {&verb_run,     &verb_plan,
@@ -84,6 +85,7 @@ main(int argc, char **argv)
 	struct q2_err err = {0};
 	enum bench_exit code;
 
+	std_guard();
 	if (argc < 2) {
 		help_usage(stderr);
 		return BENCH_USAGE;

@@ -179,6 +179,7 @@ struct aio_file {
 	unsigned flags;        /* enum aio_open_flags */
 	uint32_t align;        /* of offsets and lengths; 1: any */
 	uint32_t mem_align;    /* of addresses; 1: any */
+	uint32_t range_align;  /* of AIO_ZERO and AIO_DISCARD, at least align */
 	bool is_block;         /* a block device: fixed length, never a hole */
 	bool inline_io;        /* the backend runs requests at once */
 	struct points *points; /* the opener's counters */

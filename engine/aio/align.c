@@ -375,8 +375,9 @@ static bool
 whole_blocks(const struct aio_file *file, uint64_t len, uint64_t off,
 	     uint64_t *ret_start, uint64_t *ret_end)
 {
-	uint64_t start = align_up(off, file->align);
-	uint64_t end = align_down(off + len, file->align);
+	uint64_t align = max_u64(file->range_align, file->align);
+	uint64_t start = align_up(off, align);
+	uint64_t end = align_down(off + len, align);
 
 	*ret_start = start;
 	*ret_end = end;

@@ -99,6 +99,25 @@ make_empty(struct aio_file *file, const char *path, struct q2_err *err)
 	return 0;
 }
 
+/*
+ * What may be punched or zeroed as a range.  A block device takes its logical
+ * blocks, also without O_DIRECT.  Of a file any bytes; but parts of a page are
+ * zeroed in the page cache, which O_DIRECT writes to the same page collide
+ * with: they can fail then (seen with ext4).
+ */
+static void
+detect_range_align(struct aio_file *file)
+{
+	int bytes;
+
+	file->range_align = 1;
+	if (file->is_block && ioctl(file->fd, BLKSSZGET, &bytes) == 0 &&
+	    bytes > 0 && is_pow2((uint64_t)bytes))
+		file->range_align = (uint32_t)bytes;
+	if (!file->is_block && (file->flags & AIO_DIRECT))
+		file->range_align = (uint32_t)sysconf(_SC_PAGESIZE);
+}
+
 int
 host_open(struct aio_backend *b, const char *path, struct aio_file *file,
 	  struct q2_err *err)
@@ -127,6 +146,7 @@ host_open(struct aio_backend *b, const char *path, struct aio_file *file,
 	}
 	if (file->flags & AIO_DIRECT)
 		host_detect_align(file);
+	detect_range_align(file);
 	return 0;
 }
 

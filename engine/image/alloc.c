@@ -29,6 +29,8 @@ refs_get(struct image *img, uint64_t cluster, struct slice **ret_slice,
 	uint64_t per_slice = img->refs.slice_bytes * 8 / g->refcount_bits;
 	uint64_t host = img->reftable.entries[block] & REFTABLE_OFFSET_MASK;
 
+	if (!is_aligned(host, g->cluster_size))
+		return -Q2_ECORRUPT;
 	*ret_index = in_block & (per_slice - 1);
 	return slice_get(img, &img->refs,
 			 host + in_block / per_slice * img->refs.slice_bytes,
@@ -106,6 +108,16 @@ refs_change(struct image *img, uint64_t first, uint64_t n, uint64_t from,
 
 /* ---- the window -------------------------------------------------------- */
 
+int Q2_CO
+alloc_reserve(struct image *img, uint64_t host)
+{
+	int r = 0;
+
+	if (!img->file->is_block)
+		r = file_allocate(img->file, img->geom.cluster_size, host);
+	return r == -ENOTSUP ? 0 : r;
+}
+
 /*
  * The refcount block for cluster's region is missing: make it, in the first
  * cluster of the region, which it describes itself.  Nothing else can be
@@ -125,7 +137,11 @@ make_refblock(struct image *img, uint64_t cluster)
 		return r;
 	if (meta_hit(img, first << g->cluster_bits, g->cluster_size))
 		return meta_refuse(img);
-	r = meta_add(img, first << g->cluster_bits, 1);
+	r = alloc_grow_file(img, (first + 1) << g->cluster_bits);
+	if (r == 0)
+		r = alloc_reserve(img, first << g->cluster_bits);
+	if (r == 0)
+		r = meta_add(img, first << g->cluster_bits, 1);
 	if (r < 0)
 		return r;
 	/* The slice first: waiting for it may run a commit, and none may carry
@@ -251,6 +267,17 @@ grow_file(struct image *img, uint64_t end)
 	return r;
 }
 
+int Q2_CO
+alloc_cover(struct image *img, uint64_t end)
+{
+	struct alloc *a = &img->alloc;
+
+	if (end <= a->file_bytes)
+		return 0;
+	a->handed_out = max_u64(a->handed_out, end);
+	return grow_file(img, end);
+}
+
 /* The clusters are free, so that the next refill finds them. */
 static void
 note_free(struct alloc *a, uint64_t first)
@@ -326,6 +353,14 @@ alloc_undo(struct image *img, uint64_t host, uint64_t clusters)
 	uint64_t first = host >> img->geom.cluster_bits;
 	uint64_t done;
 	int r;
+
+	/* Perhaps the disk is full: what was written of them must not keep
+	 * its blocks, and they are to be handed out again before others are.
+	 * While they are still counted nobody else can have them. */
+	(void)file_discard(img->file, clusters << img->geom.cluster_bits, host);
+	if (a->window_n)
+		note_free(a, a->window);
+	a->window_n = 0;
 
 	r = refs_change(img, first, clusters, 1, 0, &done);
 	POINT_ADD(&img->points, clusters_freed, done);

@@ -47,7 +47,15 @@ void alloc_done(struct image *img);
  */
 int Q2_CO alloc_run(struct image *img, uint64_t want, struct host_run *ret_run);
 
-/* Give back clusters that were never linked. */
+/* Somebody will write up to end, in clusters that are in use: the file reaches
+ * that far from now on, so that it is never cut below (Z2). */
+int Q2_CO alloc_cover(struct image *img, uint64_t end);
+
+/* Take the file system's blocks for a cluster of metadata now: a commit must
+ * not find the disk full.  0, also where that cannot be done, or -ENOSPC. */
+int Q2_CO alloc_reserve(struct image *img, uint64_t host);
+
+/* Give back clusters that were never linked, and their blocks. */
 int Q2_CO alloc_undo(struct image *img, uint64_t host, uint64_t clusters);
 
 /*

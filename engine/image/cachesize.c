@@ -22,10 +22,14 @@ cache_sizes(const struct image *img, const struct q2_open_opts *o,
 	    struct cache_sizes *ret, struct q2_err *err)
 {
 	uint64_t cluster = img->geom.cluster_size;
-	uint64_t refs_min = 4 * cluster;
+	uint64_t refs_min = 4 * cluster, refs_full;
+	int64_t file_bytes = aio_size(img->file);
 	uint64_t l2_full = align_up(
 		div_up(img->size, cluster) * img->geom.l2_entry_size, cluster);
 
+	if (file_bytes < 0)
+		return q2_fail(err, (int)file_bytes,
+			       "Could not read its length");
 	*ret = (struct cache_sizes){.l2 = o->l2_cache_size};
 	ret->refs = o->refcount_cache_size;
 	if (o->cache_size && ret->l2 && ret->refs)
@@ -52,7 +56,11 @@ cache_sizes(const struct image *img, const struct q2_open_opts *o,
 	if (!ret->l2)
 		ret->l2 = L2_CACHE_DEFAULT;
 	ret->l2 = min_u64(ret->l2, l2_full);
-	ret->refs = max_u64(ret->refs, refs_min);
+	/* More than all refcounts of a file twice as large is of no use. */
+	refs_full = align_up(2 * max_u64(img->size, (uint64_t)file_bytes) /
+				     cluster * img->geom.refcount_bits / 8,
+			     cluster);
+	ret->refs = max_u64(min_u64(ret->refs, refs_full), refs_min);
 	ret->l2_entry = o->l2_cache_entry_size;
 	if (!ret->l2_entry)
 		ret->l2_entry = ret->l2 == l2_full ? cluster
@@ -71,7 +79,7 @@ make_caches(struct image *img, struct slice_cache *ret_l2,
 	    struct slice_cache *ret_refs, struct q2_err *err)
 {
 	uint64_t piece = min_u64(img->geom.cluster_size, PIECE_BYTES);
-	struct cache_sizes sizes;
+	struct cache_sizes sizes = {0};
 	int r;
 
 	r = cache_sizes(img, &img->opts, &sizes, err);

@@ -153,6 +153,20 @@ limbo_kick(struct image *img)
 		l->working = false;
 }
 
+bool Q2_CO
+limbo_make_room(struct image *img)
+{
+	struct limbo *l = &img->limbo;
+	uint64_t before = img->points.n.clusters_freed;
+
+	if (list_empty(&l->items) || cache_commit(img) < 0)
+		return false;
+	limbo_kick(img);
+	while (l->working)
+		co_queue_wait(&l->idle);
+	return img->points.n.clusters_freed > before;
+}
+
 int Q2_CO
 limbo_drain(struct image *img)
 {

@@ -51,6 +51,10 @@ void limbo_add(struct image *img, uint64_t host, uint64_t clusters,
 /* Something that clusters wait for has happened. */
 void limbo_kick(struct image *img);
 
+/* There is no space: free what can be, with a commit. Returns whether that was
+ * anything. */
+bool Q2_CO limbo_make_room(struct image *img);
+
 /* Commit until nothing is left; no request is in flight. 0 or the error of a
  * commit. */
 int Q2_CO limbo_drain(struct image *img);

@@ -246,7 +246,9 @@ make_l2_locked(struct image *img, uint64_t guest)
 	r = alloc_run(img, 1, &run);
 	if (r < 0)
 		return r;
-	r = meta_add(img, run.host, 1);
+	r = alloc_reserve(img, run.host);
+	if (r == 0)
+		r = meta_add(img, run.host, 1);
 	if (r < 0) {
 		(void)alloc_undo(img, run.host, 1);
 		return r;

@@ -96,7 +96,9 @@ may_write(struct image *img, const struct q2_req *rq,
 
 	if (ext->kind != CLUSTER_NORMAL || !ext->copied)
 		return false;
-	if (img->data == img->file && meta_hit(img, ext->host, rq->len))
+	if (img->data == img->file &&
+	    (meta_hit(img, ext->host, rq->len) ||
+	     ext->host + rq->len > img->alloc.file_bytes))
 		return false;
 	return list_empty(&img->inflight.ranges) ||
 	       inflight_next(&img->inflight, first, n) == first + n;
@@ -205,6 +207,9 @@ run_slow(void *arg)
 	int r;
 
 	r = image_is_qcow2(img) ? run_qcow2(img, rq) : raw_run(img, rq);
+	/* F1: what waits in limbo may be what is missing. */
+	if (r == -ENOSPC && image_is_qcow2(img) && limbo_make_room(img))
+		r = run_qcow2(img, rq);
 	if (r == 0 && rq->op != Q2_READ && rq->op != Q2_FLUSH &&
 	    (img->sync_writes || (rq->flags & Q2_FUA)))
 		r = image_is_qcow2(img) ? cache_commit(img) : cache_sync(img);

@@ -2,6 +2,7 @@
 #include "engine/image/slice.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,9 @@
 #include "engine/base/rng.h"
 #include "engine/image/cache.h"
 #include "engine/image/image.h"
+
+/* More than any image needs; keeps the arithmetic within its types. */
+#define SLOTS_MAX (UINT32_C(1) << 26)
 
 static unsigned
 bitmap_words(const struct slice_cache *c)
@@ -26,6 +30,11 @@ slice_cache_init(struct slice_cache *c, enum aio_class cls,
 	unsigned words;
 
 	assert(is_pow2(slice_bytes));
+	if (bytes / slice_bytes > SLOTS_MAX)
+		return q2_fail(err, -ENOMEM,
+			       "Could not allocate metadata caches: %" PRIu64
+			       " bytes are more than %u slices of %u",
+			       bytes, SLOTS_MAX, slice_bytes);
 	*c = (struct slice_cache){
 		.cls = cls,
 		.above = above,

@@ -165,7 +165,11 @@ take_clusters(struct image *img, struct inflight *f)
 	int r;
 
 	if (f->owned)
-		return 0;
+		return img->data != img->file
+			       ? 0
+			       : alloc_cover(img,
+					     f->host + (f->n
+							<< img->geom.sub_bits));
 	r = alloc_run(img, f->n >> bits, &run);
 	if (r < 0)
 		return r;
@@ -339,6 +343,10 @@ write_part(struct fan *fan, struct iov_iter *it, uint64_t off,
 		*ret_len = ext.len;
 		if (img->data == img->file && meta_hit(img, ext.host, ext.len))
 			return meta_refuse(img);
+		if (img->data == img->file)
+			r = alloc_cover(img, ext.host + ext.len);
+		if (r < 0)
+			return r;
 		fan_move(fan, it, ext.len, img->data, ext.host);
 		return 0;
 	}

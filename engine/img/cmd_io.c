@@ -156,6 +156,8 @@ struct reader {
 	char bytes[LINE_MAX_BYTES];
 	size_t have;
 	bool ended;
+	bool skipping; /* the rest of a line that is too long */
+	bool failed;
 };
 
 /* Wait until input is there; requests go on meanwhile. */
@@ -178,6 +180,27 @@ wait_for_input(struct io *io)
 	}
 }
 
+static void
+drop_line(struct reader *in, size_t len)
+{
+	size_t used = len < in->have ? len + 1 : len;
+
+	in->have -= used;
+	memmove(in->bytes, in->bytes + used, in->have);
+}
+
+/* The line does not fit: none of it is a command. */
+static void
+skip_line(struct reader *in)
+{
+	if (!in->skipping)
+		(void)complain("a line of more than %zu bytes is left out",
+			       sizeof(in->bytes) - 2);
+	in->skipping = true;
+	in->failed = true;
+	in->have = 0;
+}
+
 /*
  * The next line, without its end; false at the end of input.  The line stays
  * until take_line().
@@ -189,7 +212,15 @@ next_line(struct reader *in, struct io *io, size_t *ret_len)
 		char *end = memchr(in->bytes, '\n', in->have);
 		ssize_t n;
 
-		if (end || in->ended || in->have == sizeof(in->bytes) - 1) {
+		if (in->skipping && (end || in->ended)) {
+			drop_line(in,
+				  end ? (size_t)(end - in->bytes) : in->have);
+			in->skipping = false;
+			continue;
+		}
+		if (in->have == sizeof(in->bytes) - 1 && !end)
+			skip_line(in);
+		if (!in->skipping && (end || in->ended)) {
 			*ret_len = end ? (size_t)(end - in->bytes) : in->have;
 			in->bytes[*ret_len] = 0;
 			return end || in->have;
@@ -202,15 +233,6 @@ next_line(struct reader *in, struct io *io, size_t *ret_len)
 		else if (n == 0 || errno != EINTR)
 			in->ended = true;
 	}
-}
-
-static void
-drop_line(struct reader *in, size_t len)
-{
-	size_t used = len < in->have ? len + 1 : len;
-
-	in->have -= used;
-	memmove(in->bytes, in->bytes + used, in->have);
 }
 
 /* qemu-io prompts always; programs wait for it. */
@@ -246,6 +268,8 @@ run_stdin(struct io *io)
 		drop_line(in, len);
 		prompt();
 	}
+	if (in->failed && status == 0)
+		status = -EINVAL;
 	free(in);
 	return status;
 }

@@ -251,7 +251,7 @@ check_reopen(const struct io *io, const struct file_opts *opts)
 	if (r == 0)
 		r = file_check_reopen(io->file.name, &o, opts->extra, &err);
 	if (r < 0)
-		(void)complain("%s", err.text);
+		(void)complain_err(&err);
 	return r;
 }
 
@@ -293,7 +293,7 @@ io_cmd_truncate(struct io *io, int argc, char **argv)
 		return -EINVAL;
 	r = q2_resize(io->file.img, off, &opts, &err);
 	if (r < 0)
-		(void)complain("%s", err.text);
+		(void)complain_err(&err);
 	return r;
 }
 

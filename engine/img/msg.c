@@ -108,10 +108,36 @@ remedy_of(const struct q2_err *err)
 	return NULL;
 }
 
+/* The reason and a remedy, as the end of one line. */
+static void
+print_reason(const struct q2_err *err)
+{
+	const char *remedy = remedy_of(err);
+
+	for (const char *s = err->text; *s; s++)
+		(void)fprintf(stderr,
+			      *s != '\n'      ? "%c"
+			      : islower(s[1]) ? " "
+					      : "; ",
+			      *s);
+	(void)fprintf(stderr, "%s%s\n", remedy ? "; " : "",
+		      remedy ? remedy : "");
+}
+
+int
+complain_err(const struct q2_err *err)
+{
+	if (role_now != ROLE_QCOWIMG)
+		return complain("%s", err->text);
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "qcowimg: ");
+	print_reason(err);
+	return 1;
+}
+
 int
 complain_why(const struct q2_err *err, const char *fmt, ...)
 {
-	const char *remedy = role_now == ROLE_QCOWIMG ? remedy_of(err) : NULL;
 	char before[512];
 	va_list ap;
 
@@ -122,14 +148,7 @@ complain_why(const struct q2_err *err, const char *fmt, ...)
 		return complain("%s: %s", before, err->text);
 	(void)fflush(stdout);
 	(void)fprintf(stderr, "qcowimg: %s: ", before);
-	for (const char *s = err->text; *s; s++)
-		(void)fprintf(stderr,
-			      *s != '\n'      ? "%c"
-			      : islower(s[1]) ? " "
-					      : "; ",
-			      *s);
-	(void)fprintf(stderr, "%s%s\n", remedy ? "; " : "",
-		      remedy ? remedy : "");
+	print_reason(err);
 	return 1;
 }
 

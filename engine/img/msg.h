@@ -38,6 +38,9 @@ int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int complain_why(const struct q2_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The same without a TEXT of our own. */
+int complain_err(const struct q2_err *err);
+
 /* The same, and where to find help; returns 1. */
 int complain_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

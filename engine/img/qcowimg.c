@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/num.h"
+#include "engine/base/std.h"
 #include "engine/img/cmd.h"
 #include "engine/img/msg.h"
 
@@ -153,6 +154,7 @@ main(int argc, char **argv)
 	const char *slash = argc ? strrchr(argv[0], '/') : NULL;
 	const char *name = slash ? slash + 1 : argc ? argv[0] : "";
 
+	std_guard();
 	if (strcmp(name, "qemu-img") == 0)
 		msg_set_role(ROLE_QEMU_IMG);
 	else if (strcmp(name, "qemu-io") == 0)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/base/std.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+void
+std_guard(void)
+{
+	/* The lowest free number is taken each time. */
+	for (;;) {
+		int fd = open("/dev/null", O_WRONLY);
+
+		if (fd == STDIN_FILENO)
+			continue;
+		if (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
+			int other = open("/dev/null", O_RDONLY);
+
+			/* The wrong way round for this one. */
+			(void)dup2(other, fd);
+			(void)close(other);
+			continue;
+		}
+		if (fd > STDERR_FILENO)
+			(void)close(fd);
+		return;
+	}
+}
