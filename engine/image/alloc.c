@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/format/refcount.h"
 #include "engine/image/image.h"
@@ -248,8 +249,10 @@ alloc_grow_file(struct image *img, uint64_t end)
 	if (img->file->is_block)
 		return -ENOSPC;
 	step = max_u64(GROW_MIN, min_u64(GROW_MAX, a->file_bytes / 8));
+	/* Whole pages: the kernel zeroes the rest of one in the page cache,
+	 * where direct writes to its neighbours collide with it. */
 	want = align_up(max_u64(end, a->handed_out) + step,
-			img->geom.cluster_size);
+			max_u64(img->geom.cluster_size, MEM_ALIGN));
 	r = file_truncate(img->file, want);
 	if (r == 0)
 		a->file_bytes = want;
