@@ -95,6 +95,7 @@ output_make(struct output *out, struct q2_err *err)
 			       "%s; name another with --out",
 			       out->path, strerror(-r));
 	}
+	out->made = true;
 	(void)snprintf(path, sizeof(path), "%s/trials.jsonl", out->path);
 	out->jsonl = jsonl_open(path, err);
 	return out->jsonl < 0 ? out->jsonl : 0;
@@ -103,9 +104,17 @@ output_make(struct output *out, struct q2_err *err)
 void
 output_done(struct output *out)
 {
+	char path[FILE_PATH];
+
 	if (out->jsonl >= 0)
 		(void)close(out->jsonl);
 	out->jsonl = -1;
+	if (!out->made || out->in_use)
+		return;
+	/* Nothing was measured: leave nothing. */
+	(void)snprintf(path, sizeof(path), "%s/trials.jsonl", out->path);
+	(void)unlink(path);
+	(void)rmdir(out->path);
 }
 
 /* Beside it, synced, and renamed over it: never half a file. */

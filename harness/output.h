@@ -13,6 +13,7 @@
 #define HARNESS_OUTPUT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "engine/base/err.h"
 #include "results/record.h"
@@ -22,6 +23,8 @@
 struct output {
 	char path[OUTPUT_PATH];
 	int jsonl; /* -1: not open */
+	bool made;
+	bool in_use; /* else output_done() removes it again */
 };
 
 /* The name: asked, or one with suite and time that does not exist yet.  -EEXIST

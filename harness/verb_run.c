@@ -37,7 +37,7 @@ check_place(struct run *run, struct q2_err *err)
 {
 	int r = workdir_check(run->args.dir, err);
 
-	if (r == -ENOENT || r == -ENOTDIR)
+	if (r == -ENOENT || r == -ENOTDIR || r == -ENAMETOOLONG)
 		return BENCH_USAGE;
 	if (r < 0 || env_read(&run->env, run->args.dir, err) < 0)
 		return BENCH_ENVIRONMENT;
@@ -59,6 +59,27 @@ check_aio(struct run *run, struct q2_err *err)
 		(void)snprintf(run->notice, sizeof(run->notice), "%s",
 			       q2_loop_notice(loop));
 	q2_loop_free(loop);
+	return BENCH_OK;
+}
+
+/* Names go to the children and into records as JSON. */
+static enum bench_exit
+check_names(const struct run *run, struct q2_err *err)
+{
+	const char *const names[] = {run->args.dir, run->args.out};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		json_t *text = names[i] ? json_string(names[i]) : json_null();
+
+		if (!text) {
+			(void)q2_fail(err, -EINVAL,
+				      "%s: the name is not UTF-8; name "
+				      "another with %s",
+				      names[i], i ? "--out" : "--dir");
+			return BENCH_USAGE;
+		}
+		json_decref(text);
+	}
 	return BENCH_OK;
 }
 
@@ -134,14 +155,12 @@ output_code(int r)
 	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 
+/* From here on the output folder tells of this run, whatever becomes of it. */
 static enum bench_exit
-make_output(struct run *run, struct q2_err *err)
+begin_output(struct run *run, struct q2_err *err)
 {
-	int r = output_make(&run->out, err);
-
-	if (r >= 0)
-		r = run_write_json(run, "running", err);
-	return output_code(r);
+	run->out.in_use = true;
+	return output_code(run_write_json(run, "running", err));
 }
 
 static enum bench_exit
@@ -161,7 +180,7 @@ measure(struct run *run, struct q2_err *err)
 	/* Sizes may have changed, and with them the ids. */
 	set_up_rounds(run);
 	if (code == BENCH_OK)
-		code = make_output(run, err);
+		code = begin_output(run, err);
 	if (code != BENCH_OK)
 		return code;
 	code = run_rounds(run, settled, err);
@@ -180,7 +199,9 @@ prepare(struct run *run, struct q2_err *err)
 
 	plan_init(&run->plan, &wishes);
 	run->cache_asked = plan_cache_name(run->plan.cache);
-	code = check_place(run, err);
+	code = check_names(run, err);
+	if (code == BENCH_OK)
+		code = check_place(run, err);
 	if (code == BENCH_OK)
 		code = output_code(output_name(&run->out, run->args.out,
 					       run->plan.suite->name, err));
@@ -193,6 +214,9 @@ prepare(struct run *run, struct q2_err *err)
 	if (code == BENCH_OK &&
 	    workdir_make(&run->work, run->args.dir, err) < 0)
 		code = BENCH_ENVIRONMENT;
+	/* Before minutes are spent on what could not be kept. */
+	if (code == BENCH_OK)
+		code = output_code(output_make(&run->out, err));
 	return code;
 }
 
