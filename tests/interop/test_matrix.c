@@ -1,0 +1,803 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_matrix.c - every kind of image, written by us and by QEMU in turns
+ *
+ * Each pair of values of two factors (who made it, version, cluster size,
+ * refcount width, layout, backing file, preallocation) is in one image at
+ * least.  Our program and qemu-io write it in turns, one process a turn, each
+ * beginning with what the other left.  After each turn both checkers find
+ * nothing and say the same, both maps are the same text, and both sides read
+ * what a plain array of bytes holds.
+ *
+ *	test_matrix		all images
+ *	test_matrix N		the image of that number only
+ *
+ * Needs qemu-img and qemu-io.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/base/num.h"
+#include "engine/base/rng.h"
+#include "engine/q2.h"
+#include "tests/env.h"
+#include "tests/interop/pairwise.h"
+#include "tests/interop/script.h"
+
+extern char **environ;
+
+/* ---- factors ----------------------------------------------------------- */
+
+enum factor {
+	MAKER,
+	VERSION,
+	CLUSTER,
+	WIDTH,
+	LAYOUT,
+	BACKING,
+	PREALLOC,
+	FACTORS
+};
+enum side {
+	OURS,
+	QEMUS,
+	SIDES
+};
+enum layout {
+	PLAIN,
+	EXTENDED,
+	DATA_FILE,
+	RAW_DATA_FILE,
+	LAZY,
+	EXTENDED_DATA_FILE
+};
+
+static const char *const sides[SIDES] = {"qcowimg", "QEMU"};
+static const unsigned versions[] = {2, 3};
+static const unsigned clusters[] = {512,   4096,   16384,  32768,
+				    65536, 524288, 2097152};
+static const unsigned widths[] = {1, 2, 4, 8, 16, 32, 64};
+static const char *const layouts[] = {
+	[PLAIN] = "",
+	[EXTENDED] = ",extended_l2=on",
+	[DATA_FILE] = ",data_file=t.data",
+	[RAW_DATA_FILE] = ",data_file=t.data,data_file_raw=on",
+	[LAZY] = ",lazy_refcounts=on",
+	[EXTENDED_DATA_FILE] = ",extended_l2=on,data_file=t.data",
+};
+static const struct backing {
+	const char *format; /* NULL: none */
+	int longer;         /* than the image; 0: equal */
+} backings[] = {
+	{NULL, 0},     {"raw", -1},  {"raw", 0},   {"raw", 1},
+	{"qcow2", -1}, {"qcow2", 0}, {"qcow2", 1},
+};
+static const char *const preallocs[] = {"off", "metadata", "falloc", "full"};
+
+/* What cannot be: a value of a factor with values of another. */
+static const struct conflict {
+	enum factor f;
+	unsigned value;
+	enum factor other;
+	uint32_t others; /* a bit for each value */
+} conflicts[] = {
+	/* version 2 has 16 bits and none of the layouts */
+	{VERSION, 0, WIDTH, 0x6f},
+	{VERSION, 0, LAYOUT, 0x3e},
+	/* 32 subclusters of a sector are 16 KiB */
+	{LAYOUT, EXTENDED, CLUSTER, 0x03},
+	{LAYOUT, EXTENDED_DATA_FILE, CLUSTER, 0x03},
+	/* a raw data file holds all of the content */
+	{LAYOUT, RAW_DATA_FILE, BACKING, 0x7e},
+};
+
+static bool
+in_conflict(enum factor f, unsigned a, enum factor g, unsigned b)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(conflicts); i++) {
+		const struct conflict *c = &conflicts[i];
+
+		if (c->f == f && c->value == a && c->other == g &&
+		    (c->others >> b & 1))
+			return true;
+		if (c->f == g && c->value == b && c->other == f &&
+		    (c->others >> a & 1))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_extended(const struct pairwise_row *row)
+{
+	return row->value[LAYOUT] == EXTENDED ||
+	       row->value[LAYOUT] == EXTENDED_DATA_FILE;
+}
+
+static bool
+is_valid(const struct pairwise_row *row)
+{
+	for (unsigned f = 0; f < FACTORS; f++)
+		for (unsigned g = f + 1; g < FACTORS; g++)
+			if (in_conflict(f, row->value[f], g, row->value[g]))
+				return false;
+	/* What is preallocated hides the backing file, but for subclusters. */
+	return is_extended(row) || row->value[BACKING] == 0 ||
+	       row->value[PREALLOC] == 0;
+}
+
+static const struct pairwise factors = {
+	.factors = FACTORS,
+	.values = {[MAKER] = SIDES,
+		   [VERSION] = ARRAY_SIZE(versions),
+		   [CLUSTER] = ARRAY_SIZE(clusters),
+		   [WIDTH] = ARRAY_SIZE(widths),
+		   [LAYOUT] = ARRAY_SIZE(layouts),
+		   [BACKING] = ARRAY_SIZE(backings),
+		   [PREALLOC] = ARRAY_SIZE(preallocs)},
+	.is_valid = is_valid,
+};
+
+/* ---- the test's world -------------------------------------------------- */
+
+/* Of both sides, all values of the rest. */
+static const char *const caches[] = {"none", "writeback", "writethrough",
+				     "directsync", "unsafe"};
+static const char *const discards[] = {"ignore", "unmap"};
+
+static struct {
+	char home[4096], dir[300], program[4400];
+	struct q2_loop *loop;
+	bool has_direct; /* the file system takes O_DIRECT */
+	const char *aios[3];
+	unsigned n_aios;
+	uint64_t seed;
+	int only; /* image; -1: all */
+	struct pairwise_row *rows;
+	size_t n_rows;
+	unsigned commands[SIDES][SCRIPT_KINDS];
+	unsigned turns, ours_by_aio[3], ours_by_cache[ARRAY_SIZE(caches)];
+} world = {.only = -1};
+
+static void
+find_aios(void)
+{
+	/* as q2_loop_new() calls them, and as -i does */
+	static const char *const known[][2] = {{"io_uring", "io_uring"},
+					       {"libaio", "native"},
+					       {"threads", "threads"}};
+	const char *ci = getenv("CI");
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		struct q2_loop_opts lo = {.size = sizeof(lo),
+					  .aio = known[i][0]};
+		struct q2_loop *loop;
+		struct q2_err err = {0};
+
+		if (q2_loop_new(&lo, &loop, &err) == 0) {
+			q2_loop_free(loop);
+			world.aios[world.n_aios++] = known[i][1];
+			continue;
+		}
+		print_message("without %s: %s\n", known[i][0], err.text);
+		if (ci && strcmp(ci, "true") == 0)
+			fail_msg("must not be left out with CI=true");
+	}
+	assert_true(world.n_aios > 0);
+}
+
+/* Memory is faster, where there is a file system in it. */
+static int
+setup(void **state)
+{
+	const char *build = getenv("B");
+	bool memory = access("/dev/shm", W_OK) == 0;
+	int fd;
+
+	(void)state;
+	build = build ? build : "build/release";
+	assert_non_null(getcwd(world.home, sizeof(world.home)));
+	(void)snprintf(world.program, sizeof(world.program), "%s/%s/qcowimg",
+		       world.home, build);
+	(void)snprintf(world.dir, sizeof(world.dir), "%s/matrix-XXXXXX",
+		       memory ? "/dev/shm" : build);
+	assert_non_null(mkdtemp(world.dir));
+	assert_int_equal(chdir(world.dir), 0);
+	fd = open("probe", O_CREAT | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+	world.has_direct = fd >= 0;
+	if (fd >= 0)
+		(void)close(fd);
+	else
+		print_message("no O_DIRECT in %s: without cache=none and "
+			      "directsync\n",
+			      world.dir);
+	world.seed = test_seed(20261125);
+	world.rows = pairwise_rows(&factors, &world.n_rows);
+	assert_non_null(world.rows);
+	return q2_loop_new(NULL, &world.loop, NULL);
+}
+
+static int
+teardown(void **state)
+{
+	static const char *const names[] = {
+		"probe", "base",  "ref",   "t.qcow2", "t.data",
+		"out.0", "out.1", "out.2", "out.3",   "out.4",
+	};
+
+	(void)state;
+	free(world.rows);
+	q2_loop_free(world.loop);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		(void)unlink(names[i]);
+	assert_int_equal(chdir(world.home), 0);
+	return rmdir(world.dir);
+}
+
+/* ---- processes --------------------------------------------------------- */
+
+#define WORDS (2 * SCRIPT_LINES + 20)
+
+struct words {
+	const char *word[WORDS];
+	unsigned n;
+};
+
+#define ADD(w, ...)                                            \
+	add_words(w, (const char *const[]){__VA_ARGS__},       \
+		  sizeof((const char *const[]){__VA_ARGS__}) / \
+			  sizeof(const char *))
+
+static void
+add_words(struct words *w, const char *const *words, size_t n)
+{
+	assert_true(w->n + n < WORDS);
+	for (size_t i = 0; i < n; i++)
+		w->word[w->n++] = words[i];
+	w->word[w->n] = NULL;
+}
+
+/* Its output goes to out.SLOT. */
+static pid_t
+start(const struct words *w, unsigned slot)
+{
+	posix_spawn_file_actions_t actions;
+	char out[16];
+	pid_t pid;
+	int r;
+
+	(void)snprintf(out, sizeof(out), "out.%u", slot);
+	assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+	r = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY,
+					     0);
+	assert_int_equal(r, 0);
+	r = posix_spawn_file_actions_addopen(
+		&actions, 1, out, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	assert_int_equal(r, 0);
+	assert_int_equal(posix_spawn_file_actions_adddup2(&actions, 1, 2), 0);
+	r = posix_spawnp(&pid, w->word[0], &actions, NULL,
+			 (char *const *)w->word, environ);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return r == 0 ? pid : -1;
+}
+
+/* Exit status; 128 and more: killed; -1: it could not be started. */
+static int
+end(pid_t pid)
+{
+	int status;
+
+	if (pid < 0)
+		return -1;
+	while (waitpid(pid, &status, 0) < 0)
+		assert_int_equal(errno, EINTR);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* All of a file; the caller frees it.  A null byte is behind the last. */
+static char *
+content_of(const char *path, uint64_t *ret_len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *text;
+
+	if (fd < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	assert_int_equal(fstat(fd, &st), 0);
+	text = calloc(1, (size_t)st.st_size + 1);
+	assert_non_null(text);
+	assert_int_equal(read(fd, text, (size_t)st.st_size), st.st_size);
+	(void)close(fd);
+	if (ret_len)
+		*ret_len = (uint64_t)st.st_size;
+	return text;
+}
+
+static char *
+output_of(unsigned slot)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "out.%u", slot);
+	return content_of(name, NULL);
+}
+
+/* ---- one image --------------------------------------------------------- */
+
+struct image {
+	unsigned number;
+	const struct pairwise_row *row;
+	struct rng rng;
+	struct disk disk;
+	uint64_t base_size;
+	char *base; /* the backing file as it was made; NULL: none */
+	uint64_t base_bytes;
+	struct script script; /* of this turn */
+	char turn[120];       /* who plays it, and how */
+};
+
+static uint8_t
+value(const struct image *img, enum factor f)
+{
+	return img->row->value[f];
+}
+
+/* Why it failed, and how to see it again; does not return. */
+__attribute__((noreturn)) static void
+blame(const struct image *img, const char *what, const char *text)
+{
+	const struct backing *b = &backings[value(img, BACKING)];
+
+	print_error("image %u of %" PRIu64 " bytes: made by %s, version %u, "
+		    "cluster %u, refcount_bits=%u%s, preallocation=%s",
+		    img->number, img->disk.size, sides[value(img, MAKER)],
+		    versions[value(img, VERSION)],
+		    clusters[value(img, CLUSTER)], widths[value(img, WIDTH)],
+		    layouts[value(img, LAYOUT)],
+		    preallocs[value(img, PREALLOC)]);
+	if (b->format)
+		print_error(", backing file %s of %" PRIu64 " bytes", b->format,
+			    img->base_size);
+	print_error("\n%s\n", img->turn);
+	for (unsigned i = 0; i < img->script.n; i++)
+		print_error("  %s\n", img->script.line[i]);
+	print_error("again: Q2_SEED=%" PRIu64 " test_matrix %u\n", world.seed,
+		    img->number);
+	fail_msg("%s: %s", what, text);
+	abort(); /* fail_msg() does not return, which the compiler cannot see */
+}
+
+/* Run it alone; its exit status is 0, or the image is to blame. */
+static void
+must(const struct image *img, const struct words *w)
+{
+	int status = end(start(w, 0));
+	char what[64], *text;
+
+	if (status == 0)
+		return;
+	text = output_of(0);
+	(void)snprintf(what, sizeof(what), "%s, status %d",
+		       strrchr(w->word[0], '/') ? sides[OURS] : w->word[0],
+		       status);
+	blame(img, what, text);
+}
+
+static void
+add_script(struct words *w, const struct script *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		ADD(w, "-c", s->line[i]);
+}
+
+/* Made and filled by QEMU; the disk begins with what is in it. */
+static void
+make_base(struct image *img)
+{
+	static const char *const options[] = {
+		"cluster_size=512", "cluster_size=4096", "cluster_size=65536"};
+	const struct backing *b = &backings[value(img, BACKING)];
+	struct disk disk = {
+		.size = img->disk.size, .cluster = 4096, .grain = 4096};
+	struct words create = {0}, fill = {0};
+	char size[32];
+
+	if (!b->format)
+		return;
+	if (b->longer < 0)
+		disk.size = align_down(disk.size / 2, 512) + 512;
+	else if (b->longer > 0)
+		disk.size += 512 * (1 + rng_below(&img->rng, 2048));
+	disk.bytes = calloc(1, disk.size);
+	assert_non_null(disk.bytes);
+	script_make(&img->script, &disk, &img->rng, 12, SCRIPT_NO_DISCARD);
+	(void)snprintf(img->turn, sizeof(img->turn), "making the backing file");
+	(void)snprintf(size, sizeof(size), "%" PRIu64, disk.size);
+	ADD(&create, "qemu-img", "create", "-q", "-f", b->format);
+	if (strcmp(b->format, "qcow2") == 0)
+		ADD(&create, "-o", options[rng_below(&img->rng, 3)]);
+	ADD(&create, "base", size);
+	must(img, &create);
+	ADD(&fill, "qemu-io", "-f", b->format, "-t", "writeback");
+	add_script(&fill, &img->script);
+	ADD(&fill, "base");
+	must(img, &fill);
+	memcpy(img->disk.bytes, disk.bytes, min_u64(img->disk.size, disk.size));
+	free(disk.bytes);
+	img->base_size = disk.size;
+	img->base = content_of("base", &img->base_bytes);
+}
+
+static void
+make_image(struct image *img)
+{
+	const struct backing *b = &backings[value(img, BACKING)];
+	const char *program = value(img, MAKER) == OURS ? world.program
+							: "qemu-img";
+	struct words w = {0};
+	char options[200], size[32];
+
+	(void)snprintf(options, sizeof(options),
+		       "compat=v%u,cluster_size=%u,refcount_bits=%u%s,"
+		       "preallocation=%s",
+		       versions[value(img, VERSION)],
+		       clusters[value(img, CLUSTER)], widths[value(img, WIDTH)],
+		       layouts[value(img, LAYOUT)],
+		       preallocs[value(img, PREALLOC)]);
+	(void)snprintf(size, sizeof(size), "%" PRIu64, img->disk.size);
+	(void)snprintf(img->turn, sizeof(img->turn), "making it");
+	img->script.n = 0;
+	ADD(&w, program, "create", "-q", "-f", "qcow2", "-o", options);
+	if (b->format)
+		ADD(&w, "-b", "base", "-F", b->format);
+	ADD(&w, "t.qcow2", size);
+	must(img, &w);
+}
+
+/* ---- a turn ------------------------------------------------------------ */
+
+/* Version 2 has no zero clusters, and what is discarded must not show the
+ * backing file. */
+static enum script_discard
+discard_of(const struct image *img, bool unmap)
+{
+	bool stays = versions[value(img, VERSION)] == 2 &&
+		     backings[value(img, BACKING)].format;
+
+	return unmap && !stays ? SCRIPT_DISCARD_ZEROES : SCRIPT_DISCARD_STAYS;
+}
+
+static const char *
+pick_cache(struct image *img, enum side side)
+{
+	unsigned i;
+
+	do
+		i = (unsigned)rng_below(&img->rng, ARRAY_SIZE(caches));
+	while (!world.has_direct && (i == 0 || i == 3));
+	if (side == OURS)
+		world.ours_by_cache[i]++;
+	return caches[i];
+}
+
+static const char *
+pick_aio(struct image *img, enum side side)
+{
+	unsigned i = (unsigned)rng_below(&img->rng, world.n_aios);
+
+	if (side == QEMUS)
+		return "threads";
+	world.ours_by_aio[i]++;
+	return world.aios[i];
+}
+
+static void
+write_turn(struct image *img, enum side side)
+{
+	static const char *const programs[SIDES][3] = {
+		{world.program, "io", NULL}, {"qemu-io", NULL}};
+	bool unmap = rng_below(&img->rng, 4) != 0;
+	const char *cache = pick_cache(img, side);
+	const char *aio = pick_aio(img, side);
+	struct words w = {0};
+
+	(void)snprintf(img->turn, sizeof(img->turn),
+		       "%s writes, cache %s, aio %s, discard %s", sides[side],
+		       cache, aio, discards[unmap]);
+	/* We discard subclusters, QEMU clusters only. */
+	img->disk.grain = img->disk.cluster;
+	if (side == OURS && is_extended(img->row))
+		img->disk.grain /= 32;
+	script_make(&img->script, &img->disk, &img->rng,
+		    5 + (unsigned)rng_below(&img->rng, 25),
+		    discard_of(img, unmap));
+	for (unsigned k = 0; k < SCRIPT_KINDS; k++)
+		world.commands[side][k] += img->script.counts[k];
+	world.turns++;
+	for (unsigned i = 0; programs[side][i]; i++)
+		ADD(&w, programs[side][i]);
+	ADD(&w, "-f", "qcow2", "-t", cache, "-i", aio, "-d", discards[unmap]);
+	add_script(&w, &img->script);
+	ADD(&w, "t.qcow2");
+	must(img, &w);
+}
+
+/* ---- what both must say ------------------------------------------------ */
+
+static void
+same_bytes(const struct image *img, const char *what, const uint8_t *bytes)
+{
+	char text[200];
+	uint64_t at = 0, n = 0;
+
+	if (memcmp(bytes, img->disk.bytes, img->disk.size) == 0)
+		return;
+	while (bytes[at] == img->disk.bytes[at])
+		at++;
+	for (uint64_t i = at; i < img->disk.size; i++)
+		n += bytes[i] != img->disk.bytes[i];
+	(void)snprintf(text, sizeof(text),
+		       "%" PRIu64 " bytes differ, the first at %" PRIu64
+		       " is %#x instead of %#x",
+		       n, at, bytes[at], img->disk.bytes[at]);
+	blame(img, what, text);
+}
+
+/* By the engine itself, whole. */
+static void
+read_ours(const struct image *img)
+{
+	struct q2_open_opts opts = {
+		.size = sizeof(opts), .driver = "qcow2", .flags = Q2_RDONLY};
+	uint8_t *bytes = malloc(img->disk.size);
+	struct q2_image *image;
+	struct q2_err err = {0};
+	int r;
+
+	assert_non_null(bytes);
+	if (q2_open(world.loop, "t.qcow2", &opts, &image, &err) < 0)
+		blame(img, "we open it", err.text);
+	assert_int_equal(q2_size(image), img->disk.size);
+	r = q2_pread(image, bytes, img->disk.size, 0);
+	if (r < 0)
+		blame(img, "we read it", strerror(-r));
+	assert_int_equal(q2_close(image, &err), 0);
+	same_bytes(img, "we read it", bytes);
+	free(bytes);
+}
+
+/* For qemu-img to compare with. */
+static void
+write_reference(const struct image *img)
+{
+	int fd = open("ref", O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, img->disk.bytes, img->disk.size),
+			 img->disk.size);
+	(void)close(fd);
+}
+
+/* Two processes that print the same, in slots of their own. */
+static void
+same_output(const struct image *img, const char *what, unsigned slot)
+{
+	char *ours = output_of(slot), *qemus = output_of(slot + 1);
+	char *text = NULL;
+
+	if (strcmp(ours, qemus) != 0) {
+		assert_true(asprintf(&text, "\n%s\ninstead of QEMU's\n%s", ours,
+				     qemus) > 0);
+		blame(img, what, text);
+	}
+	free(ours);
+	free(qemus);
+}
+
+/* All who only read do it at once: they must not lock each other out. */
+static void
+ask_both(const struct image *img)
+{
+	static const struct words questions[] = {
+		{{world.program, "check", "-f", "qcow2", "t.qcow2"}, 5},
+		{{"qemu-img", "check", "-f", "qcow2", "t.qcow2"}, 5},
+		{{world.program, "map", "--output=json", "-f", "qcow2",
+		  "t.qcow2"},
+		 6},
+		{{"qemu-img", "map", "--output=json", "-f", "qcow2", "t.qcow2"},
+		 6},
+		{{"qemu-img", "compare", "-f", "qcow2", "-F", "raw", "t.qcow2",
+		  "ref"},
+		 8},
+	};
+	static const char *const names[] = {"our check", "QEMU's check",
+					    "our map", "QEMU's map",
+					    "QEMU reads it"};
+	pid_t pids[ARRAY_SIZE(questions)];
+	int status[ARRAY_SIZE(questions)];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++)
+		pids[i] = start(&questions[i], i);
+	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++)
+		status[i] = end(pids[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++)
+		if (status[i] != 0)
+			blame(img, names[i], output_of(i));
+	same_output(img, "the checks", 0);
+	same_output(img, "the maps", 2);
+}
+
+/* It is the disk, up to the end of its last cluster. */
+static void
+read_data_file(const struct image *img)
+{
+	uint64_t len;
+	char *raw = content_of("t.data", &len);
+
+	if (len != align_up(img->disk.size, img->disk.cluster))
+		blame(img, "the raw data file", "it has another length");
+	same_bytes(img, "the raw data file", (const uint8_t *)raw);
+	free(raw);
+}
+
+static void
+read_base(const struct image *img)
+{
+	uint64_t len;
+	char *base = content_of("base", &len);
+
+	if (len != img->base_bytes || memcmp(base, img->base, len) != 0)
+		blame(img, "the backing file", "it was changed");
+	free(base);
+}
+
+static void
+judge(const struct image *img)
+{
+	read_ours(img);
+	write_reference(img);
+	ask_both(img);
+	if (value(img, LAYOUT) == RAW_DATA_FILE)
+		read_data_file(img);
+	if (img->base)
+		read_base(img);
+}
+
+/* ---- tests ------------------------------------------------------------- */
+
+/* The others' first turn is on what the maker made. */
+static void
+play(unsigned number)
+{
+	const struct pairwise_row *row = &world.rows[number % world.n_rows];
+	struct image img = {
+		.number = number,
+		.row = row,
+		.rng = {.state = rng_derive(world.seed, number)},
+		.disk.cluster = clusters[row->value[CLUSTER]],
+	};
+	unsigned turns = 3 + number % 2;
+
+	img.disk.size = MiB + 512 * (1 + rng_below(&img.rng, 4095));
+	if (img.disk.cluster > 512 &&
+	    is_aligned(img.disk.size, img.disk.cluster))
+		img.disk.size += 512;
+	img.disk.bytes = calloc(1, img.disk.size);
+	assert_non_null(img.disk.bytes);
+	make_base(&img);
+	make_image(&img);
+	for (unsigned t = 0; t < turns; t++) {
+		write_turn(&img, (row->value[MAKER] + 1 + t) % SIDES);
+		judge(&img);
+	}
+	free(img.base);
+	free(img.disk.bytes);
+	(void)unlink("base");
+	(void)unlink("t.qcow2");
+	(void)unlink("t.data");
+}
+
+static void
+report(void)
+{
+	for (unsigned k = 0; k < SCRIPT_KINDS; k++)
+		print_message("%5u + %-5u %s\n", world.commands[OURS][k],
+			      world.commands[QEMUS][k], script_kinds[k]);
+	for (unsigned i = 0; i < world.n_aios; i++)
+		print_message("%5u turns with aio %s\n", world.ours_by_aio[i],
+			      world.aios[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(caches); i++)
+		print_message("%5u turns with cache %s\n",
+			      world.ours_by_cache[i], caches[i]);
+}
+
+static void
+test_every_pair_of_values_has_an_image(void **state)
+{
+	unsigned pairs = 0, missing = 0;
+
+	(void)state;
+	for (unsigned f = 0; f < FACTORS; f++) {
+		for (unsigned g = f + 1; g < FACTORS; g++) {
+			for (unsigned k = 0;
+			     k < factors.values[f] * factors.values[g]; k++) {
+				unsigned v[2] = {k / factors.values[g],
+						 k % factors.values[g]};
+				size_t n = pairwise_count(
+					world.rows, world.n_rows,
+					(unsigned[2]){f, g}, v);
+
+				pairs += n > 0;
+				missing += (n > 0) ==
+					   in_conflict(f, v[0], g, v[1]);
+			}
+		}
+	}
+	print_message("%u pairs in %zu images\n", pairs, world.n_rows);
+	assert_int_equal(missing, 0);
+	for (size_t i = 0; i < world.n_rows; i++)
+		assert_true(is_valid(&world.rows[i]));
+}
+
+static void
+test_both_write_every_kind_of_image_in_turns(void **state)
+{
+	unsigned rounds = test_rounds((unsigned)world.n_rows);
+	struct words w = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		w.n = 0;
+		ADD(&w, i ? "qemu-io" : "qemu-img", "--version");
+		if (end(start(&w, 0)) != 0) {
+			print_message("qemu-img or qemu-io is not installed\n");
+			skip();
+		}
+	}
+	find_aios();
+	if (world.only >= 0) {
+		play((unsigned)world.only);
+		return;
+	}
+	for (unsigned i = 0; i < rounds; i++)
+		play(i);
+	print_message("%u images, %u turns; commands, ours + QEMU's:\n", rounds,
+		      world.turns);
+	report();
+	if (rounds < world.n_rows)
+		return;
+	for (unsigned k = 0; k < SCRIPT_KINDS; k++)
+		assert_true(world.commands[OURS][k] > 0 &&
+			    world.commands[QEMUS][k] > 0);
+	for (unsigned i = 0; i < world.n_aios; i++)
+		assert_true(world.ours_by_aio[i] > 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_pair_of_values_has_an_image),
+		cmocka_unit_test(test_both_write_every_kind_of_image_in_turns),
+	};
+
+	if (argc > 1)
+		world.only = (int)strtoul(argv[1], NULL, 10);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
