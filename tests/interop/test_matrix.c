@@ -4,7 +4,7 @@
  *
  * Each pair of values of two factors (who made it, version, cluster size,
  * refcount width, layout, backing file, preallocation) is in one image at
- * least.  Our program and qemu-io write it in turns, one process a turn, each
+ * least (matrix.h).  Our program and qemu-io write it in turns, one process a turn, each
  * beginning with what the other left.  After each turn both checkers find
  * nothing and say the same, both maps are the same text, and both sides read
  * what a plain array of bytes holds.
@@ -18,8 +18,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -36,126 +33,14 @@
 #include "engine/base/rng.h"
 #include "engine/q2.h"
 #include "tests/env.h"
+#include "tests/interop/matrix.h"
 #include "tests/interop/pairwise.h"
 #include "tests/interop/script.h"
-
-extern char **environ;
-
-/* ---- factors ----------------------------------------------------------- */
-
-enum factor {
-	MAKER,
-	VERSION,
-	CLUSTER,
-	WIDTH,
-	LAYOUT,
-	BACKING,
-	PREALLOC,
-	FACTORS
-};
-enum side {
-	OURS,
-	QEMUS,
-	SIDES
-};
-enum layout {
-	PLAIN,
-	EXTENDED,
-	DATA_FILE,
-	RAW_DATA_FILE,
-	LAZY,
-	EXTENDED_DATA_FILE
-};
-
-static const char *const sides[SIDES] = {"qcowimg", "QEMU"};
-static const unsigned versions[] = {2, 3};
-static const unsigned clusters[] = {512,   4096,   16384,  32768,
-				    65536, 524288, 2097152};
-static const unsigned widths[] = {1, 2, 4, 8, 16, 32, 64};
-static const char *const layouts[] = {
-	[PLAIN] = "",
-	[EXTENDED] = ",extended_l2=on",
-	[DATA_FILE] = ",data_file=t.data",
-	[RAW_DATA_FILE] = ",data_file=t.data,data_file_raw=on",
-	[LAZY] = ",lazy_refcounts=on",
-	[EXTENDED_DATA_FILE] = ",extended_l2=on,data_file=t.data",
-};
-static const struct backing {
-	const char *format; /* NULL: none */
-	int longer;         /* than the image; 0: equal */
-} backings[] = {
-	{NULL, 0},     {"raw", -1},  {"raw", 0},   {"raw", 1},
-	{"qcow2", -1}, {"qcow2", 0}, {"qcow2", 1},
-};
-static const char *const preallocs[] = {"off", "metadata", "falloc", "full"};
-
-/* What cannot be: a value of a factor with values of another. */
-static const struct conflict {
-	enum factor f;
-	unsigned value;
-	enum factor other;
-	uint32_t others; /* a bit for each value */
-} conflicts[] = {
-	/* version 2 has 16 bits and none of the layouts */
-	{VERSION, 0, WIDTH, 0x6f},
-	{VERSION, 0, LAYOUT, 0x3e},
-	/* 32 subclusters of a sector are 16 KiB */
-	{LAYOUT, EXTENDED, CLUSTER, 0x03},
-	{LAYOUT, EXTENDED_DATA_FILE, CLUSTER, 0x03},
-	/* a raw data file holds all of the content */
-	{LAYOUT, RAW_DATA_FILE, BACKING, 0x7e},
-};
-
-static bool
-in_conflict(enum factor f, unsigned a, enum factor g, unsigned b)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(conflicts); i++) {
-		const struct conflict *c = &conflicts[i];
-
-		if (c->f == f && c->value == a && c->other == g &&
-		    (c->others >> b & 1))
-			return true;
-		if (c->f == g && c->value == b && c->other == f &&
-		    (c->others >> a & 1))
-			return true;
-	}
-	return false;
-}
-
-static bool
-is_extended(const struct pairwise_row *row)
-{
-	return row->value[LAYOUT] == EXTENDED ||
-	       row->value[LAYOUT] == EXTENDED_DATA_FILE;
-}
-
-static bool
-is_valid(const struct pairwise_row *row)
-{
-	for (unsigned f = 0; f < FACTORS; f++)
-		for (unsigned g = f + 1; g < FACTORS; g++)
-			if (in_conflict(f, row->value[f], g, row->value[g]))
-				return false;
-	/* What is preallocated hides the backing file, but for subclusters. */
-	return is_extended(row) || row->value[BACKING] == 0 ||
-	       row->value[PREALLOC] == 0;
-}
-
-static const struct pairwise factors = {
-	.factors = FACTORS,
-	.values = {[MAKER] = SIDES,
-		   [VERSION] = ARRAY_SIZE(versions),
-		   [CLUSTER] = ARRAY_SIZE(clusters),
-		   [WIDTH] = ARRAY_SIZE(widths),
-		   [LAYOUT] = ARRAY_SIZE(layouts),
-		   [BACKING] = ARRAY_SIZE(backings),
-		   [PREALLOC] = ARRAY_SIZE(preallocs)},
-	.is_valid = is_valid,
-};
+#include "tests/interop/spawn.h"
 
 /* ---- the test's world -------------------------------------------------- */
 
-/* Of both sides, all values of the rest. */
+static const char *const sides[SIDES] = {"qcowimg", "QEMU"};
 static const char *const caches[] = {"none", "writeback", "writethrough",
 				     "directsync", "unsafe"};
 static const char *const discards[] = {"ignore", "unmap"};
@@ -227,7 +112,7 @@ setup(void **state)
 			      "directsync\n",
 			      world.dir);
 	world.seed = test_seed(20261125);
-	world.rows = pairwise_rows(&factors, &world.n_rows);
+	world.rows = pairwise_rows(&matrix_factors, &world.n_rows);
 	assert_non_null(world.rows);
 	return q2_loop_new(NULL, &world.loop, NULL);
 }
@@ -249,100 +134,12 @@ teardown(void **state)
 	return rmdir(world.dir);
 }
 
-/* ---- processes --------------------------------------------------------- */
-
-#define WORDS (2 * SCRIPT_LINES + 20)
-
-struct words {
-	const char *word[WORDS];
-	unsigned n;
-};
-
-#define ADD(w, ...)                                            \
-	add_words(w, (const char *const[]){__VA_ARGS__},       \
-		  sizeof((const char *const[]){__VA_ARGS__}) / \
-			  sizeof(const char *))
-
-static void
-add_words(struct words *w, const char *const *words, size_t n)
-{
-	assert_true(w->n + n < WORDS);
-	for (size_t i = 0; i < n; i++)
-		w->word[w->n++] = words[i];
-	w->word[w->n] = NULL;
-}
-
-/* Its output goes to out.SLOT. */
-static pid_t
-start(const struct words *w, unsigned slot)
-{
-	posix_spawn_file_actions_t actions;
-	char out[16];
-	pid_t pid;
-	int r;
-
-	(void)snprintf(out, sizeof(out), "out.%u", slot);
-	assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
-	r = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY,
-					     0);
-	assert_int_equal(r, 0);
-	r = posix_spawn_file_actions_addopen(
-		&actions, 1, out, O_CREAT | O_TRUNC | O_WRONLY, 0600);
-	assert_int_equal(r, 0);
-	assert_int_equal(posix_spawn_file_actions_adddup2(&actions, 1, 2), 0);
-	r = posix_spawnp(&pid, w->word[0], &actions, NULL,
-			 (char *const *)w->word, environ);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return r == 0 ? pid : -1;
-}
-
-/* Exit status; 128 and more: killed; -1: it could not be started. */
-static int
-end(pid_t pid)
-{
-	int status;
-
-	if (pid < 0)
-		return -1;
-	while (waitpid(pid, &status, 0) < 0)
-		assert_int_equal(errno, EINTR);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/* All of a file; the caller frees it.  A null byte is behind the last. */
-static char *
-content_of(const char *path, uint64_t *ret_len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	char *text;
-
-	if (fd < 0)
-		fail_msg("%s: %s", path, strerror(errno));
-	assert_int_equal(fstat(fd, &st), 0);
-	text = calloc(1, (size_t)st.st_size + 1);
-	assert_non_null(text);
-	assert_int_equal(read(fd, text, (size_t)st.st_size), st.st_size);
-	(void)close(fd);
-	if (ret_len)
-		*ret_len = (uint64_t)st.st_size;
-	return text;
-}
-
-static char *
-output_of(unsigned slot)
-{
-	char name[16];
-
-	(void)snprintf(name, sizeof(name), "out.%u", slot);
-	return content_of(name, NULL);
-}
-
 /* ---- one image --------------------------------------------------------- */
 
 struct image {
 	unsigned number;
-	const struct pairwise_row *row;
+	struct matrix_kind kind;
+	char options[200]; /* of create */
 	struct rng rng;
 	struct disk disk;
 	uint64_t base_size;
@@ -352,28 +149,16 @@ struct image {
 	char turn[120];       /* who plays it, and how */
 };
 
-static uint8_t
-value(const struct image *img, enum factor f)
-{
-	return img->row->value[f];
-}
-
 /* Why it failed, and how to see it again; does not return. */
 __attribute__((noreturn)) static void
 blame(const struct image *img, const char *what, const char *text)
 {
-	const struct backing *b = &backings[value(img, BACKING)];
-
-	print_error("image %u of %" PRIu64 " bytes: made by %s, version %u, "
-		    "cluster %u, refcount_bits=%u%s, preallocation=%s",
-		    img->number, img->disk.size, sides[value(img, MAKER)],
-		    versions[value(img, VERSION)],
-		    clusters[value(img, CLUSTER)], widths[value(img, WIDTH)],
-		    layouts[value(img, LAYOUT)],
-		    preallocs[value(img, PREALLOC)]);
-	if (b->format)
-		print_error(", backing file %s of %" PRIu64 " bytes", b->format,
-			    img->base_size);
+	print_error("image %u of %" PRIu64 " bytes: made by %s, %s",
+		    img->number, img->disk.size, sides[img->kind.maker],
+		    img->options);
+	if (img->base)
+		print_error(", backing file %s of %" PRIu64 " bytes",
+			    img->kind.backing, img->base_size);
 	print_error("\n%s\n", img->turn);
 	for (unsigned i = 0; i < img->script.n; i++)
 		print_error("  %s\n", img->script.line[i]);
@@ -387,12 +172,12 @@ blame(const struct image *img, const char *what, const char *text)
 static void
 must(const struct image *img, const struct words *w)
 {
-	int status = end(start(w, 0));
+	int status = spawn_wait(spawn(w, 0));
 	char what[64], *text;
 
 	if (status == 0)
 		return;
-	text = output_of(0);
+	text = spawn_output(0);
 	(void)snprintf(what, sizeof(what), "%s, status %d",
 		       strrchr(w->word[0], '/') ? sides[OURS] : w->word[0],
 		       status);
@@ -403,7 +188,7 @@ static void
 add_script(struct words *w, const struct script *s)
 {
 	for (unsigned i = 0; i < s->n; i++)
-		ADD(w, "-c", s->line[i]);
+		WORDS_ADD(w, "-c", s->line[i]);
 }
 
 /* Made and filled by QEMU; the disk begins with what is in it. */
@@ -412,61 +197,53 @@ make_base(struct image *img)
 {
 	static const char *const options[] = {
 		"cluster_size=512", "cluster_size=4096", "cluster_size=65536"};
-	const struct backing *b = &backings[value(img, BACKING)];
+	const struct matrix_kind *k = &img->kind;
 	struct disk disk = {
 		.size = img->disk.size, .cluster = 4096, .grain = 4096};
 	struct words create = {0}, fill = {0};
 	char size[32];
 
-	if (!b->format)
+	if (!k->backing)
 		return;
-	if (b->longer < 0)
+	if (k->backing_longer < 0)
 		disk.size = align_down(disk.size / 2, 512) + 512;
-	else if (b->longer > 0)
+	else if (k->backing_longer > 0)
 		disk.size += 512 * (1 + rng_below(&img->rng, 2048));
 	disk.bytes = calloc(1, disk.size);
 	assert_non_null(disk.bytes);
 	script_make(&img->script, &disk, &img->rng, 12, SCRIPT_NO_DISCARD);
 	(void)snprintf(img->turn, sizeof(img->turn), "making the backing file");
 	(void)snprintf(size, sizeof(size), "%" PRIu64, disk.size);
-	ADD(&create, "qemu-img", "create", "-q", "-f", b->format);
-	if (strcmp(b->format, "qcow2") == 0)
-		ADD(&create, "-o", options[rng_below(&img->rng, 3)]);
-	ADD(&create, "base", size);
+	WORDS_ADD(&create, "qemu-img", "create", "-q", "-f", k->backing);
+	if (strcmp(k->backing, "qcow2") == 0)
+		WORDS_ADD(&create, "-o", options[rng_below(&img->rng, 3)]);
+	WORDS_ADD(&create, "base", size);
 	must(img, &create);
-	ADD(&fill, "qemu-io", "-f", b->format, "-t", "writeback");
+	WORDS_ADD(&fill, "qemu-io", "-f", k->backing, "-t", "writeback");
 	add_script(&fill, &img->script);
-	ADD(&fill, "base");
+	WORDS_ADD(&fill, "base");
 	must(img, &fill);
 	memcpy(img->disk.bytes, disk.bytes, min_u64(img->disk.size, disk.size));
 	free(disk.bytes);
 	img->base_size = disk.size;
-	img->base = content_of("base", &img->base_bytes);
+	img->base = file_content("base", &img->base_bytes);
 }
 
 static void
 make_image(struct image *img)
 {
-	const struct backing *b = &backings[value(img, BACKING)];
-	const char *program = value(img, MAKER) == OURS ? world.program
-							: "qemu-img";
+	const struct matrix_kind *k = &img->kind;
 	struct words w = {0};
-	char options[200], size[32];
+	char size[32];
 
-	(void)snprintf(options, sizeof(options),
-		       "compat=v%u,cluster_size=%u,refcount_bits=%u%s,"
-		       "preallocation=%s",
-		       versions[value(img, VERSION)],
-		       clusters[value(img, CLUSTER)], widths[value(img, WIDTH)],
-		       layouts[value(img, LAYOUT)],
-		       preallocs[value(img, PREALLOC)]);
 	(void)snprintf(size, sizeof(size), "%" PRIu64, img->disk.size);
 	(void)snprintf(img->turn, sizeof(img->turn), "making it");
 	img->script.n = 0;
-	ADD(&w, program, "create", "-q", "-f", "qcow2", "-o", options);
-	if (b->format)
-		ADD(&w, "-b", "base", "-F", b->format);
-	ADD(&w, "t.qcow2", size);
+	WORDS_ADD(&w, k->maker == OURS ? world.program : "qemu-img", "create",
+		  "-q", "-f", "qcow2", "-o", img->options);
+	if (k->backing)
+		WORDS_ADD(&w, "-b", "base", "-F", k->backing);
+	WORDS_ADD(&w, "t.qcow2", size);
 	must(img, &w);
 }
 
@@ -477,8 +254,7 @@ make_image(struct image *img)
 static enum script_discard
 discard_of(const struct image *img, bool unmap)
 {
-	bool stays = versions[value(img, VERSION)] == 2 &&
-		     backings[value(img, BACKING)].format;
+	bool stays = img->kind.version == 2 && img->kind.backing;
 
 	return unmap && !stays ? SCRIPT_DISCARD_ZEROES : SCRIPT_DISCARD_STAYS;
 }
@@ -522,7 +298,7 @@ write_turn(struct image *img, enum side side)
 		       cache, aio, discards[unmap]);
 	/* We discard subclusters, QEMU clusters only. */
 	img->disk.grain = img->disk.cluster;
-	if (side == OURS && is_extended(img->row))
+	if (side == OURS && img->kind.is_extended)
 		img->disk.grain /= 32;
 	script_make(&img->script, &img->disk, &img->rng,
 		    5 + (unsigned)rng_below(&img->rng, 25),
@@ -531,10 +307,11 @@ write_turn(struct image *img, enum side side)
 		world.commands[side][k] += img->script.counts[k];
 	world.turns++;
 	for (unsigned i = 0; programs[side][i]; i++)
-		ADD(&w, programs[side][i]);
-	ADD(&w, "-f", "qcow2", "-t", cache, "-i", aio, "-d", discards[unmap]);
+		WORDS_ADD(&w, programs[side][i]);
+	WORDS_ADD(&w, "-f", "qcow2", "-t", cache, "-i", aio, "-d",
+		  discards[unmap]);
 	add_script(&w, &img->script);
-	ADD(&w, "t.qcow2");
+	WORDS_ADD(&w, "t.qcow2");
 	must(img, &w);
 }
 
@@ -598,7 +375,7 @@ write_reference(const struct image *img)
 static void
 same_output(const struct image *img, const char *what, unsigned slot)
 {
-	char *ours = output_of(slot), *qemus = output_of(slot + 1);
+	char *ours = spawn_output(slot), *qemus = spawn_output(slot + 1);
 	char *text = NULL;
 
 	if (strcmp(ours, qemus) != 0) {
@@ -633,26 +410,32 @@ ask_both(const struct image *img)
 	int status[ARRAY_SIZE(questions)];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++)
-		pids[i] = start(&questions[i], i);
+		pids[i] = spawn(&questions[i], i);
 	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++)
-		status[i] = end(pids[i]);
+		status[i] = spawn_wait(pids[i]);
 	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++)
 		if (status[i] != 0)
-			blame(img, names[i], output_of(i));
+			blame(img, names[i], spawn_output(i));
 	same_output(img, "the checks", 0);
 	same_output(img, "the maps", 2);
 }
 
-/* It is the disk, up to the end of its last cluster. */
+/* It is the disk, maybe with zeros up to the end of the last cluster, or of the
+ * last block that O_DIRECT of QEMU writes. */
 static void
 read_data_file(const struct image *img)
 {
 	uint64_t len;
-	char *raw = content_of("t.data", &len);
+	char *raw = file_content("t.data", &len);
 
-	if (len != align_up(img->disk.size, img->disk.cluster))
+	if (len < img->disk.size ||
+	    len > align_up(img->disk.size, max_u64(img->disk.cluster, 4096)))
 		blame(img, "the raw data file", "it has another length");
 	same_bytes(img, "the raw data file", (const uint8_t *)raw);
+	for (uint64_t i = img->disk.size; i < len; i++)
+		if (raw[i])
+			blame(img, "the raw data file",
+			      "there is something behind the end of the disk");
 	free(raw);
 }
 
@@ -660,7 +443,7 @@ static void
 read_base(const struct image *img)
 {
 	uint64_t len;
-	char *base = content_of("base", &len);
+	char *base = file_content("base", &len);
 
 	if (len != img->base_bytes || memcmp(base, img->base, len) != 0)
 		blame(img, "the backing file", "it was changed");
@@ -673,7 +456,7 @@ judge(const struct image *img)
 	read_ours(img);
 	write_reference(img);
 	ask_both(img);
-	if (value(img, LAYOUT) == RAW_DATA_FILE)
+	if (img->kind.has_raw_data_file)
 		read_data_file(img);
 	if (img->base)
 		read_base(img);
@@ -685,15 +468,20 @@ judge(const struct image *img)
 static void
 play(unsigned number)
 {
-	const struct pairwise_row *row = &world.rows[number % world.n_rows];
 	struct image img = {
 		.number = number,
-		.row = row,
+		.kind = matrix_kind(&world.rows[number % world.n_rows]),
 		.rng = {.state = rng_derive(world.seed, number)},
-		.disk.cluster = clusters[row->value[CLUSTER]],
 	};
+	const struct matrix_kind *k = &img.kind;
 	unsigned turns = 3 + number % 2;
 
+	(void)snprintf(img.options, sizeof(img.options),
+		       "compat=v%u,cluster_size=%u,refcount_bits=%u%s,"
+		       "preallocation=%s",
+		       k->version, k->cluster, k->width, k->layout,
+		       k->prealloc);
+	img.disk.cluster = k->cluster;
 	img.disk.size = MiB + 512 * (1 + rng_below(&img.rng, 4095));
 	if (img.disk.cluster > 512 &&
 	    is_aligned(img.disk.size, img.disk.cluster))
@@ -703,7 +491,7 @@ play(unsigned number)
 	make_base(&img);
 	make_image(&img);
 	for (unsigned t = 0; t < turns; t++) {
-		write_turn(&img, (row->value[MAKER] + 1 + t) % SIDES);
+		write_turn(&img, (k->maker + 1 + t) % SIDES);
 		judge(&img);
 	}
 	free(img.base);
@@ -733,26 +521,28 @@ test_every_pair_of_values_has_an_image(void **state)
 	unsigned pairs = 0, missing = 0;
 
 	(void)state;
-	for (unsigned f = 0; f < FACTORS; f++) {
-		for (unsigned g = f + 1; g < FACTORS; g++) {
+	for (unsigned f = 0; f < MATRIX_FACTORS; f++) {
+		for (unsigned g = f + 1; g < MATRIX_FACTORS; g++) {
 			for (unsigned k = 0;
-			     k < factors.values[f] * factors.values[g]; k++) {
-				unsigned v[2] = {k / factors.values[g],
-						 k % factors.values[g]};
+			     k < matrix_factors.values[f] *
+					 matrix_factors.values[g];
+			     k++) {
+				unsigned v[2] = {k / matrix_factors.values[g],
+						 k % matrix_factors.values[g]};
 				size_t n = pairwise_count(
 					world.rows, world.n_rows,
 					(unsigned[2]){f, g}, v);
 
 				pairs += n > 0;
 				missing += (n > 0) ==
-					   in_conflict(f, v[0], g, v[1]);
+					   matrix_in_conflict(f, v[0], g, v[1]);
 			}
 		}
 	}
 	print_message("%u pairs in %zu images\n", pairs, world.n_rows);
 	assert_int_equal(missing, 0);
 	for (size_t i = 0; i < world.n_rows; i++)
-		assert_true(is_valid(&world.rows[i]));
+		assert_true(matrix_factors.is_valid(&world.rows[i]));
 }
 
 static void
@@ -764,8 +554,8 @@ test_both_write_every_kind_of_image_in_turns(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
 		w.n = 0;
-		ADD(&w, i ? "qemu-io" : "qemu-img", "--version");
-		if (end(start(&w, 0)) != 0) {
+		WORDS_ADD(&w, i ? "qemu-io" : "qemu-img", "--version");
+		if (spawn_wait(spawn(&w, 0)) != 0) {
 			print_message("qemu-img or qemu-io is not installed\n");
 			skip();
 		}
@@ -797,7 +587,14 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_both_write_every_kind_of_image_in_turns),
 	};
 
-	if (argc > 1)
-		world.only = (int)strtoul(argv[1], NULL, 10);
+	if (argc > 1) {
+		char *rest;
+
+		world.only = (int)strtoul(argv[1], &rest, 10);
+		if (*rest || rest == argv[1]) {
+			(void)fprintf(stderr, "usage: test_matrix [N]\n");
+			return 2;
+		}
+	}
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* spawn.c - run programs without a shell */
+#include "tests/interop/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+void
+words_add(struct words *w, const char *const *words, size_t n)
+{
+	assert_true(w->n + n < SPAWN_WORDS);
+	for (size_t i = 0; i < n; i++)
+		w->word[w->n++] = words[i];
+	w->word[w->n] = NULL;
+}
+
+pid_t
+spawn(const struct words *w, unsigned slot)
+{
+	posix_spawn_file_actions_t actions;
+	char out[16];
+	pid_t pid;
+	int r;
+
+	(void)snprintf(out, sizeof(out), "out.%u", slot);
+	assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+	r = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY,
+					     0);
+	assert_int_equal(r, 0);
+	r = posix_spawn_file_actions_addopen(
+		&actions, 1, out, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	assert_int_equal(r, 0);
+	assert_int_equal(posix_spawn_file_actions_adddup2(&actions, 1, 2), 0);
+	r = posix_spawnp(&pid, w->word[0], &actions, NULL,
+			 (char *const *)w->word, environ);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return r == 0 ? pid : -1;
+}
+
+int
+spawn_wait(pid_t pid)
+{
+	int status;
+
+	if (pid < 0)
+		return -1;
+	while (waitpid(pid, &status, 0) < 0)
+		assert_int_equal(errno, EINTR);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+char *
+file_content(const char *path, uint64_t *ret_len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *text;
+
+	if (fd < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	assert_int_equal(fstat(fd, &st), 0);
+	text = calloc(1, (size_t)st.st_size + 1);
+	assert_non_null(text);
+	assert_int_equal(read(fd, text, (size_t)st.st_size), st.st_size);
+	(void)close(fd);
+	if (ret_len)
+		*ret_len = (uint64_t)st.st_size;
+	return text;
+}
+
+char *
+spawn_output(unsigned slot)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "out.%u", slot);
+	return file_content(name, NULL);
+}
