@@ -40,7 +40,8 @@ struct area {
 	uint32_t n_regions;
 	uint32_t l1_index; /* of the first new L2 table */
 	uint64_t data_n;   /* clusters of data in this file */
-	uint64_t head_n;   /* of the guest's clusters; mapped by a table that exists */
+	uint64_t
+		head_n; /* of the guest's clusters; mapped by a table that exists */
 };
 
 static inline uint64_t
