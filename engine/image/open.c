@@ -397,6 +397,7 @@ image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
 	r = image_open_layer(loop, path, opts, &o.img, err);
 	if (r < 0)
 		return r;
+	assert(o.img);
 	if (!(opts->flags & (Q2_NO_IO | Q2_CHECK)))
 		r = layers_open_backing(o.img, opts, err);
 	if (r == 0 && image_is_qcow2(o.img) && !o.img->read_only &&

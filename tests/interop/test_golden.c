@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_golden.c - images that others have made: a guest sees what they say
+ *
+ * Every good image of tests/golden/images is opened; the SHA-256 of its
+ * content is the manifest's.  What the engine does not have yet (compressed
+ * clusters, encryption) must be refused, and by nothing else.
+ */
+#include <errno.h>
+#include <gcrypt.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/base/num.h"
+#include "engine/q2.h"
+
+#define GOLDEN "tests/golden/images/"
+#define STEP   (1 * MiB)
+
+static char dir[256], home[4096];
+static struct q2_loop *loop;
+static unsigned same, refused;
+
+static void
+run(const char *fmt, ...)
+{
+	char cmd[9000];
+	va_list ap;
+
+	va_start(ap, fmt);
+	/* NOLINTNEXTLINE(clang-diagnostic-format-nonliteral) */
+	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	assert_int_equal(system(cmd), 0); /* NOLINT(cert-env33-c) */
+}
+
+/* Names of data files are relative to the working directory. */
+static int
+setup(void **state)
+{
+	const char *build = getenv("B");
+
+	(void)state;
+	assert_non_null(getcwd(home, sizeof(home)));
+	(void)snprintf(dir, sizeof(dir), "%s/golden-XXXXXX",
+		       build ? build : ".");
+	assert_non_null(mkdtemp(dir));
+	run("cp " GOLDEN "good/*.gz %s && gzip -d %s/*.gz", dir, dir);
+	assert_int_equal(chdir(dir), 0);
+	return q2_loop_new(NULL, &loop, NULL);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	q2_loop_free(loop);
+	assert_int_equal(chdir(home), 0);
+	run("rm -rf %s", dir);
+	return 0;
+}
+
+/* The content's hash in hexadecimal; 0 or why it cannot be read. */
+static int
+hash_content(struct q2_image *img, char *ret_hex)
+{
+	uint8_t *buf = malloc(STEP);
+	const uint8_t *digest;
+	gcry_md_hd_t md;
+	int r = 0;
+
+	assert_non_null(buf);
+	assert_int_equal(gcry_md_open(&md, GCRY_MD_SHA256, 0), 0);
+	for (uint64_t at = 0; r == 0 && at < q2_size(img); at += STEP) {
+		uint64_t n = min_u64(STEP, q2_size(img) - at);
+
+		r = q2_pread(img, buf, n, at);
+		if (r == 0)
+			gcry_md_write(md, buf, n);
+	}
+	digest = gcry_md_read(md, GCRY_MD_SHA256);
+	for (int i = 0; i < 32; i++)
+		(void)snprintf(ret_hex + 2 * (size_t)i, 3, "%02x", digest[i]);
+	gcry_md_close(md);
+	free(buf);
+	return r;
+}
+
+static const char *
+text_of(const json_t *line, const char *key)
+{
+	const char *text = json_string_value(json_object_get(line, key));
+
+	return text ? text : "";
+}
+
+/* Does its making speak of something that is not there yet? */
+static bool
+may_be_refused(const json_t *line)
+{
+	char *how = json_dumps(json_object_get(line, "how"), 0);
+	bool may = json_is_string(json_object_get(line, "secret")) ||
+		   strstr(how, "write -c") || strstr(how, "convert -c") ||
+		   strstr(how, "-c -") || strstr(how, "encrypt") ||
+		   strstr(how, " -c ");
+
+	free(how);
+	return may;
+}
+
+static void
+check_image(const json_t *line)
+{
+	const char *name = strrchr(text_of(line, "file"), '/') + 1;
+	const char *want = text_of(line, "sha256_of_guest_content");
+	struct q2_open_opts o = {.size = sizeof(o), .flags = Q2_RDONLY};
+	struct q2_image *img = NULL;
+	struct q2_err err = {0};
+	char hex[65] = "";
+	int r;
+
+	r = q2_open(loop, name, &o, &img, &err);
+	/* Nobody has read all of a disk of a TiB. */
+	if (r == 0 && q2_size(img) > GiB) {
+		assert_int_equal(q2_close(img, NULL), 0);
+		return;
+	}
+	if (r == 0) {
+		r = hash_content(img, hex);
+		assert_int_equal(q2_close(img, NULL), 0);
+	}
+	if (!want[0]) {
+		/* QEMU cannot read it either. */
+		assert_true(r < 0);
+		return;
+	}
+	if (r == -ENOTSUP && may_be_refused(line)) {
+		refused++;
+		return;
+	}
+	if (r < 0 || strcmp(hex, want) != 0)
+		fail_msg("%s: %d %s; %s is not %s", name, r, err.text, hex,
+			 want);
+	same++;
+}
+
+static void
+test_a_guest_sees_what_the_makers_say(void **state)
+{
+	char path[4200], *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/" GOLDEN "manifest.jsonl", home);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (getline(&text, &size, f) > 0) {
+		json_t *line = json_loads(text, 0, NULL);
+
+		assert_non_null(line);
+		if (strcmp(text_of(line, "kind"), "good") == 0)
+			check_image(line);
+		json_decref(line);
+	}
+	free(text);
+	assert_int_equal(fclose(f), 0);
+	print_message("%u images with the same content, %u not supported yet\n",
+		      same, refused);
+	assert_true(same >= 40);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_guest_sees_what_the_makers_say),
+	};
+
+	(void)gcry_check_version(NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
