@@ -137,7 +137,8 @@ make_refblock(struct image *img, uint64_t cluster)
 	if (r < 0)
 		return r;
 	if (meta_hit(img, first << g->cluster_bits, g->cluster_size))
-		return meta_refuse(img);
+		return meta_refuse(img, first << g->cluster_bits,
+				   g->cluster_size);
 	r = alloc_grow_file(img, (first + 1) << g->cluster_bits);
 	if (r == 0)
 		r = alloc_reserve(img, first << g->cluster_bits);
@@ -299,7 +300,8 @@ count_reserved(struct image *img, uint64_t first, uint64_t n)
 
 	if (meta_hit(img, first << img->geom.cluster_bits,
 		     n << img->geom.cluster_bits))
-		return meta_refuse(img);
+		return meta_refuse(img, first << img->geom.cluster_bits,
+				   n << img->geom.cluster_bits);
 	if (end > a->file_bytes)
 		r = grow_file(img, end);
 	if (r < 0)

@@ -42,6 +42,7 @@ struct image {
 	bool lazy;                       /* refcounts may stay behind (E3) */
 	enum q2_detect_zeroes detect_zeroes;
 	int failed;        /* a sync has failed: nothing is written any more */
+	bool damaged;      /* damage.c has told so */
 	unsigned requests; /* request.c: submitted and not done */
 	struct gate gate;
 

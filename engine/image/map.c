@@ -5,8 +5,10 @@
 #include "engine/image/map.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 #include "engine/base/num.h"
+#include "engine/image/damage.h"
 #include "engine/image/image.h"
 
 static uint64_t
@@ -60,7 +62,11 @@ map_get(struct image *img, uint64_t guest, struct slice **ret_slice,
 		return 0;
 	}
 	if (!l2_table_is_valid(img, l2_host(img, guest)))
-		return -Q2_ECORRUPT;
+		return damage_found(img,
+				    "L2 table offset %#" PRIx64
+				    " unaligned (L1 index: %#" PRIx64 ")",
+				    l2_host(img, guest),
+				    geom_l1_index(&img->geom, guest));
 	host = slice_place(img, guest, ret_index);
 	return slice_get(img, &img->l2, host,
 			 (uint32_t)geom_l1_index(&img->geom, guest), ret_slice);
@@ -185,6 +191,34 @@ extent_is_valid(const struct image *img, uint64_t guest,
 	return is_aligned(e->host, g->cluster_size);
 }
 
+/* What is wrong with the entry of guest, which is not valid. */
+static int Q2_CO
+tell_damage(struct image *img, uint64_t guest, const struct l2_entry *e)
+{
+	uint64_t table = l2_host(img, guest);
+	uint64_t index = geom_l2_index(&img->geom, guest);
+	const char *what = "Invalid cluster entry found";
+
+	if (img->header.version < 3 && e->kind != CLUSTER_NORMAL)
+		what = "Zero cluster entry found in pre-v3 image";
+	else if (img->geom.external_data && l2_subs_are_valid(e))
+		return damage_found(img,
+				    "External data file host cluster offset "
+				    "%#" PRIx64 " does not match guest cluster "
+				    "offset: %#" PRIx64,
+				    e->host,
+				    geom_cluster_start(&img->geom, guest));
+	else if (!is_aligned(e->host, img->geom.cluster_size))
+		return damage_found(img,
+				    "Cluster allocation offset %#" PRIx64
+				    " unaligned (L2 offset: %#" PRIx64
+				    ", L2 index: %#" PRIx64 ")",
+				    e->host, table, index);
+	return damage_found(
+		img, "%s (L2 offset: %#" PRIx64 ", L2 index: %#" PRIx64 ")",
+		what, table, index);
+}
+
 bool
 map_peek(struct image *img, uint64_t guest, uint64_t len,
 	 struct map_extent *ret_ext)
@@ -224,7 +258,9 @@ map_lookup(struct image *img, uint64_t guest, uint64_t len,
 	}
 	map_extent(img, s, index, guest, len, ret_ext);
 	slice_put(&img->l2, s);
-	return extent_is_valid(img, guest, ret_ext) ? 0 : -Q2_ECORRUPT;
+	return extent_is_valid(img, guest, ret_ext)
+		       ? 0
+		       : tell_damage(img, guest, &ret_ext->entry);
 }
 
 /*

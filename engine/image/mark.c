@@ -21,7 +21,7 @@ write_features(struct image *img, uint64_t incompatible, uint64_t autoclear)
 	store_be64(field + 16, autoclear);
 	r = file_write(img->file, AIO_HEADER, field, sizeof(field),
 		       HEADER_OFF_INCOMPAT);
-	cache_meta_written(img);
+	/* At once, also for an image that takes no more writes. */
 	if (r == 0)
 		r = file_sync(img->file);
 	if (r < 0)

@@ -7,8 +7,8 @@
 
 #include "engine/base/num.h"
 #include "engine/base/rng.h"
+#include "engine/image/damage.h"
 #include "engine/image/image.h"
-#include "engine/image/mark.h"
 
 static size_t
 start_of(const struct meta *m, uint64_t cluster)
@@ -108,15 +108,34 @@ meta_hit(const struct image *img, uint64_t host, uint64_t len)
 	return false;
 }
 
+/* What the metadata at host is, in QEMU's words. */
+static const char *
+class_at(const struct image *img, uint64_t host, uint64_t len)
+{
+	const struct table *l1 = &img->l1, *refs = &img->reftable;
+
+	if (host < img->geom.cluster_size)
+		return "qcow2_header";
+	if (ranges_overlap(host, len, l1->host, l1->bytes))
+		return "active L1 table";
+	if (ranges_overlap(host, len, refs->host, refs->bytes))
+		return "refcount table";
+	for (uint32_t i = 0; i < l1->n; i++)
+		if (ranges_overlap(host, len,
+				   l1->entries[i] & ENTRY_OFFSET_MASK,
+				   img->geom.cluster_size))
+			return "active L2 table";
+	return "refcount block";
+}
+
 int Q2_CO
-meta_refuse(struct image *img)
+meta_refuse(struct image *img, uint64_t host, uint64_t len)
 {
 	(void)POINT_HIT(&img->points, metadata_overlap);
-	if (!img->failed) {
-		img->failed = -EIO;
-		(void)mark_set(img, INCOMPAT_CORRUPT);
-	}
-	return -EIO;
+	return damage_found(img,
+			    "Preventing invalid write on metadata (overlaps "
+			    "with %s)",
+			    class_at(img, host, len));
 }
 
 static uint64_t

@@ -40,6 +40,6 @@ bool meta_hit(const struct image *img, uint64_t host, uint64_t len);
  * For somebody who was about to write there: the image is marked corrupt, in
  * the file too, and takes no further writes.  Returns -EIO.
  */
-int Q2_CO meta_refuse(struct image *img);
+int Q2_CO meta_refuse(struct image *img, uint64_t host, uint64_t len);
 
 #endif

@@ -422,7 +422,9 @@ close_qcow2(void *arg)
 	int r;
 
 	r = limbo_drain(img);
-	if (r == 0)
+	/* An image that was found corrupt takes no writes; if there was nothing
+	 * to write, nothing is lost. */
+	if (r == 0 && !(img->damaged && cache_is_clean(img)))
 		r = cache_commit_all(img);
 	/* E3: the refcounts have caught up. */
 	if (r == 0 && img->lazy)

@@ -342,7 +342,7 @@ write_part(struct fan *fan, struct iov_iter *it, uint64_t off,
 	if (ext.kind == CLUSTER_NORMAL && ext.copied) {
 		*ret_len = ext.len;
 		if (img->data == img->file && meta_hit(img, ext.host, ext.len))
-			return meta_refuse(img);
+			return meta_refuse(img, ext.host, ext.len);
 		if (img->data == img->file)
 			r = alloc_cover(img, ext.host + ext.len);
 		if (r < 0)

@@ -5,6 +5,7 @@
  * Output and messages are those of qemu-img map.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "engine/base/num.h"
 #include "engine/img/cmd.h"
@@ -122,7 +123,9 @@ print_map(const struct map_args *args, const struct file *file)
 	while (at < end && status == 0) {
 		if (q2_map(file->img, at, end - at, &next, &err) < 0)
 			return complain("Could not read file metadata: %s",
-					err.text);
+					msg_role() == ROLE_QCOWIMG
+						? err.text
+						: strerror(-err.code));
 		at += next.len;
 		if (now.len && mergeable(&now, &next)) {
 			now.len += next.len;

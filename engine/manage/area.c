@@ -477,7 +477,10 @@ area_write(struct area *a, struct q2_err *err)
 	if (r < 0)
 		return r;
 	if (is_named(a))
-		return q2_fail(err, meta_refuse(img),
+		return q2_fail(err,
+			       meta_refuse(img, bytes_of(a, a->first),
+					   bytes_of(a, a->end) -
+						   bytes_of(a, a->first)),
 			       "Metadata of the image lies in clusters that "
 			       "its refcounts say are free");
 	r = write_parts(a, &regions);

@@ -85,8 +85,7 @@ static const struct rule rules[] = {
 	{"snapshots", IN_ARGV, "^qemu-img measure.* -l ", NULL},
 	{"bitmaps", IN_SETUP, "bitmap --add",
 	 "^qemu-io|^qemu-img (info|resize)"},
-	{"events of corruption", IN_ID,
-	 "^(io|map|convert)/.*bad-l2-entry|^io/write-overlap|^compare/read-error$",
+	{"events of corruption", IN_ID, "^io/write-(bad-l2-entry|overlap)$",
 	 NULL},
 	{"breakpoints", IN_ARGV, "^qemu-io .*(break|resume) ", NULL},
 	{"holes of the host file in map", IN_ID, "^map/mixed-json", NULL},
@@ -101,7 +100,7 @@ static const struct rule rules[] = {
 	 "^qemu-img "
 	 "convert( -q)? --salvage"},
 	{"we leave no file of a failed convert", IN_ID,
-	 "^convert/(bad-cache|read-error|backing-missing)", NULL},
+	 "^convert/(bad-cache|bad-l2-entry|read-error|backing-missing)", NULL},
 	{"a failure is a failing status", IN_ID,
 	 "^dd/skip-beyond-end|^convert/target-is-zero-backing", NULL},
 	{"we leave no file of a failed create", IN_ID, "raw-preallocation-meta",
