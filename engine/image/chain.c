@@ -155,7 +155,7 @@ int Q2_CO
 chain_map(struct image *img, uint64_t off, uint64_t len,
 	  struct q2_extent *ret_ext)
 {
-	struct q2_extent all = {0}, next;
+	struct q2_extent all = {0}, next = {0};
 	struct chain_extent c;
 
 	while (all.len < len) {

@@ -67,7 +67,7 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 {
 	const char *name = opts->data_file ? opts->data_file
 					   : img->header.data_file;
-	const char *path;
+	const char *path = NULL;
 	unsigned flags = img->file->flags &
 			 (AIO_RDONLY | AIO_DIRECT | AIO_NOSYNC);
 	int r;
@@ -142,7 +142,7 @@ open_next(struct image *img, const struct q2_open_opts *opts,
 	  struct q2_err *err)
 {
 	Q2_AUTO_FREE char *path = NULL;
-	const char *name;
+	const char *name = NULL;
 	int r;
 
 	r = plain_name(img->header.backing_file, &name, err);

@@ -74,8 +74,8 @@ link_run(struct image *img, const struct inflight *f)
 	/* Host offset of cluster `first`; f may begin within it. */
 	uint64_t host = f->host - ((f->first << g->sub_bits) -
 				   (first << g->cluster_bits));
-	struct slice *s;
-	uint32_t index;
+	struct slice *s = NULL;
+	uint32_t index = 0;
 	int r;
 
 	r = POINT_HIT(&img->points, l2_link);

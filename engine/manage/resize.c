@@ -60,20 +60,26 @@ shape_of(const struct header *h)
 	};
 }
 
+/* Where the header's byte off is, in a buffer that begins with its size. */
+static uint8_t *
+at(uint8_t *field, unsigned off)
+{
+	return field + (off - HEADER_OFF_SIZE);
+}
+
 /* Write it, durably (H1). */
 static int Q2_CO
 write_shape(struct image *img, const struct shape *s)
 {
 	uint8_t field[HEADER_OFF_REFTABLE + 12 - HEADER_OFF_SIZE];
-	uint8_t *at = field - HEADER_OFF_SIZE;
 	int r;
 
-	store_be64(at + HEADER_OFF_SIZE, s->size);
-	store_be32(at + HEADER_OFF_SIZE + 8, img->header.crypt_method);
-	store_be32(at + HEADER_OFF_L1_SIZE, s->l1_entries);
-	store_be64(at + HEADER_OFF_L1_SIZE + 4, s->l1_offset);
-	store_be64(at + HEADER_OFF_REFTABLE, s->reftable_offset);
-	store_be32(at + HEADER_OFF_REFTABLE + 8, s->reftable_clusters);
+	store_be64(at(field, HEADER_OFF_SIZE), s->size);
+	store_be32(at(field, HEADER_OFF_SIZE + 8), img->header.crypt_method);
+	store_be32(at(field, HEADER_OFF_L1_SIZE), s->l1_entries);
+	store_be64(at(field, HEADER_OFF_L1_SIZE + 4), s->l1_offset);
+	store_be64(at(field, HEADER_OFF_REFTABLE), s->reftable_offset);
+	store_be32(at(field, HEADER_OFF_REFTABLE + 8), s->reftable_clusters);
 	r = file_write(img->file, AIO_HEADER, field, sizeof(field),
 		       HEADER_OFF_SIZE);
 	cache_meta_written(img);

@@ -22,8 +22,6 @@ choose_regions(struct power_config *c)
 		c->regions.n = 5, c->regions.bytes = 24 * KiB;
 	else if (c->cluster_bits == 12)
 		c->regions.n = 3, c->regions.bytes = 56 * KiB + 512;
-	else if (c->cluster_bits == 14)
-		c->regions.n = 3, c->regions.bytes = 5 * cluster + 1024;
 	else
 		c->regions.n = 3, c->regions.bytes = 5 * cluster + 1024;
 	c->disk_bytes = (c->regions.n - 1) * c->regions.stride +

@@ -399,7 +399,7 @@ test_check(void **state)
 	assert_true(opened > rounds / 4);
 	assert_true(repaired > rounds / 8);
 	assert_int_equal(getrusage(RUSAGE_SELF, &use), 0);
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	/* Hundreds of MiB are legal: tables of the largest size. */
 	assert_in_range(use.ru_maxrss, 0, 400 * 1024);
 #endif

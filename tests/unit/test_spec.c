@@ -185,8 +185,8 @@ test_damaged_texts_are_refused_or_taken(void **state)
 {
 	static const char *const texts[] = {
 		"driver=qcow2,file.filename=a,,b,l2-cache-size=1M,discard=on",
-		"json:{\"driver\":\"qcow2\",\"file\":{\"filename\":\"a\"},"
-		"\"backing\":null,\"cache-size\":1.5,\"x\":[1,{\"y\":'z'}]}",
+		("json:{\"driver\":\"qcow2\",\"file\":{\"filename\":\"a\"},"
+		 "\"backing\":null,\"cache-size\":1.5,\"x\":[1,{\"y\":'z'}]}"),
 		"secret,id=a,data=YWJjZA==,format=base64",
 		"{\"qom-type\":\"secret\",\"id\":\"a\",\"data\":\"x\"}",
 	};
