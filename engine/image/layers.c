@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/layers.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,6 +80,7 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 	r = plain_name(name, &path, err);
 	if (r < 0)
 		return r;
+	assert(path);
 	img->data_path = strdup(path);
 	if (!img->data_path)
 		return q2_fail(err, -ENOMEM, "no memory for a name");
@@ -148,6 +150,7 @@ open_next(struct image *img, const struct q2_open_opts *opts,
 	r = plain_name(img->header.backing_file, &name, err);
 	if (r < 0)
 		return r;
+	assert(name);
 	path = beside(img->path, name);
 	if (!path)
 		return q2_fail(err, -ENOMEM, "no memory for a name");

@@ -245,8 +245,8 @@ int Q2_CO
 map_lookup(struct image *img, uint64_t guest, uint64_t len,
 	   struct map_extent *ret_ext)
 {
-	struct slice *s;
-	uint32_t index;
+	struct slice *s = NULL;
+	uint32_t index = 0;
 	int r;
 
 	r = map_get(img, guest, &s, &index);
