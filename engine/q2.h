@@ -175,7 +175,8 @@ struct q2_open_opts {
 	uint64_t virtual_size; /* driver null: its size */
 	/*
 	 * Other files of the image.  Names in the header are those of plain
-	 * files, relative ones beside the image; these take their place.
+	 * files, a backing file's relative to the image, a data file's to the
+	 * working directory, as in QEMU; these take their place.
 	 */
 	bool no_backing;            /* as if it had none */
 	const char *backing_driver; /* NULL: the header's, else probed */
