@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "engine/img/file.h"
+#include "engine/img/manual.h"
 
 int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
@@ -28,49 +29,8 @@ int cmd_resize(int argc, char **argv);
 /* Print the help of a subcommand, or of the program if name is NULL. */
 void help_print(const char *name);
 
-/* Values of getopt_long() for options that have no letter. */
-enum cmd_option {
-	OPT_OUTPUT = 256,
-	OPT_AIO,
-	OPT_OBJECT,
-	OPT_IMAGE_OPTS,
-	OPT_LAYOUT,
-	OPT_BACKING_CHAIN,
-	OPT_FIRST_OWN, /* a subcommand's own start here */
-};
-
-#define CMD_HELP                               \
-	{                                      \
-		"help", no_argument, NULL, 'h' \
-	}
-#define CMD_AIO                                         \
-	{                                               \
-		"aio", required_argument, NULL, OPT_AIO \
-	}
-#define CMD_OBJECT                                            \
-	{                                                     \
-		"object", required_argument, NULL, OPT_OBJECT \
-	}
-#define CMD_IMAGE_OPTS                                          \
-	{                                                       \
-		"image-opts", no_argument, NULL, OPT_IMAGE_OPTS \
-	}
-#define CMD_FORMAT                                     \
-	{                                              \
-		"format", required_argument, NULL, 'f' \
-	}
-#define CMD_OUTPUT                                            \
-	{                                                     \
-		"output", required_argument, NULL, OPT_OUTPUT \
-	}
-#define CMD_SHARE                                     \
-	{                                             \
-		"force-share", no_argument, NULL, 'U' \
-	}
-#define CMD_END                  \
-	{                        \
-		NULL, 0, NULL, 0 \
-	}
+/* Every manual, for scripts: manual_dump(). */
+void help_dump(void);
 
 /* What most subcommands take. */
 struct cmd_common {

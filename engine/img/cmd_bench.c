@@ -109,22 +109,48 @@ take_option(int c, char **argv, struct bench_args *args)
 	return CMD_GO_ON;
 }
 
+static const struct manual_option options[] = {
+	{'c', NULL, "COUNT", NULL, "requests (75000)"},
+	{'d', NULL, "DEPTH", NULL, "in flight at once (64)"},
+	{'s', NULL, "SIZE", NULL, "of a request (4096)"},
+	{'S', NULL, "STEP", NULL,
+	 "from one request's offset to the next one's (SIZE)"},
+	{'o', NULL, "OFFSET", NULL, "of the first request"},
+	{'w', NULL, NULL, NULL, "write"},
+	{OPT_PATTERN, "pattern", "BYTE", NULL, "with -w: what is written (0)"},
+	{OPT_FLUSH_INTERVAL, "flush-interval", "N", NULL,
+	 "with -w: a flush after each N requests, which wait for it"},
+	{OPT_NO_DRAIN, "no-drain", NULL, NULL,
+	 "with --flush-interval: requests do not wait"},
+	MANUAL_SHORT_FORMAT,
+	{'t', NULL, "CACHE", MANUAL_CACHES,
+	 "none, writeback (the default), writethrough, directsync or unsafe"},
+	{'i', NULL, "AIO", "io_uring native threads",
+	 "io_uring, native (libaio) or threads"},
+	{'n', NULL, NULL, NULL, "short for -i native"},
+	{'q', NULL, NULL, NULL, NULL},
+	MANUAL_SHARE,
+	MANUAL_IMAGE_OPTS,
+	{OPT_AIO, "aio", "AIO", MANUAL_AIOS, NULL},
+	MANUAL_HELP,
+};
+
+const struct manual manual_bench = {
+	.name = "bench",
+	.operands = "FILE",
+	.brief = "time a stream of requests",
+	.text = "Time a stream of requests.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Exit status: 0, or 1 for an error.\n",
+};
+
 static int
 parse(int argc, char **argv, struct bench_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_IMAGE_OPTS,
-		CMD_SHARE,
-		{"flush-interval", required_argument, NULL, OPT_FLUSH_INTERVAL},
-		{"pattern", required_argument, NULL, OPT_PATTERN},
-		{"no-drain", no_argument, NULL, OPT_NO_DRAIN},
-		CMD_AIO,
-		CMD_END};
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, ":hc:d:f:ni:o:qs:S:t:wU", options,
-				NULL)) != -1) {
+	while ((c = manual_next(&manual_bench, argc, argv)) != -1) {
 		status = take_option(c, argv, ret);
 		if (status != CMD_GO_ON)
 			return status;

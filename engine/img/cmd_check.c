@@ -41,19 +41,39 @@ take_repair(const char *text, struct check_args *args)
 	return CMD_GO_ON;
 }
 
+static const struct manual_option options[] = {
+	{'r', "repair", "WHAT", "leaks all",
+	 "leaks: free what nothing uses; all: set right all that can be, then check again; what a guest reads stays the same"},
+	MANUAL_FORMAT,
+	MANUAL_OUTPUT,
+	{'q', NULL, NULL, NULL, "print nothing but findings and errors"},
+	{'T', NULL, "CACHE", MANUAL_CACHES,
+	 "how the file is used: none, writeback, writethrough, directsync or unsafe"},
+	MANUAL_SHARE,
+	MANUAL_OBJECT,
+	MANUAL_IMAGE_OPTS,
+	MANUAL_HELP,
+	MANUAL_OWN,
+	MANUAL_AIO,
+};
+
+const struct manual manual_check = {
+	.name = "check",
+	.operands = "FILE",
+	.brief = "compare the reference counts with what is in use",
+	.text = "Compare an image's reference counts with what is in use. Without -r it changes nothing. With -U, while another program writes, findings may be false.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Exit status: 0 consistent (now), 1 the check could not be done, 2 corruption,\n"
+		"3 leaked clusters only, 63 a format that cannot be checked.\n",
+};
+
 static int
 parse(int argc, char **argv, struct check_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,       CMD_FORMAT,
-		CMD_OUTPUT,     CMD_OBJECT,
-		CMD_IMAGE_OPTS, CMD_SHARE,
-		CMD_AIO,        {"repair", required_argument, NULL, 'r'},
-		CMD_END};
 	int c, status = CMD_GO_ON;
 
-	while ((c = getopt_long(argc, argv, ":hf:r:T:qU", options, NULL)) !=
-	       -1) {
+	while ((c = manual_next(&manual_check, argc, argv)) != -1) {
 		if (c == 'r')
 			status = take_repair(optarg, ret);
 		else if (c != 'T')

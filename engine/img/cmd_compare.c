@@ -55,16 +55,38 @@ take_option(int c, char **argv, struct compare_args *args)
 	return status;
 }
 
+static const struct manual_option options[] = {
+	{'f', NULL, "FORMAT", "qcow2 raw", "of the first file"},
+	{'F', NULL, "FORMAT", "qcow2 raw", "of the second file"},
+	{'s', NULL, NULL, NULL, "strict: same size, same allocation too"},
+	{'p', NULL, NULL, NULL, "show progress"},
+	MANUAL_QUIET,
+	{'T', NULL, "CACHE", MANUAL_CACHES,
+	 "how the files are read: none, writeback, writethrough, directsync or unsafe"},
+	MANUAL_SHARE,
+	MANUAL_OBJECT,
+	MANUAL_IMAGE_OPTS,
+	MANUAL_HELP,
+	MANUAL_OWN,
+	MANUAL_AIO,
+};
+
+const struct manual manual_compare = {
+	.name = "compare",
+	.operands = "FILE FILE",
+	.brief = "does a guest read the same from two images?",
+	.text = "Does a guest read the same from both? Behind the end of the shorter one the other must read as zeros.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Exit status: 0 same, 1 different, 2 not opened, 3 no map, 4 not read.\n",
+};
+
 static int
 parse(int argc, char **argv, struct compare_args *ret)
 {
-	static const struct option options[] = {CMD_HELP,       CMD_OBJECT,
-						CMD_IMAGE_OPTS, CMD_SHARE,
-						CMD_AIO,        CMD_END};
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, ":hf:F:T:pqsU", options, NULL)) !=
-	       -1) {
+	while ((c = manual_next(&manual_compare, argc, argv)) != -1) {
 		status = take_option(c, argv, ret);
 		if (status != CMD_GO_ON)
 			return status;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/num.h"
 #include "engine/img/create_opts.h"
 #include "engine/img/msg.h"
 #include "engine/img/size.h"
@@ -220,26 +221,66 @@ take_operands(int argc, char **argv, struct convert_args *args)
 	return CMD_GO_ON;
 }
 
+static const struct manual_option options[] = {
+	{'f', NULL, "FORMAT", "qcow2 raw",
+	 "of the sources; default: as their first bytes say"},
+	{'O', NULL, "FORMAT", "qcow2 raw",
+	 "of the target: raw (the default) or qcow2"},
+	{'o', NULL, "NAME=VALUE,...", NULL,
+	 "options of the target, as with create; -o help lists them"},
+	{'B', NULL, "FILE", "FILE",
+	 "backing file of the target: only what the source's own file holds is copied"},
+	{'F', NULL, "FORMAT", "qcow2 raw", "of the backing file"},
+	{'n', NULL, NULL, NULL, "TARGET is there already, and large enough"},
+	{OPT_TARGET_IS_ZERO, "target-is-zero", NULL, NULL,
+	 "with -n: it reads as zeros"},
+	{'S', NULL, "SIZE", NULL,
+	 "zeros from this length on are not written (4k); 0 writes all"},
+	{'m', NULL, "N", NULL, "pieces under way, 1 to 16 (8)"},
+	{'W', NULL, NULL, NULL, "write out of order"},
+	{'r', NULL, "RATE", NULL, "bytes per second at most"},
+	{'t', NULL, "CACHE", MANUAL_CACHES,
+	 "how the target is written (unsafe)"},
+	{'T', "source-cache", "CACHE", MANUAL_CACHES,
+	 "how the sources are read (writeback)"},
+	{'p', NULL, NULL, NULL, "show progress"},
+	MANUAL_QUIET,
+	{'C', NULL, NULL, NULL, "taken, no effect"},
+	MANUAL_SHARE,
+	MANUAL_OBJECT,
+	{OPT_IMAGE_OPTS, "image-opts", NULL, NULL,
+	 "the sources' names are options: driver=qcow2,file.filename=..."},
+	{OPT_TARGET_IMAGE_OPTS, "target-image-opts", NULL, NULL,
+	 "the target's name is, with -n"},
+	{'c', NULL, NULL, NULL, NULL},
+	{'l', NULL, "SNAPSHOT", NULL, NULL},
+	{OPT_SALVAGE, "salvage", NULL, NULL, NULL},
+	{OPT_BITMAPS, "bitmaps", NULL, NULL, NULL},
+	{OPT_SKIP_BROKEN, "skip-broken-bitmaps", NULL, NULL, NULL},
+	MANUAL_HELP,
+	MANUAL_OWN,
+	MANUAL_AIO,
+};
+
+const struct manual manual_convert = {
+	.name = "convert",
+	.operands = "SOURCE [SOURCE]... TARGET",
+	.brief = "copy an image into another, of any format and preallocation",
+	.text = "Copy images, one behind the other, into TARGET, which is made.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Not yet: -c, -l, --bitmaps, --salvage.\n"
+		"\n"
+		"Example: convert -O qcow2 -o preallocation=metadata disk.raw disk.qcow2\n"
+		"Exit status: 0 copied, 1 error; then a target that was made is removed.\n",
+};
+
 static int
 parse(int argc, char **argv, struct convert_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_OBJECT,
-		CMD_IMAGE_OPTS,
-		CMD_SHARE,
-		CMD_AIO,
-		{"target-image-opts", no_argument, NULL, OPT_TARGET_IMAGE_OPTS},
-		{"target-is-zero", no_argument, NULL, OPT_TARGET_IS_ZERO},
-		{"salvage", no_argument, NULL, OPT_SALVAGE},
-		{"bitmaps", no_argument, NULL, OPT_BITMAPS},
-		{"skip-broken-bitmaps", no_argument, NULL, OPT_SKIP_BROKEN},
-		{"source-cache", required_argument, NULL, 'T'},
-		CMD_END};
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, ":hf:O:B:CcF:o:l:S:pt:T:qnm:WUr:",
-				options, NULL)) != -1) {
+	while ((c = manual_next(&manual_convert, argc, argv)) != -1) {
 		status = take_option(c, argv, ret);
 		if (status != CMD_GO_ON)
 			return status;

@@ -62,19 +62,43 @@ take_operands(int argc, char **argv, struct create_args *ret)
 	return CMD_GO_ON;
 }
 
+static const struct manual_option options[] = {
+	{'f', NULL, "FORMAT", "qcow2 raw", "raw (the default) or qcow2"},
+	{'o', NULL, "NAME=VALUE,...", NULL,
+	 "options of the format; -o help lists them"},
+	{'b', NULL, "FILE", "FILE",
+	 "the backing file, relative to the new image; without SIZE the image is as large"},
+	{'F', NULL, "FORMAT", "qcow2 raw", "of the backing file"},
+	{'u', NULL, NULL, NULL,
+	 "do not look at the backing file; SIZE is needed"},
+	MANUAL_QUIET,
+	MANUAL_OBJECT,
+	MANUAL_HELP,
+	MANUAL_OWN,
+	{'t', "cache", "CACHE", MANUAL_CACHES,
+	 "how the file is written: none, writeback, writethrough, directsync or unsafe"},
+	MANUAL_AIO,
+};
+
+const struct manual manual_create = {
+	.name = "create",
+	.operands = "FILE [SIZE]",
+	.brief = "make an image",
+	.text = "Make an image of SIZE bytes. A file of that name is replaced.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Not yet: encryption.\n"
+		"\n"
+		"Example: create -f qcow2 -o preallocation=metadata disk.qcow2 20G\n"
+		"Exit status: 0 made, 1 error; then no image is left behind.\n",
+};
+
 static int
 parse(int argc, char **argv, struct create_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_OBJECT,
-		CMD_AIO,
-		{"cache", required_argument, NULL, 't'},
-		CMD_END};
 	int c, status = CMD_GO_ON;
 
-	while ((c = getopt_long(argc, argv, ":F:b:f:ho:qt:u", options, NULL)) !=
-	       -1) {
+	while ((c = manual_next(&manual_create, argc, argv)) != -1) {
 		if (c == 'o')
 			status = create_opts_join(optarg, &ret->options)
 					 ? 1

@@ -75,16 +75,37 @@ take_operand(const char *text, struct dd_args *args)
 	return CMD_GO_ON;
 }
 
+static const struct manual_option options[] = {
+	{'f', NULL, "FORMAT", "qcow2 raw",
+	 "of the source; default: as its first bytes say"},
+	{'O', NULL, "FORMAT", "qcow2 raw",
+	 "of the target: raw (the default) or qcow2"},
+	MANUAL_SHARE,
+	MANUAL_OBJECT,
+	{OPT_IMAGE_OPTS, "image-opts", NULL, NULL,
+	 "SOURCE is options: driver=qcow2,file.filename=..."},
+	MANUAL_HELP,
+	MANUAL_OWN,
+	MANUAL_AIO,
+};
+
+const struct manual manual_dd = {
+	.name = "dd",
+	.operands = "if=SOURCE of=TARGET [bs=SIZE] [count=N] [skip=N]",
+	.brief = "copy a part of an image into a new one",
+	.text = "Copy blocks of bs (512) bytes into TARGET, which is made: the first count ones but the first skip ones (QEMU counts skipped blocks, too).",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Exit status: 0, or 1 for an error.\n",
+};
+
 static int
 parse(int argc, char **argv, struct dd_args *ret)
 {
-	static const struct option options[] = {CMD_HELP,       CMD_OBJECT,
-						CMD_IMAGE_OPTS, CMD_SHARE,
-						CMD_AIO,        CMD_END};
 	int c, status = CMD_GO_ON;
 
 	ret->bs = 512;
-	while ((c = getopt_long(argc, argv, ":hf:O:U", options, NULL)) != -1) {
+	while ((c = manual_next(&manual_dd, argc, argv)) != -1) {
 		if (c == 'O')
 			ret->out_format = optarg;
 		else

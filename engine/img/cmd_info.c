@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/num.h"
 #include "engine/img/backing.h"
 #include "engine/img/cmd.h"
 #include "engine/img/msg.h"
@@ -23,23 +24,37 @@ struct info_args {
 	bool layout;
 };
 
+static const struct manual_option options[] = {
+	MANUAL_FORMAT,
+	MANUAL_OUTPUT,
+	{OPT_BACKING_CHAIN, "backing-chain", NULL, NULL,
+	 "the backing files too"},
+	MANUAL_SHARE,
+	MANUAL_OBJECT,
+	MANUAL_IMAGE_OPTS,
+	MANUAL_HELP,
+	MANUAL_OWN,
+	{OPT_LAYOUT, "layout", NULL, NULL,
+	 "length, space on disk, metadata, and which preallocation the image really has: off, partly filled, metadata, falloc, full; on file systems that do not tell (no FIEMAP): metadata or better"},
+	MANUAL_AIO,
+};
+
+const struct manual manual_info = {
+	.name = "info",
+	.operands = "FILE",
+	.brief = "what an image is; --layout: what it really has on disk",
+	.text = "Say what an image is.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Exit status: 0, or 1 for an error.\n",
+};
+
 static int
 parse(int argc, char **argv, struct info_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_FORMAT,
-		CMD_OUTPUT,
-		CMD_OBJECT,
-		CMD_IMAGE_OPTS,
-		CMD_SHARE,
-		CMD_AIO,
-		{"backing-chain", no_argument, NULL, OPT_BACKING_CHAIN},
-		{"layout", no_argument, NULL, OPT_LAYOUT},
-		CMD_END};
 	int c, status = CMD_GO_ON;
 
-	while ((c = getopt_long(argc, argv, ":hf:U", options, NULL)) != -1) {
+	while ((c = manual_next(&manual_info, argc, argv)) != -1) {
 		if (c == OPT_BACKING_CHAIN)
 			ret->chain = true;
 		else if (c == OPT_LAYOUT)

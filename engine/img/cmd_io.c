@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/num.h"
 #include "engine/img/cmd.h"
 #include "engine/img/io.h"
 #include "engine/img/msg.h"
@@ -102,31 +103,49 @@ take_option(int c, struct io_args *args)
 	return CMD_GO_ON;
 }
 
+static const struct manual_option options[] = {
+	{'c', "cmd", "STRING", NULL, "a command; may be given several times"},
+	MANUAL_FORMAT,
+	{'r', "read-only", NULL, NULL, "open the image read-only"},
+	{'t', "cache", "MODE", MANUAL_CACHES,
+	 "none, writeback, writethrough (the default), directsync or unsafe"},
+	{'n', "nocache", NULL, NULL, "short for -t none"},
+	{'i', "aio", "MODE", "io_uring native threads",
+	 "io_uring, native (libaio) or threads"},
+	{'k', "native-aio", NULL, NULL, "short for -i native"},
+	{'d', "discard", "MODE", "ignore unmap",
+	 "ignore or unmap (the default)"},
+	{'m', "misalign", NULL, NULL,
+	 "use buffers that O_DIRECT cannot take as they are"},
+	{'U', "force-share", NULL, NULL, "with -r: do not ask for the lock"},
+	{'s', "snapshot", NULL, NULL, NULL},
+	{'C', "copy-on-read", NULL, NULL, NULL},
+	MANUAL_OBJECT,
+	MANUAL_IMAGE_OPTS,
+	MANUAL_HELP,
+	{'V', "version", NULL, NULL, "the version"},
+};
+
+const struct manual manual_io = {
+	.name = "io",
+	.operands = "[FILE]",
+	.brief = "read, write and verify, by commands such as 'write 0 64k'",
+	.text = "Read, write and verify an image by commands, as QEMU's qemu-io. Commands come from -c, or else from standard input.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Not yet: -s, -C, -T.\n"
+		"\n"
+		"The command 'help' lists the commands.\n"
+		"Exit status: 0 all commands did well, 1 one did not.\n",
+	.getopt_complains = true,
+};
+
 static int
 parse(int argc, char **argv, struct io_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_FORMAT,
-		CMD_OBJECT,
-		CMD_IMAGE_OPTS,
-		CMD_SHARE,
-		{"version", no_argument, NULL, 'V'},
-		{"cmd", required_argument, NULL, 'c'},
-		{"read-only", no_argument, NULL, 'r'},
-		{"snapshot", no_argument, NULL, 's'},
-		{"nocache", no_argument, NULL, 'n'},
-		{"copy-on-read", no_argument, NULL, 'C'},
-		{"misalign", no_argument, NULL, 'm'},
-		{"native-aio", no_argument, NULL, 'k'},
-		{"aio", required_argument, NULL, 'i'},
-		{"cache", required_argument, NULL, 't'},
-		{"discard", required_argument, NULL, 'd'},
-		CMD_END};
 	int c, status = CMD_GO_ON;
 
-	while ((c = getopt_long(argc, argv, "hVc:d:f:rsnCmki:t:U", options,
-				NULL)) != -1) {
+	while ((c = manual_next(&manual_io, argc, argv)) != -1) {
 		if (c == 'V') {
 			say("%s version %s\n", msg_name(), q2_version());
 			return 0;

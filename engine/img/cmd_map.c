@@ -19,25 +19,37 @@ struct map_args {
 	uint64_t length;
 };
 
+static const struct manual_option options[] = {
+	MANUAL_FORMAT,
+	{OPT_OUTPUT, "output", "FORM", "human json",
+	 "human (the default; data only) or json"},
+	{'s', "start-offset", "OFFSET", NULL, "begin there"},
+	{'l', "max-length", "LENGTH", NULL, "so many bytes at most"},
+	MANUAL_SHARE,
+	MANUAL_OBJECT,
+	MANUAL_IMAGE_OPTS,
+	MANUAL_HELP,
+	MANUAL_OWN,
+	MANUAL_AIO,
+};
+
+const struct manual manual_map = {
+	.name = "map",
+	.operands = "FILE",
+	.brief = "which parts of the disk are where in the file",
+	.text = "Say which parts of the disk are where in the file.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Exit status: 0, or 1 for an error.\n",
+};
+
 static int
 parse(int argc, char **argv, struct map_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_FORMAT,
-		CMD_OUTPUT,
-		CMD_OBJECT,
-		CMD_IMAGE_OPTS,
-		CMD_SHARE,
-		CMD_AIO,
-		{"start-offset", required_argument, NULL, 's'},
-		{"max-length", required_argument, NULL, 'l'},
-		CMD_END};
 	int c, status = CMD_GO_ON;
 
 	ret->length = UINT64_MAX;
-	while ((c = getopt_long(argc, argv, ":f:s:l:hU", options, NULL)) !=
-	       -1) {
+	while ((c = manual_next(&manual_map, argc, argv)) != -1) {
 		if (c == 's')
 			status = size_argument("start offset", optarg,
 					       &ret->start) < 0

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/num.h"
 #include "engine/img/cmd.h"
 #include "engine/img/create_opts.h"
 #include "engine/img/json.h"
@@ -106,22 +107,42 @@ print_help_of_options(const struct measure_args *args)
 	return 0;
 }
 
+static const struct manual_option options[] = {
+	{OPT_SIZE_ARGUMENT, "size", "SIZE", NULL,
+	 "of an empty disk, instead of FILE"},
+	{'O', NULL, "FORMAT", "qcow2 raw",
+	 "of the new image: raw (the default) or qcow2"},
+	{'o', NULL, "NAME=VALUE,...", NULL, "its options; -o help lists them"},
+	{'f', NULL, "FORMAT", "qcow2 raw",
+	 "of FILE: qcow2 or raw; default: as its first bytes say"},
+	{'l', NULL, "SNAPSHOT", NULL, NULL},
+	MANUAL_OUTPUT,
+	MANUAL_SHARE,
+	MANUAL_OBJECT,
+	MANUAL_IMAGE_OPTS,
+	MANUAL_HELP,
+	MANUAL_OWN,
+	MANUAL_AIO,
+};
+
+const struct manual manual_measure = {
+	.name = "measure",
+	.operands = "--size=SIZE | FILE",
+	.brief = "how large a file an image needs",
+	.text = "Say how large a file an image of SIZE bytes, or of FILE's content, needs.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Not yet: internal snapshots (-l).\n"
+		"\n"
+		"Exit status: 0, or 1 for an error.\n",
+};
+
 static int
 parse(int argc, char **argv, struct measure_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_OUTPUT,
-		CMD_OBJECT,
-		CMD_IMAGE_OPTS,
-		CMD_SHARE,
-		CMD_AIO,
-		{"size", required_argument, NULL, OPT_SIZE_ARGUMENT},
-		CMD_END};
 	int c;
 
-	while ((c = getopt_long(argc, argv, ":f:hl:o:O:U", options, NULL)) !=
-	       -1) {
+	while ((c = manual_next(&manual_measure, argc, argv)) != -1) {
 		int status = take_option(c, argv, ret);
 
 		if (status != CMD_GO_ON)

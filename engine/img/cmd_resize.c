@@ -53,21 +53,37 @@ take_preallocation(const char *text, struct resize_args *args)
 	return CMD_GO_ON;
 }
 
+static const struct manual_option options[] = {
+	MANUAL_FORMAT,
+	{OPT_PREALLOCATION, "preallocation", "MODE", "off metadata falloc full",
+	 "of what is added: off (the default), metadata, falloc or full; raw has no metadata"},
+	{OPT_SHRINK, "shrink", NULL, NULL,
+	 "cutting off the end of the disk is meant"},
+	MANUAL_QUIET,
+	MANUAL_OBJECT,
+	MANUAL_IMAGE_OPTS,
+	MANUAL_HELP,
+	MANUAL_OWN,
+	MANUAL_AIO,
+};
+
+const struct manual manual_resize = {
+	.name = "resize",
+	.operands = "FILE [+|-]SIZE",
+	.brief = "give the disk another size",
+	.text = "Give the disk another size; + and - are relative to the present one. Make partitions and file systems smaller before a disk, and larger after it.",
+	.options = options,
+	.n = ARRAY_SIZE(options),
+	.more = "Exit status: 0, or 1 for an error; then the image is as it was, or the\n"
+		"message says otherwise.\n",
+};
+
 static int
 parse_options(int argc, char **argv, struct resize_args *ret)
 {
-	static const struct option options[] = {
-		CMD_HELP,
-		CMD_FORMAT,
-		CMD_OBJECT,
-		CMD_IMAGE_OPTS,
-		CMD_AIO,
-		{"preallocation", required_argument, NULL, OPT_PREALLOCATION},
-		{"shrink", no_argument, NULL, OPT_SHRINK},
-		CMD_END};
 	int c, status = CMD_GO_ON;
 
-	while ((c = getopt_long(argc, argv, ":f:hq", options, NULL)) != -1) {
+	while ((c = manual_next(&manual_resize, argc, argv)) != -1) {
 		if (c == OPT_SHRINK)
 			ret->opts.shrink = true;
 		else if (c == OPT_PREALLOCATION)

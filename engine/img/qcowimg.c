@@ -13,17 +13,17 @@
 #include "engine/img/msg.h"
 
 struct command {
-	const char *name;
+	const struct manual *manual;
 	int (*run)(int argc, char **argv);
 };
 
 static const struct command commands[] = {
-	{"bench", cmd_bench},     {"check", cmd_check},
-	{"compare", cmd_compare}, {"convert", cmd_convert},
-	{"create", cmd_create},   {"dd", cmd_dd},
-	{"info", cmd_info},       {"io", cmd_io},
-	{"map", cmd_map},         {"measure", cmd_measure},
-	{"resize", cmd_resize},
+	{&manual_bench, cmd_bench},     {&manual_check, cmd_check},
+	{&manual_compare, cmd_compare}, {&manual_convert, cmd_convert},
+	{&manual_create, cmd_create},   {&manual_dd, cmd_dd},
+	{&manual_info, cmd_info},       {&manual_io, cmd_io},
+	{&manual_map, cmd_map},         {&manual_measure, cmd_measure},
+	{&manual_resize, cmd_resize},
 };
 
 /* What qemu-img has besides. */
@@ -35,7 +35,7 @@ static const struct command *
 find_command(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(commands[i].name, name) == 0)
+		if (strcmp(commands[i].manual->name, name) == 0)
 			return &commands[i];
 	return NULL;
 }
@@ -85,11 +85,11 @@ unknown_command(const char *name)
 					"QEMU's qemu-img has it",
 					name);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		size_t d = distance(name, commands[i].name);
+		size_t d = distance(name, commands[i].manual->name);
 
-		if (d < least && d < strlen(commands[i].name)) {
+		if (d < least && d < strlen(commands[i].manual->name)) {
 			least = d;
-			nearest = commands[i].name;
+			nearest = commands[i].manual->name;
 		}
 	}
 	if (!nearest)
@@ -101,6 +101,10 @@ unknown_command(const char *name)
 static int
 print_help_of(const char *name)
 {
+	if (name && strcmp(name, "--dump") == 0) {
+		help_dump();
+		return 0;
+	}
 	if (name && !find_command(name))
 		return unknown_command(name);
 	help_print(name);
@@ -121,7 +125,10 @@ static int
 run(int argc, char **argv)
 {
 	static const struct option options[] = {
-		CMD_HELP, {"version", no_argument, NULL, 'V'}, CMD_END};
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
 	const struct command *command;
 	int c;
 
