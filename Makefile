@@ -7,6 +7,7 @@
 #   make test-fresh         both quickstart commands on a bare Debian 12
 #   make lint               formatting, clang-tidy, cppcheck, shellcheck
 #   make format             rewrite the sources as lint wants them
+#   make man                man pages and completions, into build/share/
 #   make install            PREFIX=/usr/local DESTDIR=
 #   make uninstall          remove what install has put there
 #   make clean              remove build/
@@ -21,7 +22,8 @@ DESTDIR    ?=
 BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-DATADIR    ?= $(PREFIX)/share/qcowbench
+SHAREDIR   ?= $(PREFIX)/share
+DATADIR    ?= $(SHAREDIR)/qcowbench
 PKG_CONFIG ?= pkg-config
 INSTALL    ?= install
 OBJCOPY    ?= objcopy
@@ -69,6 +71,14 @@ sim_src   := $(filter-out $(test_src) $(tool_src), \
                $(wildcard tests/*.c tests/*/*.c))
 # Files that are read at run time, below share/qcowbench.
 data      := $(wildcard suites/*.ini plots/*.gp)
+# Made of what the programs say about their options; where they are installed
+# below share/.
+pages       := $(patsubst docs/man/%.in,%,$(wildcard docs/man/*.in))
+completions := $(foreach p,qcowimg qcowbench, \
+                 bash-completion/completions/$p zsh/site-functions/_$p \
+                 fish/vendor_completions.d/$p.fish)
+share       := $(foreach p,$(pages),man/man$(lastword $(subst ., ,$p))/$p) \
+               $(completions)
 # main() of a program is in the file of its name; tests link the rest.
 img_main   := engine/img/qcowimg.c
 bench_main := harness/qcowbench.c
@@ -84,7 +94,7 @@ tools := $(tool_src:%.c=$B/%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all bench test test-fresh lint format install uninstall clean help \
+.PHONY: all man bench test test-fresh lint format install uninstall clean help \
         units FORCE
 
 all: $B/qcowimg $B/qcowbench
@@ -130,6 +140,31 @@ $(tests): %: %.o $(sim) $(bench) $(img) $(lib)
 
 $(tools): %: %.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+# --- man pages and completions ----------------------------------------------
+$B/%.dump: $B/%
+	$(call say,DUMP,$@)./$< help --dump >$@
+
+# A page is about the program that its name begins with.
+define man_rule
+$B/share/man/man$(lastword $(subst ., ,$1))/$1: docs/man/$1.in docs/man/man.awk \
+    $B/$(firstword $(subst -, ,$(subst ., ,$1))).dump
+	@mkdir -p $$(@D)
+	$$(call say,MAN,$$@)awk -v VERSION=$(VERSION) -f docs/man/man.awk \
+	  $B/$(firstword $(subst -, ,$(subst ., ,$1))).dump $$< >$$@
+endef
+$(foreach p,$(pages),$(eval $(call man_rule,$p)))
+
+complete = @mkdir -p $(@D) && \
+  awk -v PROGRAM=$* -v SHELL=$(1) -f docs/completion/complete.awk $< >$@
+$B/share/bash-completion/completions/%: $B/%.dump docs/completion/complete.awk
+	$(call complete,bash)
+$B/share/zsh/site-functions/_%: $B/%.dump docs/completion/complete.awk
+	$(call complete,zsh)
+$B/share/fish/vendor_completions.d/%.fish: $B/%.dump docs/completion/complete.awk
+	$(call complete,fish)
+
+man: $(share:%=$B/share/%)
 
 # --- tests ------------------------------------------------------------------
 units: $(tests) $(tools)
@@ -186,10 +221,10 @@ export pc
 installed = $(BINDIR)/qcowimg $(BINDIR)/qcowbench $(LIBDIR)/libq2.a \
             $(LIBDIR)/pkgconfig/q2.pc $(INCLUDEDIR)/qcowbench/q2.h \
             $(INCLUDEDIR)/qcowbench/base/points.def \
-            $(data:%=$(DATADIR)/%)
+            $(data:%=$(DATADIR)/%) $(share:%=$(SHAREDIR)/%)
 put = $(INSTALL) -D -m
 
-install: all $B/install/libq2.a
+install: all man $B/install/libq2.a
 	$(put) 755 $B/qcowimg $(DESTDIR)$(BINDIR)/qcowimg
 	$(put) 755 $B/qcowbench $(DESTDIR)$(BINDIR)/qcowbench
 	$(put) 644 $B/install/libq2.a $(DESTDIR)$(LIBDIR)/libq2.a
@@ -200,6 +235,8 @@ install: all $B/install/libq2.a
 	  $(DESTDIR)$(INCLUDEDIR)/qcowbench/base/points.def
 	set -e; for f in $(data); do \
 	  $(put) 644 $$f $(DESTDIR)$(DATADIR)/$$f; done
+	set -e; for f in $(share); do \
+	  $(put) 644 $B/share/$$f $(DESTDIR)$(SHAREDIR)/$$f; done
 
 # Folders that are ours alone go too.
 uninstall:
@@ -215,4 +252,4 @@ help:
 	@sed -n 's/^#   \(make.*\)/  \1/p' Makefile
 
 FORCE:
--include $(shell find $B -name '*.d' 2>/dev/null)
+-include $(shell find $B -type f -name '*.d' 2>/dev/null)

@@ -36,4 +36,7 @@ void help_all(void);
 void help_verb(const struct verb *verb);
 void help_usage(FILE *f);
 
+/* help_dump.c: all options and columns, for scripts, on stdout. */
+void help_dump(void);
+
 #endif

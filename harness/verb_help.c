@@ -2,6 +2,7 @@
 /*
  * verb_help.c - help and version
  */
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "engine/base/num.h"
@@ -70,16 +71,30 @@ help_verb(const struct verb *verb)
 		printf("\n%s", verb->more);
 }
 
+struct help_args {
+	bool dump;
+};
+
+static const struct option_spec help_options[] = {
+	{"dump", OPTION_FLAG, offsetof(struct help_args, dump), NULL, NULL,
+	 "all options and columns, with tabs between them, for scripts"},
+};
+
 static enum bench_exit
 run_help(int argc, char **argv, struct q2_err *err)
 {
 	const char *name[1];
+	struct help_args args = {0};
 	const struct verb *verb;
-	int n = options_parse(&verb_help.options, argc, argv, NULL,
+	int n = options_parse(&verb_help.options, argc, argv, &args,
 			      (struct operands){name, 1}, err);
 
 	if (n < 0)
 		return BENCH_USAGE;
+	if (args.dump) {
+		help_dump();
+		return BENCH_OK;
+	}
 	if (n == 0) {
 		help_all();
 		return BENCH_OK;
@@ -95,6 +110,7 @@ const struct verb verb_help = {
 	.name = "help",
 	.operands = "[COMMAND]",
 	.help = "this list, or the options of a command",
+	.options = {help_options, ARRAY_SIZE(help_options)},
 	.run = run_help,
 };
 

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Man pages and completions: made without a complaint, and nothing missing.
+# shellcheck disable=SC2317 # functions are called by check()
+set -u
+dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-man.XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+bad=0
+unset MAKEFLAGS MAKELEVEL MFLAGS
+
+check() { # name, command
+	name=$1
+	shift
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok - $name"
+	else
+		sed 's/^/# /' "$dir/out"
+		echo "not ok - $name"
+		bad=1
+	fi
+}
+
+has() { # program: says why and fails if it is not there
+	command -v "$1" >/dev/null && return 0
+	echo "skip - $2 # $1 is not installed"
+	return 1
+}
+
+share=$B/share
+check "make man" make MODE="$MODE" man
+
+silent() { # command: succeeds and says nothing
+	"$@" >"$dir/said" 2>&1 || return 1
+	cat "$dir/said"
+	[ ! -s "$dir/said" ]
+}
+render() { groff -man -Tutf8 -ww "$1" >"$dir/page" && [ -s "$dir/page" ]; }
+
+for page in "$share"/man/man*/*; do
+	if has groff "$(basename "$page") renders"; then
+		check "$(basename "$page") renders without a warning" \
+			silent render "$page"
+	fi
+done
+
+# Every option of the help is in the page and in each completion.
+complete_page() { # program
+	"build/$MODE/$1" help --dump >"$dir/dump" || return 1
+	cut -f4 "$dir/dump" | grep '^--' | sort -u >"$dir/options"
+	[ -s "$dir/options" ] || return 1
+	sed 's/\\-/-/g' "$share/man/man1/$1.1" >"$dir/page"
+	while read -r option; do
+		grep -qF -e "$option" "$dir/page" || {
+			echo "$option is not in $1.1"
+			return 1
+		}
+	done <"$dir/options"
+}
+
+offers() { # program, what is expected, words typed so far
+	program=$1 expected=$2
+	shift 2
+	# shellcheck disable=SC2016 # for the other shell
+	got=$(bash -c '
+		. "$0"
+		compopt() { :; }
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+		"_$1"
+		echo "${COMPREPLY[@]}"' \
+		"$share/bash-completion/completions/$program" "$program" "$@")
+	[ "$got" = "$expected" ] || {
+		echo "offered '$got', not '$expected'"
+		return 1
+	}
+}
+
+for program in qcowimg qcowbench; do
+	check "$program.1 has every option" complete_page $program
+	for shell in bash zsh fish; do
+		case $shell in
+		bash) file=$share/bash-completion/completions/$program ;;
+		zsh) file=$share/zsh/site-functions/_$program ;;
+		fish) file=$share/fish/vendor_completions.d/$program.fish ;;
+		esac
+		if has $shell "$shell takes the completion of $program"; then
+			check "$shell takes the completion of $program" \
+				silent $shell -n "$file"
+		fi
+	done
+done
+
+check "bash offers commands" offers qcowimg "convert compare" co
+check "bash offers the words of an option" offers qcowimg "leaks all" check -r ""
+check "bash offers them behind =" offers qcowimg leaks check --repair = l
+check "bash offers options" offers qcowimg "--target-is-zero --target-image-opts" \
+	convert --ta
+check "bash offers cache modes" offers qcowbench "writeback writethrough" \
+	run --cache = w
+exit $bad
