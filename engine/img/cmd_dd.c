@@ -153,10 +153,11 @@ copy(const struct dd_args *args, const struct range *range,
      const struct file *in, const struct file *out)
 {
 	void *buf = q2_buf_alloc(in->loop, PIECE);
-	struct progress unused = {0};
+	struct progress quiet;
 	uint64_t at = 0;
 	int r = buf ? 0 : -ENOMEM;
 
+	progress_begin(&quiet, false);
 	while (r == 0 && at < range->len) {
 		uint64_t n = min_u64(PIECE, range->len - at);
 
@@ -173,7 +174,7 @@ copy(const struct dd_args *args, const struct range *range,
 			(void)complain("error while writing to output image "
 				       "file: %s",
 				       strerror(-r));
-		else if (!progress_update(&unused, at, range->len))
+		else if (!progress_update(&quiet, at, range->len))
 			r = -ECANCELED;
 	}
 	if (!buf)

@@ -13,7 +13,8 @@
 /* Less than this is not worth a line. */
 #define STEP_PERCENT 1.0
 
-static volatile sig_atomic_t came; /* the signal that came, or 0 */
+static volatile sig_atomic_t came;  /* the signal that came, or 0 */
+static volatile sig_atomic_t asked; /* SIGUSR1: how far is it? */
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 static void
@@ -24,10 +25,22 @@ show(struct progress *p, double percent)
 	p->shown = percent;
 }
 
+static void
+note_question(int number)
+{
+	(void)number;
+	asked = 1;
+}
+
 void
 progress_begin(struct progress *p, bool on)
 {
+	struct sigaction sa = {.sa_handler = note_question,
+			       .sa_flags = SA_RESTART};
+
 	*p = (struct progress){.on = on};
+	(void)sigemptyset(&sa.sa_mask);
+	(void)sigaction(SIGUSR1, &sa, NULL);
 	if (on)
 		show(p, 0);
 }
@@ -38,6 +51,10 @@ progress_update(void *arg, uint64_t done, uint64_t of)
 	struct progress *p = arg;
 	double percent = of ? (double)done * 100 / (double)of : 0;
 
+	if (asked) {
+		asked = 0;
+		talk("    (%3.2f/100%%)", percent);
+	}
 	if (p->on && percent < 100 && percent - p->shown >= STEP_PERCENT)
 		show(p, percent);
 	return !came;

@@ -14,7 +14,8 @@ struct progress {
 	double shown; /* percent */
 };
 
-/* Say that nothing is done yet, if on. */
+/* Say that nothing is done yet, if on.  From now on SIGUSR1 makes
+ * progress_update() say on stderr how far it is, as in qemu-img. */
 void progress_begin(struct progress *p, bool on);
 
 /* A q2_progress_fn; arg is the struct.  False after Ctrl-C. */

@@ -230,6 +230,20 @@ for f in raw qcow2; do
 	equal "interrupted, $f: it says so" 1 "$(grep -c 'was removed' err)"
 done
 
+# SIGUSR1: how far is it?
+mkfifo talk
+"$img" convert -p -r 2M -f raw -O raw s.raw cut.raw >pipe 2>talk &
+pid=$!
+exec 3<pipe 4<talk
+head -c 60 <&3 >out
+kill -USR1 $pid
+equal "SIGUSR1: it says how far it is" "/100%)" "$(head -n 1 <&4 |
+	sed 's/^    ([0-9.]*//')"
+kill -TERM $pid
+cat <&3 >out
+wait $pid 2>/dev/null
+exec 3<&- 4<&-
+
 # The name of a backing file is that of a plain file, whatever it looks like.
 qemu-img create -q -f qcow2 -u -F raw \
 	-b 'json:{"driver":"file","filename":"whole.raw"}' evil.qcow2 9001472
