@@ -231,10 +231,10 @@ for f in raw qcow2; do
 done
 
 # SIGUSR1: how far is it?
-mkfifo talk
-"$img" convert -p -r 2M -f raw -O raw s.raw cut.raw >pipe 2>talk &
+mkfifo said
+"$img" convert -p -r 2M -f raw -O raw s.raw cut.raw >pipe 2>said &
 pid=$!
-exec 3<pipe 4<talk
+exec 3<pipe 4<said
 head -c 60 <&3 >out
 kill -USR1 $pid
 equal "SIGUSR1: it says how far it is" "/100%)" "$(head -n 1 <&4 |
