@@ -5,6 +5,7 @@
 #   make test               every test that needs no network, as in CI
 #   make MODE=asan test     the same under ASan and UBSan (also: debug, tsan)
 #   make test-fresh         both quickstart commands on a bare Debian 12
+#   make test-quick         the quick form on ext4 and xfs (loop devices, root)
 #   make lint               formatting, clang-tidy, cppcheck, shellcheck
 #   make format             rewrite the sources as lint wants them
 #   make man                man pages and completions, into build/share/
@@ -94,7 +95,7 @@ tools := $(tool_src:%.c=$B/%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all man bench test test-fresh lint format install uninstall clean help \
+.PHONY: all man bench test test-quick test-fresh lint format install uninstall clean help \
         units FORCE
 
 all: $B/qcowimg $B/qcowbench
@@ -178,6 +179,9 @@ tested := $(filter-out $(untested.$(MODE)),$(tests))
 
 test: all $(tested) $(tools)
 	@B=$B MODE=$(MODE) sh tests/run.sh $(tested)
+
+test-quick: all
+	B=$B sh tests/quick.sh
 
 test-fresh:
 	sh tests/fresh.sh
