@@ -52,25 +52,25 @@ complain(const struct trial *t, const char *fmt, ...)
 	va_end(ap);
 	print_error("%s\n", text);
 	fail_msg("kind %d, number %" PRIu64 ", error %d, forever %d: cluster "
-		 "bits %u, order %u, %" PRIu64 " -> %" PRIu64
-		 ", mode %d, seed %" PRIu64,
+		 "bits %u, order %u, %" PRIu64 " -> %" PRIu64 ", base %" PRIu64
+		 ", data file %d, lazy %d, mode %d, "
+		 "seed %" PRIu64,
 		 t->kind, t->nth, t->error, t->forever, t->disk.cluster_bits,
-		 t->disk.refcount_order, t->disk.bytes, t->new_bytes, t->mode,
-		 t->disk.seed);
+		 t->disk.refcount_order, t->disk.bytes, t->new_bytes,
+		 t->disk.base_bytes, t->disk.data_file + t->disk.data_raw,
+		 t->disk.lazy, t->mode, t->disk.seed);
 	abort();
 }
 
 static struct q2_image *
 open_disk(struct trial *t, struct loop *loop)
 {
-	struct q2_open_opts o = {.size = sizeof(o),
-				 .driver = "qcow2",
-				 .l2_cache_size = 1024,
-				 .l2_cache_entry_size = 512};
 	struct q2_image *img;
 
-	if (q2_open((struct q2_loop *)loop, RESIZE_DISK, &o, &img, &t->err) < 0)
-		complain(t, "open: %s", t->err.text);
+	if (resize_disk_open(loop, &img, t->why, sizeof(t->why)) < 0)
+		complain(t, "%s", t->why);
+	if (t->disk.lazy && resize_disk_fill_gaps(&t->disk, img) < 0)
+		complain(t, "a write failed");
 	return img;
 }
 
@@ -180,39 +180,6 @@ run_trial(struct trial *t)
 
 /* ---- the cases --------------------------------------------------------- */
 
-static const struct resize_disk disks[] = {
-	{.cluster_bits = 9, .refcount_order = 4, .bytes = 60 * KiB},
-	{.cluster_bits = 9,
-	 .refcount_order = 0,
-	 .bytes = 33 * KiB,
-	 .hidden_bytes = 70 * KiB},
-	{.cluster_bits = 12,
-	 .refcount_order = 4,
-	 .bytes = 30 * KiB + 512,
-	 .hidden_bytes = 64 * KiB},
-	{.cluster_bits = 14,
-	 .refcount_order = 4,
-	 .bytes = 70 * KiB + 512,
-	 .hidden_bytes = 100 * KiB,
-	 .extended_l2 = true},
-	{.cluster_bits = 9,
-	 .refcount_order = 4,
-	 .bytes = 33 * KiB,
-	 .hidden_bytes = 50 * KiB,
-	 .version = 2},
-	/* There are refcount blocks for what is added. */
-	{.cluster_bits = 9,
-	 .refcount_order = 6,
-	 .bytes = 40 * KiB,
-	 .leak_bytes = 300 * KiB,
-	 .leak_holes = 1},
-	/* The refcount table is almost full. */
-	{.cluster_bits = 9,
-	 .refcount_order = 6,
-	 .bytes = 40 * KiB,
-	 .leak_bytes = 2 * MiB - 40 * KiB},
-};
-
 static void
 run_kinds(const struct trial *model)
 {
@@ -236,14 +203,15 @@ run_all(bool grows)
 	uint64_t seed = test_seed(1);
 
 	failures = refused = latched = undone = 0;
-	for (size_t d = 0; d < ARRAY_SIZE(disks); d++)
+	for (unsigned d = 0; d < n_resize_disks; d++)
 		for (unsigned e = 0; e < 3; e++) {
-			struct trial t = {.disk = disks[d],
-					  .new_bytes = grows ? disks[d].bytes +
-								       65 * KiB
-							     : 9 * KiB,
-					  .error = e ? -EIO : -ENOSPC,
-					  .forever = e == 2};
+			struct trial t = {
+				.disk = resize_disks[d],
+				.new_bytes = grows ? resize_disks[d].bytes +
+							     65 * KiB
+						   : 9 * KiB,
+				.error = e ? -EIO : -ENOSPC,
+				.forever = e == 2};
 
 			/* Each kind of disk meets all modes but one. */
 			if (grows)
