@@ -398,6 +398,7 @@ undo(const struct area *a, uint64_t regions)
 	struct image *img = a->img;
 	uint64_t done;
 
+	meta_remove(img, bytes_of(a, a->first), a->data - a->first);
 	(void)write_old_blocks(a, 0, regions, &done);
 	if (img->file->is_block) {
 		alloc_took(img, a->first, area_clusters(a),
@@ -411,6 +412,21 @@ undo(const struct area *a, uint64_t regions)
 	cache_meta_written(img);
 }
 
+static uint64_t
+regions_of(const struct area *a)
+{
+	unsigned bits = a->img->geom.refblock_bits;
+
+	return ((a->end - 1) >> bits) + 1 - (a->first >> bits);
+}
+
+void Q2_CO
+area_undo(const struct area *a)
+{
+	if (area_clusters(a))
+		undo(a, regions_of(a));
+}
+
 static int Q2_CO
 write_parts(struct area *a, uint64_t *ret_regions)
 {
@@ -421,8 +437,6 @@ write_parts(struct area *a, uint64_t *ret_regions)
 			   .fill = fill,
 			   .class_at = class_at,
 			   .arg = a};
-	uint64_t regions = ((a->end - 1) >> img->geom.refblock_bits) + 1 -
-			   (a->first >> img->geom.refblock_bits);
 	int r = 0;
 
 	*ret_regions = 0;
@@ -436,7 +450,7 @@ write_parts(struct area *a, uint64_t *ret_regions)
 	if (r < 0)
 		return r;
 	/* Last, because this alone changes what is in use. */
-	r = write_old_blocks(a, 1, regions, ret_regions);
+	r = write_old_blocks(a, 1, regions_of(a), ret_regions);
 	return r < 0 ? r : cache_sync(img);
 }
 

@@ -70,4 +70,7 @@ int Q2_CO area_check_space(struct image *img, uint64_t bytes,
  */
 int Q2_CO area_write(struct area *a, struct q2_err *err);
 
+/* Nothing names the area yet, and nothing will: give it back. */
+void Q2_CO area_undo(const struct area *a);
+
 #endif

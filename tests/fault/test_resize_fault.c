@@ -240,12 +240,88 @@ test_a_shrink_that_fails_is_whole(void **state)
 	run_all(false);
 }
 
+/* ---- no memory --------------------------------------------------------- */
+
+static unsigned no_memory;
+
+static int
+refuse_memory(void *arg, enum point point)
+{
+	(void)arg;
+	if (point != POINT_reftable_grow)
+		return 0;
+	no_memory++;
+	return -ENOMEM;
+}
+
+/* There is none for the larger refcount table, when all that it names is in
+ * the file already. */
+static void
+grow_without_memory(struct trial *t)
+{
+	uint64_t size, leaks, later, now;
+	struct q2_image *img;
+	struct loop *loop;
+	int r;
+
+	assert_int_equal(loop_new_backend(backend_memory_new(1, NULL), NULL,
+					  &loop, NULL),
+			 0);
+	assert_int_equal(resize_disk_make(&t->disk, loop), 0);
+	judge(t, loop, &size, &leaks);
+	img = open_disk(t, loop);
+	((struct image *)img)->points.hook = refuse_memory;
+	no_memory = 0;
+	r = resize(t, img);
+	((struct image *)img)->points.hook = NULL;
+	if (r != (no_memory ? -ENOMEM : 0))
+		complain(t, "result %d", r);
+	if (q2_close(img, NULL) < 0)
+		complain(t, "close");
+	judge(t, loop, &size, &now);
+	if (no_memory && (size != t->disk.bytes || now != leaks))
+		complain(t,
+			 "size %" PRIu64 ", %" PRIu64 " leaks instead of "
+			 "%" PRIu64,
+			 size, now, leaks);
+	if (resize_disk_go_on(&t->disk, loop, &later, t->why, sizeof(t->why)) <
+	    0)
+		complain(t, "going on: %s", t->why);
+	if (no_memory && later && !has_leaks(&t->disk))
+		complain(t, "%" PRIu64 " leaks later", later);
+	resize_disk_done(&t->disk);
+	loop_free(loop);
+}
+
+static void
+test_a_grow_without_memory_is_undone(void **state)
+{
+	uint64_t seed = test_seed(1);
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned d = 0; d < n_resize_disks; d++)
+		for (unsigned mode = 0; mode < 4; mode++) {
+			struct trial t = {.disk = resize_disks[d],
+					  .mode = (enum q2_prealloc)mode};
+
+			/* So much that some of the tables must grow. */
+			t.disk.seed = seed + d;
+			t.new_bytes = t.disk.bytes + 4 * MiB;
+			grow_without_memory(&t);
+			n += no_memory;
+		}
+	print_message("%u times no memory\n", n);
+	assert_true(n > 5);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_grow_that_fails_is_undone),
 		cmocka_unit_test(test_a_shrink_that_fails_is_whole),
+		cmocka_unit_test(test_a_grow_without_memory_is_undone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
