@@ -298,20 +298,21 @@ look_for_space(void *arg)
 }
 
 int Q2_CO
-area_check_space(struct image *img, uint64_t bytes, struct q2_err *err)
+area_check_space(struct aio_file *file, uint64_t bytes, struct q2_err *err)
 {
-	struct space s = {.fd = img->file->fd};
+	struct space s = {.fd = file->fd};
 	int r;
 
 	if (s.fd < 0)
 		return 0;
-	r = loop_offload(img->loop, look_for_space, &s);
+	r = loop_offload(file->loop, look_for_space, &s);
 	if (r < 0)
 		return q2_fail(err, r, "no memory");
 	if (bytes > s.bytes)
 		return q2_fail(err, -ENOSPC,
 			       "Could not resize the image: it needs %" PRIu64
-			       " more bytes, and %" PRIu64 " are free",
+			       " more bytes, and %" PRIu64 " are free; it is "
+			       "unchanged",
 			       bytes, s.bytes);
 	return 0;
 }
@@ -327,12 +328,13 @@ check_space(const struct area *a, struct q2_err *err)
 			return 0;
 		return q2_fail(err, -ENOSPC,
 			       "Could not resize the image: it needs %" PRIu64
-			       " bytes, and the device has %" PRIu64,
+			       " bytes, and the device has %" PRIu64
+			       "; it is unchanged",
 			       bytes_of(a, a->end), img->alloc.file_bytes);
 	}
 	if (a->mode >= Q2_PREALLOC_FALLOC)
 		needed += bytes_of(a, a->data_n);
-	return area_check_space(img, needed, err);
+	return area_check_space(img->file, needed, err);
 }
 
 static int Q2_CO
@@ -502,7 +504,9 @@ area_write(struct area *a, struct q2_err *err)
 		r = meta_add(img, bytes_of(a, a->first), a->data - a->first);
 	if (r < 0) {
 		undo(a, regions);
-		return q2_fail(err, r, "Could not resize the image: %s",
+		return q2_fail(err, r,
+			       "Could not resize the image: %s; the image is "
+			       "unchanged",
 			       strerror(-r));
 	}
 	alloc_took(img, a->first, area_clusters(a), new_file_bytes(a));

@@ -92,6 +92,14 @@ take_shape(struct image *img, const struct shape *s)
 	img->size = s->size;
 }
 
+/* Whatever has failed, the guest's disk is the old one. */
+static int
+fail_unchanged(struct q2_err *err, int r, const char *what)
+{
+	return q2_fail(err, r, "%s: %s; the image is unchanged", what,
+		       strerror(-r));
+}
+
 static int
 fail_header(struct q2_err *err, int r)
 {
@@ -253,7 +261,7 @@ link_area(const struct area *a)
 
 /* The new size, and the L1 table that the area may hold. */
 static int Q2_CO
-switch_size(struct area *a, uint64_t size)
+switch_size(struct area *a, uint64_t size, struct q2_err *err)
 {
 	struct image *img = a->img;
 	const struct geom *g = &img->geom;
@@ -274,12 +282,12 @@ switch_size(struct area *a, uint64_t size)
 	}
 	if (r < 0) {
 		unlink_area(a, a->head_n, !a->l1_entries);
-		return r;
+		return fail_unchanged(err, r, "Could not resize the image");
 	}
 	r = write_shape(img, &s);
 	if (r < 0) {
 		table_done(&t);
-		return r;
+		return fail_header(err, r);
 	}
 	take_shape(img, &s);
 	if (!a->l1_entries)
@@ -306,9 +314,8 @@ clear_above(struct image *img, struct q2_err *err)
 	if (r == 0)
 		r = limbo_drain(img);
 	if (r < 0)
-		return q2_fail(err, r,
-			       "Could not clear what lies behind the end: %s",
-			       strerror(-r));
+		return fail_unchanged(
+			err, r, "Could not clear what lies behind the end");
 	return 0;
 }
 
@@ -357,8 +364,7 @@ place_area(struct area *a, struct q2_err *err)
 	int r = crop_used_end(img, &used);
 
 	if (r < 0)
-		return q2_fail(err, r, "Could not read the refcounts: %s",
-			       strerror(-r));
+		return fail_unchanged(err, r, "Could not read the refcounts");
 	a->first = max_u64(used,
 			   alloc_virgin_end(img) >> img->geom.cluster_bits);
 	return area_plan(a, err);
@@ -367,20 +373,14 @@ place_area(struct area *a, struct q2_err *err)
 static int Q2_CO
 switch_to(struct area *a, uint64_t size, struct q2_err *err)
 {
-	struct image *img = a->img;
 	int r;
 
 	r = name_blocks(a);
 	if (r == 0)
 		r = link_area(a);
-	if (r == 0)
-		r = switch_size(a, size);
-	if (r < 0 && img->failed)
-		return fail_header(err, r);
 	if (r < 0)
-		return q2_fail(err, r, "Could not resize the image: %s",
-			       strerror(-r));
-	return 0;
+		return fail_unchanged(err, r, "Could not resize the image");
+	return switch_size(a, size, err);
 }
 
 /* Guest data in a file of its own. */
@@ -394,14 +394,18 @@ grow_data(struct image *img, uint64_t size, enum q2_prealloc mode,
 		return 0;
 	if (mode == Q2_PREALLOC_METADATA)
 		mode = Q2_PREALLOC_OFF;
+	if (mode != Q2_PREALLOC_OFF) {
+		r = area_check_space(img->data, size - img->size, err);
+		if (r < 0)
+			return r;
+	}
 	/* Nothing of others behind the end. */
 	r = resize_file(img->data, img->size, Q2_PREALLOC_OFF);
 	if (r == 0)
 		r = resize_file(img->data, size, mode);
 	cache_data_written(img);
 	if (r < 0)
-		return q2_fail(err, r, "Failed to resize the data file: %s",
-			       strerror(-r));
+		return fail_unchanged(err, r, "Failed to resize the data file");
 	return 0;
 }
 
@@ -463,8 +467,7 @@ resize_strictly(struct image *img, uint64_t size,
 	img->punch_other = true;
 	r = limbo_drain(img);
 	if (r < 0)
-		return q2_fail(err, r, "Could not write the metadata: %s",
-			       strerror(-r));
+		return fail_unchanged(err, r, "Could not write the metadata");
 	if (size < img->size)
 		r = shrink(img, size, err);
 	else if (size > img->size)
