@@ -124,7 +124,7 @@ grow_into(struct image *img, struct area *a)
 {
 	const struct geom *g = &img->geom;
 	uint32_t n = img->reftable.n;
-	struct table t;
+	struct table t = {0};
 	int r;
 
 	fill_area(img, a);
@@ -139,6 +139,7 @@ grow_into(struct image *img, struct area *a)
 			g->cluster_size);
 	if (r < 0)
 		return r;
+	assert(t.entries);
 	for (uint64_t i = 0; i < a->blocks; i++)
 		t.entries[n + i] = (a->first + i) << g->cluster_bits;
 	r = reftable_switch(img, &t);
