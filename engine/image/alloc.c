@@ -2,8 +2,6 @@
 #include "engine/image/alloc.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
@@ -66,6 +64,17 @@ alloc_refcount(struct image *img, uint64_t cluster, uint64_t *ret_count)
 	return 0;
 }
 
+/* The summary is told of a change, before anything parks. */
+static void
+note_changed(struct image *img, uint64_t first, uint64_t n, uint64_t from,
+	     uint64_t to)
+{
+	if (n && !from)
+		summary_took(&img->alloc.summary, first, n);
+	else if (n && !to)
+		summary_freed(&img->alloc.summary, first, n);
+}
+
 /*
  * Change refcounts of clusters [first, first + n) from `from` to `to`; one
  * that is not `from` means that the image contradicts itself.  *ret_done is
@@ -82,7 +91,7 @@ refs_change(struct image *img, uint64_t first, uint64_t n, uint64_t from,
 	*ret_done = 0;
 	while (*ret_done < n) {
 		struct slice *s;
-		uint64_t index, count;
+		uint64_t index, count, n_changed = 0;
 		int r;
 
 		r = refs_get(img, first + *ret_done, &s, &index);
@@ -98,8 +107,10 @@ refs_change(struct image *img, uint64_t first, uint64_t n, uint64_t from,
 			slice_dirty(&img->refs, s,
 				    (uint32_t)((index + i) * bits / 8),
 				    (bits + 7) / 8);
-			++*ret_done;
+			++n_changed;
 		}
+		note_changed(img, first + *ret_done, n_changed, from, to);
+		*ret_done += n_changed;
 		slice_put(&img->refs, s);
 		if (r < 0)
 			return r;
@@ -161,6 +172,8 @@ make_refblock(struct image *img, uint64_t cluster)
 	refcount_set(s->data, g->refcount_order, 0, 1);
 	slice_dirty(&img->refs, s, 0, (g->refcount_bits + 7) / 8);
 	slice_put(&img->refs, s);
+	summary_set(&img->alloc.summary, block,
+		    (uint32_t)(g->refblock_entries - 1));
 	return 0;
 }
 
@@ -173,7 +186,7 @@ scan_slice(struct image *img)
 	unsigned order = img->geom.refcount_order;
 	uint64_t per_slice = img->refs.slice_bytes * 8 /
 			     img->geom.refcount_bits;
-	uint64_t index, n = 0;
+	uint64_t index, from = a->cursor, n = 0;
 	struct slice *s;
 	int r;
 
@@ -191,6 +204,7 @@ scan_slice(struct image *img)
 	a->window = a->cursor;
 	a->window_n = n;
 	a->cursor += n;
+	summary_walked(&a->summary, from, a->cursor - from, n);
 	return 0;
 }
 
@@ -214,12 +228,10 @@ refill_locked(struct image *img)
 			r = reftable_grow(img);
 			continue;
 		}
-		if (a->block_full[block]) {
-			a->cursor = (block + 1) << g->refblock_bits;
-			continue;
-		}
 		if (!has_refblock(img, a->cursor))
 			r = make_refblock(img, a->cursor);
+		else if (summary_is_full(&a->summary, block))
+			a->cursor = (block + 1) << g->refblock_bits;
 		else
 			r = scan_slice(img);
 	}
@@ -370,7 +382,6 @@ alloc_undo(struct image *img, uint64_t host, uint64_t clusters)
 	r = refs_change(img, first, clusters, 1, 0, &done);
 	POINT_ADD(&img->points, clusters_freed, done);
 	note_free(a, first);
-	a->block_full[first >> img->geom.refblock_bits] = 0;
 	return r;
 }
 
@@ -453,7 +464,7 @@ alloc_release(struct image *img, uint64_t host, uint64_t clusters, bool punch)
 				continue;
 			POINT_ADD(&img->points, clusters_freed, 1);
 			note_free(a, first);
-			a->block_full[first >> img->geom.refblock_bits] = 0;
+			summary_freed(&a->summary, first, 1);
 		}
 		if (r < 0)
 			return r;
@@ -483,11 +494,13 @@ alloc_virgin_end(const struct image *img)
 		       align_up(a->opened_bytes, img->geom.cluster_size));
 }
 
-/* The window may lie in what was taken or cut. */
+/* The window may lie in what was taken or cut, whose refcounts were changed in
+ * the file. */
 static void
 forget_window(struct alloc *a)
 {
 	assert(!a->reserving);
+	summary_forget(&a->summary);
 	if (a->window_n)
 		note_free(a, a->window);
 	a->window_n = 0;
@@ -520,15 +533,7 @@ alloc_was_cut(struct image *img, uint64_t file_bytes)
 int
 alloc_resize(struct image *img, uint32_t reftable_entries)
 {
-	struct alloc *a = &img->alloc;
-	uint8_t *full = calloc((size_t)reftable_entries + 1, 1);
-
-	if (!full)
-		return -ENOMEM;
-	memcpy(full, a->block_full, img->reftable.n);
-	free(a->block_full);
-	a->block_full = full;
-	return 0;
+	return summary_resize(&img->alloc.summary, reftable_entries);
 }
 
 int
@@ -543,15 +548,14 @@ alloc_init(struct image *img, uint64_t file_bytes)
 		.freed = UINT64_MAX,
 	};
 	co_mutex_init(&a->mutex);
-	a->block_full = calloc(img->reftable.n + 1, 1);
-	return a->block_full ? 0 : -ENOMEM;
+	return summary_init(&a->summary, img->reftable.n,
+			    img->geom.refblock_bits);
 }
 
 void
 alloc_done(struct image *img)
 {
-	free(img->alloc.block_full);
-	img->alloc.block_full = NULL;
+	summary_done(&img->alloc.summary);
 }
 
 uint64_t

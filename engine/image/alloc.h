@@ -2,8 +2,8 @@
 /*
  * alloc.h - free space: handing out host clusters, taking them back
  *
- * Free clusters are found by walking the refcount blocks from a cursor, one
- * summary a block saying where nothing is left.  What the walk finds is a
+ * Free clusters are found by walking the refcount blocks from a cursor; one
+ * summary a block (summary.h) says where nothing is left.  What the walk finds is a
  * *window*: a run of free clusters kept in memory, from which requests are
  * served without looking at the disk.
  *
@@ -15,6 +15,7 @@
 #define Q2_IMAGE_ALLOC_H
 
 #include "engine/aio/aio.h"
+#include "engine/image/summary.h"
 
 struct image;
 
@@ -23,7 +24,7 @@ struct alloc {
 	uint64_t freed;            /* the lowest one freed since a refill */
 	unsigned reserving;        /* taken from a window, not yet counted */
 	uint64_t window, window_n; /* free clusters, reserved in memory */
-	uint8_t *block_full;       /* one byte a refcount-table entry */
+	struct summary summary;    /* what is free, by refcount block */
 	struct co_mutex mutex;     /* for refilling the window */
 	uint64_t file_bytes;       /* length of the file now */
 	uint64_t opened_bytes;     /* at open */

@@ -6,8 +6,9 @@
 
 #include "engine/image/image.h"
 
-/* More than this waiting starts a commit: space must come back. */
-#define LIMBO_MAX (64 * MiB)
+/* More than this waiting starts a commit, since space must come back, and holds
+ * back requests that could add more, since items are memory. */
+#define LIMBO_MAX LIMBO_STEP
 
 struct item {
 	struct list link;
@@ -23,6 +24,7 @@ limbo_init(struct limbo *l)
 	*l = (struct limbo){0};
 	list_init(&l->items);
 	co_queue_init(&l->idle);
+	co_queue_init(&l->room);
 }
 
 void
@@ -101,6 +103,13 @@ limbo_add(struct image *img, uint64_t host, uint64_t clusters, bool request)
 		(void)co_start(&img->loop->sched, commit_for_space, img);
 }
 
+/* Or it was durable already when the item came. */
+static bool
+is_durable(const struct image *img, const struct item *item)
+{
+	return item->commit <= img->commits.durable || cache_is_clean(img);
+}
+
 /* The first item if it may be freed.  They become ready in order. */
 static struct item *
 take_ready(struct image *img)
@@ -112,8 +121,7 @@ take_ready(struct image *img)
 	if (list_empty(&l->items))
 		return NULL;
 	item = container_of(l->items.next, struct item, link);
-	/* Or it was durable already when the item came. */
-	if (item->commit > img->commits.durable && !cache_is_clean(img))
+	if (!is_durable(img, item))
 		return NULL;
 	if (item->generation > l->oldest ||
 	    (item->generation == l->oldest &&
@@ -124,14 +132,26 @@ take_ready(struct image *img)
 	return item;
 }
 
+/* Is it of use to those that wait for room to try again? */
+static bool
+may_shrink(const struct image *img, bool freed)
+{
+	const struct limbo *l = &img->limbo;
+
+	return freed || list_empty(&l->items) ||
+	       !is_durable(img, container_of(l->items.next, struct item, link));
+}
+
 static void
 work(void *arg)
 {
 	struct image *img = arg;
 	struct limbo *l = &img->limbo;
 	struct item *item;
+	bool freed = false;
 
 	while ((item = take_ready(img))) {
+		freed = true;
 		/* A failure leaks, which harms nothing. */
 		(void)alloc_release(img, item->host, item->clusters,
 				    item->punch);
@@ -139,6 +159,9 @@ work(void *arg)
 	}
 	l->working = false;
 	co_queue_wake_all(&l->idle);
+	/* Not each time: they would wake each other for ever. */
+	if (may_shrink(img, freed))
+		co_queue_wake_all(&l->room);
 }
 
 void
@@ -153,17 +176,66 @@ limbo_kick(struct image *img)
 		l->working = false;
 }
 
+/* Free what can be.  Here, not in a coroutine of its own: there may be no memory
+ * for one. */
+static void Q2_CO
+work_now(struct image *img)
+{
+	struct limbo *l = &img->limbo;
+
+	if (!l->working) {
+		l->working = true;
+		work(img);
+	}
+	while (l->working)
+		co_queue_wait(&l->idle);
+}
+
+/* One attempt to have less in limbo. */
+static int Q2_CO
+shrink(struct image *img)
+{
+	struct limbo *l = &img->limbo;
+	int r = cache_commit(img);
+
+	if (r < 0)
+		return r;
+	work_now(img);
+	/* What is left waits for requests, the last of which lets it go; or for
+	 * another commit. */
+	if (l->bytes > LIMBO_MAX && cache_is_clean(img))
+		co_queue_wait(&l->room);
+	return 0;
+}
+
+int Q2_CO
+limbo_wait(struct image *img, uint64_t *generation)
+{
+	struct limbo *l = &img->limbo;
+	int r = 0;
+
+	if (l->bytes <= LIMBO_MAX)
+		return 0;
+	/* Else it would wait for itself. */
+	limbo_leave(img, *generation);
+	while (r == 0 && l->bytes > LIMBO_MAX)
+		r = shrink(img);
+	*generation = limbo_enter(l);
+	return r;
+}
+
 bool Q2_CO
-limbo_make_room(struct image *img)
+limbo_make_room(struct image *img, uint64_t *generation)
 {
 	struct limbo *l = &img->limbo;
 	uint64_t before = img->points.n.clusters_freed;
 
-	if (list_empty(&l->items) || cache_commit(img) < 0)
+	if (list_empty(&l->items))
 		return false;
-	limbo_kick(img);
-	while (l->working)
-		co_queue_wait(&l->idle);
+	limbo_leave(img, *generation);
+	if (cache_commit(img) == 0)
+		work_now(img);
+	*generation = limbo_enter(l);
 	return img->points.n.clusters_freed > before;
 }
 
@@ -177,9 +249,10 @@ limbo_drain(struct image *img)
 	       (l->working || !list_empty(&l->items) || !cache_is_clean(img))) {
 		r = cache_commit(img);
 		if (r == 0)
-			limbo_kick(img);
-		while (l->working)
-			co_queue_wait(&l->idle);
+			work_now(img);
 	}
+	/* Also those that it does not wait for must have ended. */
+	while (l->working)
+		co_queue_wait(&l->idle);
 	return r;
 }

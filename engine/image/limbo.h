@@ -27,8 +27,9 @@ struct image;
 struct limbo {
 	struct list items; /* in the order of unlinking */
 	uint64_t bytes;
-	bool working; /* a coroutine is emptying it */
-	struct co_queue idle;
+	bool working;             /* a coroutine is emptying it */
+	struct co_queue idle;     /* for the end of that */
+	struct co_queue room;     /* for less to be in it */
 	uint64_t oldest, current; /* generations */
 	unsigned running[GENERATIONS];
 };
@@ -51,9 +52,20 @@ void limbo_add(struct image *img, uint64_t host, uint64_t clusters,
 /* Something that clusters wait for has happened. */
 void limbo_kick(struct image *img);
 
-/* There is no space: free what can be, with a commit. Returns whether that was
- * anything. */
-bool Q2_CO limbo_make_room(struct image *img);
+/* What a request may unlink before it asks limbo_wait() again, in guest bytes:
+ * a multiple of every cluster size. */
+#define LIMBO_STEP (64 * MiB)
+
+/*
+ * For a request that is going to unlink clusters, and knows of no mapping:
+ * waits while too much is in limbo.  It belongs to a new generation then.  0,
+ * or the error of a commit, without which limbo would grow without end.
+ */
+int Q2_CO limbo_wait(struct image *img, uint64_t *generation);
+
+/* There is no space, and the request that has found out knows of no mapping:
+ * free what can be, with a commit.  Returns whether that was anything. */
+bool Q2_CO limbo_make_room(struct image *img, uint64_t *generation);
 
 /* Commit until nothing is left; no request is in flight. 0 or the error of a
  * commit. */

@@ -51,3 +51,16 @@ mark_clear_unknown(struct image *img)
 	return write_features(img, img->header.incompatible,
 			      img->header.autoclear & AUTOCLEAR_KNOWN);
 }
+
+int Q2_CO
+mark_tables(struct image *img, const void *field, size_t bytes, uint64_t off)
+{
+	int r = file_write(img->file, AIO_HEADER, field, bytes, off);
+
+	cache_meta_written(img);
+	if (r == 0)
+		r = cache_sync(img);
+	if (r < 0)
+		img->failed = r;
+	return r;
+}

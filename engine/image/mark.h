@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mark.h - feature bits of the header, changed in place (H1)
+ * mark.h - fields of the header, changed in place (H1)
  */
 #ifndef Q2_IMAGE_MARK_H
 #define Q2_IMAGE_MARK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/co/co.h"
@@ -18,5 +19,13 @@ int Q2_CO mark_clear(struct image *img, uint64_t bits);
 
 /* B1: clear autoclear bits that we do not know, durably. */
 int Q2_CO mark_clear_unknown(struct image *img);
+
+/*
+ * Fields within one sector that say where tables are, durably.  After a failure
+ * it is unknown which the file names, and the image takes no more writes.  0 or
+ * -errno.
+ */
+int Q2_CO mark_tables(struct image *img, const void *field, size_t bytes,
+		      uint64_t off);
 
 #endif

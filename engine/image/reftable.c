@@ -17,12 +17,12 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/format/refcount.h"
 #include "engine/image/image.h"
+#include "engine/image/mark.h"
 
 struct area {
 	uint64_t first;  /* cluster */
@@ -85,77 +85,66 @@ write_area(struct image *img, const struct area *a)
 	return r < 0 ? r : cache_sync(img);
 }
 
-/* The header names the new table, durably. */
+/* The header names it, durably. */
 static int Q2_CO
-switch_header(struct image *img, uint64_t host, uint64_t clusters)
+switch_header(struct image *img, const struct table *t)
 {
 	uint8_t field[12];
-	int r;
 
-	store_be64(field, host);
-	store_be32(field + 8, (uint32_t)clusters);
-	r = file_write(img->file, AIO_HEADER, field, sizeof(field),
-		       HEADER_OFF_REFTABLE);
-	cache_meta_written(img);
-	if (r == 0)
-		r = cache_sync(img);
-	/* Which table the file names is unknown now. */
-	if (r < 0)
-		img->failed = r;
-	return r;
+	store_be64(field, t->host);
+	store_be32(field + 8, (uint32_t)(t->bytes >> img->geom.cluster_bits));
+	return mark_tables(img, field, sizeof(field), HEADER_OFF_REFTABLE);
 }
 
-/* The table in memory becomes the new one; t is empty and large enough. */
-static int
-switch_memory(struct image *img, const struct area *a)
+int Q2_CO
+reftable_switch(struct image *img, struct table *t)
 {
-	const struct geom *g = &img->geom;
-	struct table *old = &img->reftable;
-	struct table t;
-	int r;
+	struct header *h = &img->header;
+	/* Memory first: it can fail. */
+	int r = alloc_resize(img, t->n);
 
-	r = table_init(&t, (uint32_t)(a->table * (g->cluster_size / 8)),
-		       (a->first + a->blocks) << g->cluster_bits,
-		       g->cluster_size);
 	if (r == 0)
-		r = alloc_resize(img, t.n);
+		r = switch_header(img, t);
 	if (r < 0) {
-		table_done(&t);
+		table_done(t);
 		return r;
 	}
-	memcpy(t.entries, old->entries, old->n * sizeof(*t.entries));
-	for (uint64_t i = 0; i < a->blocks; i++)
-		t.entries[old->n + i] = (a->first + i) << g->cluster_bits;
-	table_done(old);
-	*old = t;
-	img->header.reftable_offset = t.host;
-	img->header.reftable_clusters = (uint32_t)a->table;
-	alloc_handed_out(img, a->first, a->blocks + a->table);
+	/* Not before: until now the file may name the old one. */
+	meta_remove(img, h->reftable_offset, h->reftable_clusters);
+	limbo_add(img, h->reftable_offset, h->reftable_clusters, false);
+	table_done(&img->reftable);
+	img->reftable = *t;
+	h->reftable_offset = t->host;
+	h->reftable_clusters = (uint32_t)(t->bytes >> img->geom.cluster_bits);
 	return 0;
 }
 
 static int Q2_CO
 grow_into(struct image *img, struct area *a)
 {
-	uint64_t old_clusters = img->header.reftable_clusters;
-	uint64_t old_host = img->header.reftable_offset;
+	const struct geom *g = &img->geom;
+	uint32_t n = img->reftable.n;
+	struct table t = {0};
 	int r;
 
 	fill_area(img, a);
-	r = meta_add(img, a->first << img->geom.cluster_bits,
-		     a->blocks + a->table);
+	r = meta_add(img, a->first << g->cluster_bits, a->blocks + a->table);
 	if (r == 0)
 		r = write_area(img, a);
-	/* Memory first: it can fail, and nothing uses it before the header. */
 	if (r == 0)
-		r = switch_memory(img, a);
+		r = table_init_longer(
+			&t, &img->reftable,
+			(uint32_t)(a->table * (g->cluster_size / 8)),
+			(a->first + a->blocks) << g->cluster_bits,
+			g->cluster_size);
+	if (r < 0)
+		return r;
+	assert(t.entries);
+	for (uint64_t i = 0; i < a->blocks; i++)
+		t.entries[n + i] = (a->first + i) << g->cluster_bits;
+	r = reftable_switch(img, &t);
 	if (r == 0)
-		r = switch_header(img, img->reftable.host, a->table);
-	/* Not before: until now the file may name the old one. */
-	if (r == 0) {
-		meta_remove(img, old_host, old_clusters);
-		limbo_add(img, old_host, old_clusters, false);
-	}
+		alloc_handed_out(img, a->first, a->blocks + a->table);
 	return r;
 }
 

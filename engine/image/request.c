@@ -174,25 +174,50 @@ try_fast(struct image *img, struct q2_req *rq)
 
 /* ---- the slow path ----------------------------------------------------- */
 
+/* Zeroes and discards of any length, as much at a time as limbo takes. */
 static int Q2_CO
-run_qcow2(struct image *img, const struct q2_req *rq)
+run_unlinking(struct image *img, struct q2_req *rq)
+{
+	uint64_t end = rq->off + rq->len, next;
+	int r = 0;
+
+	for (uint64_t off = rq->off; r == 0 && off < end; off = next) {
+		next = min_u64(end, align_down(off, LIMBO_STEP) + LIMBO_STEP);
+		r = limbo_wait(img, &request_of(rq)->generation);
+		if (r < 0)
+			return r;
+		r = rq->op == Q2_DISCARD ? image_discard(img, off, next - off)
+					 : image_zero(img, off, next - off,
+						      rq->flags & Q2_MAY_UNMAP);
+	}
+	return r;
+}
+
+static int Q2_CO
+run_write(struct image *img, struct q2_req *rq)
+{
+	int r = limbo_wait(img, &request_of(rq)->generation);
+
+	if (r < 0)
+		return r;
+	if (is_zeros(img, rq))
+		return image_zero(img, rq->off, rq->len,
+				  img->detect_zeroes == Q2_DETECT_UNMAP);
+	return image_write(img, iov_iter_init(rq->iov, rq->iovcnt), rq->off);
+}
+
+static int Q2_CO
+run_qcow2(struct image *img, struct q2_req *rq)
 {
 	switch (rq->op) {
 	case Q2_READ:
 		return image_read(img, iov_iter_init(rq->iov, rq->iovcnt),
 				  rq->off);
 	case Q2_WRITE:
-		if (is_zeros(img, rq))
-			return image_zero(img, rq->off, rq->len,
-					  img->detect_zeroes ==
-						  Q2_DETECT_UNMAP);
-		return image_write(img, iov_iter_init(rq->iov, rq->iovcnt),
-				   rq->off);
+		return run_write(img, rq);
 	case Q2_ZERO:
-		return image_zero(img, rq->off, rq->len,
-				  rq->flags & Q2_MAY_UNMAP);
 	case Q2_DISCARD:
-		return image_discard(img, rq->off, rq->len);
+		return run_unlinking(img, rq);
 	case Q2_FLUSH:
 		return cache_commit(img);
 	}
@@ -208,7 +233,8 @@ run_slow(void *arg)
 
 	r = image_is_qcow2(img) ? run_qcow2(img, rq) : raw_run(img, rq);
 	/* F1: what waits in limbo may be what is missing. */
-	if (r == -ENOSPC && image_is_qcow2(img) && limbo_make_room(img))
+	if (r == -ENOSPC && image_is_qcow2(img) &&
+	    limbo_make_room(img, &request_of(rq)->generation))
 		r = run_qcow2(img, rq);
 	if (r == 0 && rq->op != Q2_READ && rq->op != Q2_FLUSH &&
 	    (img->sync_writes || (rq->flags & Q2_FUA)))

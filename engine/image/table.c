@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/num.h"
 #include "engine/image/slice.h"
@@ -35,6 +36,18 @@ table_done(struct table *t)
 	free(t->child);
 	free(t->dirty);
 	*t = (struct table){0};
+}
+
+int
+table_init_longer(struct table *t, const struct table *old, uint32_t n,
+		  uint64_t host, uint64_t cluster_size)
+{
+	int r = table_init(t, n, host, cluster_size);
+
+	assert(n >= old->n);
+	if (r == 0)
+		memcpy(t->entries, old->entries, old->n * sizeof(*t->entries));
+	return r;
 }
 
 void

@@ -41,6 +41,9 @@ struct table {
 int table_init(struct table *t, uint32_t n, uint64_t host,
 	       uint64_t cluster_size);
 void table_done(struct table *t);
+/* A longer one, of n entries, elsewhere: the entries of old, then zeros. */
+int table_init_longer(struct table *t, const struct table *old, uint32_t n,
+		      uint64_t host, uint64_t cluster_size);
 /* Take the entries from the file's bytes. */
 void table_decode(struct table *t, const void *bytes);
 /* The file's bytes of [first, first + count). */

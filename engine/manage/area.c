@@ -298,20 +298,21 @@ look_for_space(void *arg)
 }
 
 int Q2_CO
-area_check_space(struct image *img, uint64_t bytes, struct q2_err *err)
+area_check_space(struct aio_file *file, uint64_t bytes, struct q2_err *err)
 {
-	struct space s = {.fd = img->file->fd};
+	struct space s = {.fd = file->fd};
 	int r;
 
 	if (s.fd < 0)
 		return 0;
-	r = loop_offload(img->loop, look_for_space, &s);
+	r = loop_offload(file->loop, look_for_space, &s);
 	if (r < 0)
 		return q2_fail(err, r, "no memory");
 	if (bytes > s.bytes)
 		return q2_fail(err, -ENOSPC,
 			       "Could not resize the image: it needs %" PRIu64
-			       " more bytes, and %" PRIu64 " are free",
+			       " more bytes, and %" PRIu64 " are free; it is "
+			       "unchanged",
 			       bytes, s.bytes);
 	return 0;
 }
@@ -327,12 +328,13 @@ check_space(const struct area *a, struct q2_err *err)
 			return 0;
 		return q2_fail(err, -ENOSPC,
 			       "Could not resize the image: it needs %" PRIu64
-			       " bytes, and the device has %" PRIu64,
+			       " bytes, and the device has %" PRIu64
+			       "; it is unchanged",
 			       bytes_of(a, a->end), img->alloc.file_bytes);
 	}
 	if (a->mode >= Q2_PREALLOC_FALLOC)
 		needed += bytes_of(a, a->data_n);
-	return area_check_space(img, needed, err);
+	return area_check_space(img->file, needed, err);
 }
 
 static int Q2_CO
@@ -398,6 +400,7 @@ undo(const struct area *a, uint64_t regions)
 	struct image *img = a->img;
 	uint64_t done;
 
+	meta_remove(img, bytes_of(a, a->first), a->data - a->first);
 	(void)write_old_blocks(a, 0, regions, &done);
 	if (img->file->is_block) {
 		alloc_took(img, a->first, area_clusters(a),
@@ -411,6 +414,21 @@ undo(const struct area *a, uint64_t regions)
 	cache_meta_written(img);
 }
 
+static uint64_t
+regions_of(const struct area *a)
+{
+	unsigned bits = a->img->geom.refblock_bits;
+
+	return ((a->end - 1) >> bits) + 1 - (a->first >> bits);
+}
+
+void Q2_CO
+area_undo(const struct area *a)
+{
+	if (area_clusters(a))
+		undo(a, regions_of(a));
+}
+
 static int Q2_CO
 write_parts(struct area *a, uint64_t *ret_regions)
 {
@@ -421,8 +439,6 @@ write_parts(struct area *a, uint64_t *ret_regions)
 			   .fill = fill,
 			   .class_at = class_at,
 			   .arg = a};
-	uint64_t regions = ((a->end - 1) >> img->geom.refblock_bits) + 1 -
-			   (a->first >> img->geom.refblock_bits);
 	int r = 0;
 
 	*ret_regions = 0;
@@ -436,7 +452,7 @@ write_parts(struct area *a, uint64_t *ret_regions)
 	if (r < 0)
 		return r;
 	/* Last, because this alone changes what is in use. */
-	r = write_old_blocks(a, 1, regions, ret_regions);
+	r = write_old_blocks(a, 1, regions_of(a), ret_regions);
 	return r < 0 ? r : cache_sync(img);
 }
 
@@ -488,7 +504,9 @@ area_write(struct area *a, struct q2_err *err)
 		r = meta_add(img, bytes_of(a, a->first), a->data - a->first);
 	if (r < 0) {
 		undo(a, regions);
-		return q2_fail(err, r, "Could not resize the image: %s",
+		return q2_fail(err, r,
+			       "Could not resize the image: %s; the image is "
+			       "unchanged",
 			       strerror(-r));
 	}
 	alloc_took(img, a->first, area_clusters(a), new_file_bytes(a));

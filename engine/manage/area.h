@@ -60,8 +60,8 @@ int area_plan(struct area *a, struct q2_err *err);
 struct l2_entry area_entry(const struct area *a, uint64_t i);
 
 /* What can be known about the space is known before anything is written:
- * -ENOSPC where the file system has not got so many bytes free. */
-int Q2_CO area_check_space(struct image *img, uint64_t bytes,
+ * -ENOSPC where the file's file system has not got so many bytes free. */
+int Q2_CO area_check_space(struct aio_file *file, uint64_t bytes,
 			   struct q2_err *err);
 
 /*
@@ -69,5 +69,8 @@ int Q2_CO area_check_space(struct image *img, uint64_t bytes,
  * the device lets us; nothing names the area.
  */
 int Q2_CO area_write(struct area *a, struct q2_err *err);
+
+/* Nothing names the area yet, and nothing will: give it back. */
+void Q2_CO area_undo(const struct area *a);
 
 #endif

@@ -32,7 +32,9 @@
 #include "engine/base/num.h"
 #include "engine/image/image.h"
 #include "engine/image/map.h"
+#include "engine/image/mark.h"
 #include "engine/image/open.h"
+#include "engine/image/reftable.h"
 #include "engine/manage/area.h"
 #include "engine/manage/crop.h"
 #include "engine/manage/manage.h"
@@ -44,8 +46,8 @@
 
 /* The fields of the header that a resize changes; all in one sector. */
 struct shape {
-	uint64_t size, l1_offset, reftable_offset;
-	uint32_t l1_entries, reftable_clusters;
+	uint64_t size, l1_offset;
+	uint32_t l1_entries;
 };
 
 static struct shape
@@ -55,8 +57,6 @@ shape_of(const struct header *h)
 		.size = h->virtual_size,
 		.l1_offset = h->l1_offset,
 		.l1_entries = h->l1_entries,
-		.reftable_offset = h->reftable_offset,
-		.reftable_clusters = h->reftable_clusters,
 	};
 }
 
@@ -71,24 +71,13 @@ at(uint8_t *field, unsigned off)
 static int Q2_CO
 write_shape(struct image *img, const struct shape *s)
 {
-	uint8_t field[HEADER_OFF_REFTABLE + 12 - HEADER_OFF_SIZE];
-	int r;
+	uint8_t field[HEADER_OFF_L1_SIZE + 12 - HEADER_OFF_SIZE];
 
 	store_be64(at(field, HEADER_OFF_SIZE), s->size);
 	store_be32(at(field, HEADER_OFF_SIZE + 8), img->header.crypt_method);
 	store_be32(at(field, HEADER_OFF_L1_SIZE), s->l1_entries);
 	store_be64(at(field, HEADER_OFF_L1_SIZE + 4), s->l1_offset);
-	store_be64(at(field, HEADER_OFF_REFTABLE), s->reftable_offset);
-	store_be32(at(field, HEADER_OFF_REFTABLE + 8), s->reftable_clusters);
-	r = file_write(img->file, AIO_HEADER, field, sizeof(field),
-		       HEADER_OFF_SIZE);
-	cache_meta_written(img);
-	if (r == 0)
-		r = cache_sync(img);
-	/* Which of the two the file names is unknown now. */
-	if (r < 0)
-		img->failed = r;
-	return r;
+	return mark_tables(img, field, sizeof(field), HEADER_OFF_SIZE);
 }
 
 static void
@@ -99,10 +88,16 @@ take_shape(struct image *img, const struct shape *s)
 	h->virtual_size = s->size;
 	h->l1_offset = s->l1_offset;
 	h->l1_entries = s->l1_entries;
-	h->reftable_offset = s->reftable_offset;
-	h->reftable_clusters = s->reftable_clusters;
 	img->geom.virtual_size = s->size;
 	img->size = s->size;
+}
+
+/* Whatever has failed, the guest's disk is the old one. */
+static int
+fail_unchanged(struct q2_err *err, int r, const char *what)
+{
+	return q2_fail(err, r, "%s: %s; the image is unchanged", what,
+		       strerror(-r));
 }
 
 static int
@@ -143,53 +138,49 @@ shrink(struct image *img, uint64_t size, struct q2_err *err)
 
 /* ---- grow: names and links --------------------------------------------- */
 
-/* A table as t, with n entries at another place; the cluster there is written.
- * The caller has the old one. */
-static int
-longer_table(const struct image *img, const struct table *t, uint64_t n,
-	     uint64_t host, struct table *ret_table)
-{
-	int r = table_init(ret_table, (uint32_t)n, host,
-			   img->geom.cluster_size);
-
-	if (r == 0)
-		memcpy(ret_table->entries, t->entries,
-		       t->n * sizeof(*t->entries));
-	return r;
-}
-
-/* The new refcount table, which the area holds. */
+/* The new refcount table, which the area holds.  Before it is named nothing
+ * needs to stay. */
 static int Q2_CO
 switch_reftable(struct area *a)
 {
 	struct image *img = a->img;
-	unsigned bits = img->geom.cluster_bits;
-	struct shape s = shape_of(&img->header), old = s;
+	const struct geom *g = &img->geom;
 	struct table t;
-	int r;
+	int r = POINT_HIT(&img->points, reftable_grow);
 
-	s.reftable_offset = a->table << bits;
-	s.reftable_clusters = (uint32_t)(a->l1 - a->table);
-	r = longer_table(img, &img->reftable,
-			 (uint64_t)s.reftable_clusters << bits >> 3,
-			 s.reftable_offset, &t);
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < a->n_regions; i++)
-		t.entries[a->regions[i]] = (a->first + i) << bits;
-	r = alloc_resize(img, t.n);
 	if (r == 0)
-		r = write_shape(img, &s);
-	if (r < 0) {
-		table_done(&t);
-		return r;
-	}
-	take_shape(img, &s);
-	table_done(&img->reftable);
-	img->reftable = t;
-	meta_remove(img, old.reftable_offset, old.reftable_clusters);
-	limbo_add(img, old.reftable_offset, old.reftable_clusters, false);
-	return 0;
+		r = table_init_longer(
+			&t, &img->reftable,
+			(uint32_t)((a->l1 - a->table) << g->cluster_bits >> 3),
+			a->table << g->cluster_bits, g->cluster_size);
+	for (uint32_t i = 0; r == 0 && i < a->n_regions; i++)
+		t.entries[a->regions[i]] = (a->first + i) << g->cluster_bits;
+	if (r == 0)
+		r = reftable_switch(img, &t);
+	if (r < 0 && !img->failed)
+		area_undo(a);
+	return r;
+}
+
+/* The area's clusters that no table names are free again; so are those that
+ * one does. */
+static void Q2_CO
+unlink_area(const struct area *a, uint64_t linked_head, bool linked_tables)
+{
+	struct image *img = a->img;
+	unsigned bits = img->geom.cluster_bits;
+	uint64_t used = linked_tables ? a->guest_n : linked_head;
+
+	(void)crop_above(img, img->size);
+	meta_remove(img, a->l1 << bits, a->data - a->l1);
+	if (!linked_tables && a->data > a->l1)
+		limbo_add(img, a->l1 << bits, a->data - a->l1, false);
+	else if (a->l2 > a->l1)
+		limbo_add(img, a->l1 << bits, a->l2 - a->l1, false);
+	if (used < a->data_n)
+		limbo_add(img, (a->data + used) << bits, a->data_n - used,
+			  false);
+	(void)crop_finish(img);
 }
 
 /* From here on the area's clusters are counted. */
@@ -197,6 +188,7 @@ static int Q2_CO
 name_blocks(struct area *a)
 {
 	struct image *img = a->img;
+	int r;
 
 	if (a->l1 > a->table)
 		return switch_reftable(a);
@@ -204,7 +196,11 @@ name_blocks(struct area *a)
 		table_set(&img->reftable, a->regions[i],
 			  (a->first + i) << img->geom.cluster_bits);
 	/* Before anything that may start a commit with links in it. */
-	return cache_commit(img);
+	r = cache_commit(img);
+	/* The blocks stay, and so does what the file may name. */
+	if (r < 0)
+		unlink_area(a, 0, false);
+	return r;
 }
 
 /* The entries of the table that maps clusters before the area's, too.
@@ -241,27 +237,6 @@ link_head(const struct area *a, uint64_t *ret_done)
 	return r;
 }
 
-/* The area's clusters that no table names are free again; so are those that
- * one does. */
-static void Q2_CO
-unlink_area(const struct area *a, uint64_t linked_head, bool linked_tables)
-{
-	struct image *img = a->img;
-	unsigned bits = img->geom.cluster_bits;
-	uint64_t used = linked_tables ? a->guest_n : linked_head;
-
-	(void)crop_above(img, img->size);
-	meta_remove(img, a->l1 << bits, a->data - a->l1);
-	if (!linked_tables && a->data > a->l1)
-		limbo_add(img, a->l1 << bits, a->data - a->l1, false);
-	else if (a->l2 > a->l1)
-		limbo_add(img, a->l1 << bits, a->l2 - a->l1, false);
-	if (used < a->data_n)
-		limbo_add(img, (a->data + used) << bits, a->data_n - used,
-			  false);
-	(void)crop_finish(img);
-}
-
 static int Q2_CO
 link_area(const struct area *a)
 {
@@ -286,7 +261,7 @@ link_area(const struct area *a)
 
 /* The new size, and the L1 table that the area may hold. */
 static int Q2_CO
-switch_size(struct area *a, uint64_t size)
+switch_size(struct area *a, uint64_t size, struct q2_err *err)
 {
 	struct image *img = a->img;
 	const struct geom *g = &img->geom;
@@ -299,19 +274,20 @@ switch_size(struct area *a, uint64_t size)
 	if (a->l1_entries) {
 		s.l1_entries = a->l1_entries;
 		s.l1_offset = a->l1 << g->cluster_bits;
-		r = longer_table(img, &img->l1, s.l1_entries, s.l1_offset, &t);
+		r = table_init_longer(&t, &img->l1, s.l1_entries, s.l1_offset,
+				      g->cluster_size);
 		for (uint64_t i = 0; r == 0 && i < a->data - a->l2; i++)
 			t.entries[a->l1_index + i] =
 				(a->l2 + i) << g->cluster_bits | ENTRY_COPIED;
 	}
 	if (r < 0) {
 		unlink_area(a, a->head_n, !a->l1_entries);
-		return r;
+		return fail_unchanged(err, r, "Could not resize the image");
 	}
 	r = write_shape(img, &s);
 	if (r < 0) {
 		table_done(&t);
-		return r;
+		return fail_header(err, r);
 	}
 	take_shape(img, &s);
 	if (!a->l1_entries)
@@ -338,9 +314,8 @@ clear_above(struct image *img, struct q2_err *err)
 	if (r == 0)
 		r = limbo_drain(img);
 	if (r < 0)
-		return q2_fail(err, r,
-			       "Could not clear what lies behind the end: %s",
-			       strerror(-r));
+		return fail_unchanged(
+			err, r, "Could not clear what lies behind the end");
 	return 0;
 }
 
@@ -389,8 +364,7 @@ place_area(struct area *a, struct q2_err *err)
 	int r = crop_used_end(img, &used);
 
 	if (r < 0)
-		return q2_fail(err, r, "Could not read the refcounts: %s",
-			       strerror(-r));
+		return fail_unchanged(err, r, "Could not read the refcounts");
 	a->first = max_u64(used,
 			   alloc_virgin_end(img) >> img->geom.cluster_bits);
 	return area_plan(a, err);
@@ -399,23 +373,14 @@ place_area(struct area *a, struct q2_err *err)
 static int Q2_CO
 switch_to(struct area *a, uint64_t size, struct q2_err *err)
 {
-	struct image *img = a->img;
 	int r;
 
 	r = name_blocks(a);
-	if (r < 0)
-		/* The blocks stay, and so does what the file may name. */
-		unlink_area(a, 0, false);
 	if (r == 0)
 		r = link_area(a);
-	if (r == 0)
-		r = switch_size(a, size);
-	if (r < 0 && img->failed)
-		return fail_header(err, r);
 	if (r < 0)
-		return q2_fail(err, r, "Could not resize the image: %s",
-			       strerror(-r));
-	return 0;
+		return fail_unchanged(err, r, "Could not resize the image");
+	return switch_size(a, size, err);
 }
 
 /* Guest data in a file of its own. */
@@ -429,14 +394,18 @@ grow_data(struct image *img, uint64_t size, enum q2_prealloc mode,
 		return 0;
 	if (mode == Q2_PREALLOC_METADATA)
 		mode = Q2_PREALLOC_OFF;
+	if (mode != Q2_PREALLOC_OFF) {
+		r = area_check_space(img->data, size - img->size, err);
+		if (r < 0)
+			return r;
+	}
 	/* Nothing of others behind the end. */
 	r = resize_file(img->data, img->size, Q2_PREALLOC_OFF);
 	if (r == 0)
 		r = resize_file(img->data, size, mode);
 	cache_data_written(img);
 	if (r < 0)
-		return q2_fail(err, r, "Failed to resize the data file: %s",
-			       strerror(-r));
+		return fail_unchanged(err, r, "Failed to resize the data file");
 	return 0;
 }
 
@@ -498,8 +467,7 @@ resize_strictly(struct image *img, uint64_t size,
 	img->punch_other = true;
 	r = limbo_drain(img);
 	if (r < 0)
-		return q2_fail(err, r, "Could not write the metadata: %s",
-			       strerror(-r));
+		return fail_unchanged(err, r, "Could not write the metadata");
 	if (size < img->size)
 		r = shrink(img, size, err);
 	else if (size > img->size)

@@ -66,15 +66,20 @@ resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
 	if (img->file->is_block && (uint64_t)old != size)
 		return q2_fail(err, -ENOTSUP, "Cannot resize device files");
 	if (mode && size > (uint64_t)old)
-		r = area_check_space(img, size - (uint64_t)old, err);
+		r = area_check_space(img->file, size - (uint64_t)old, err);
 	if (r < 0)
 		return r;
 	r = resize_file(img->file, size, mode);
 	cache_data_written(img);
-	if (r == 0)
-		r = cache_sync(img);
 	if (r < 0)
-		return q2_fail(err, r, "Failed to resize the file: %s",
+		return q2_fail(err, r,
+			       "Failed to resize the file: %s; it is unchanged",
+			       strerror(-r));
+	r = cache_sync(img);
+	if (r < 0)
+		return q2_fail(err, r,
+			       "Failed to resize the file: %s; it has its old "
+			       "or its new size",
 			       strerror(-r));
 	img->size = align_up(size, Q2_SECTOR);
 	return 0;

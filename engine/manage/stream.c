@@ -12,7 +12,7 @@
 
 struct run {
 	const struct stream *s;
-	uint64_t next; /* bytes from the start */
+	uint64_t next; /* offset in the file */
 	int result;
 	struct co_join join;
 };
@@ -25,11 +25,14 @@ write_pieces(void *arg)
 	Q2_AUTO_FREE uint8_t *buf = mem_aligned_zero(STREAM_PIECE);
 	int r = buf ? 0 : -ENOMEM;
 
-	while (r == 0 && run->result == 0 && run->next < s->len) {
-		uint64_t off = s->off + run->next;
-		uint64_t len = min_u64(STREAM_PIECE, s->len - run->next);
+	while (r == 0 && run->result == 0 && run->next < s->off + s->len) {
+		uint64_t off = run->next;
+		uint64_t end = min_u64(align_down(off, STREAM_PIECE) +
+					       STREAM_PIECE,
+				       s->off + s->len);
+		uint64_t len = end - off;
 
-		run->next += len;
+		run->next = end;
 		if (s->fill)
 			s->fill(s->arg, off, len, buf);
 		r = file_write(s->file,
@@ -45,7 +48,7 @@ write_pieces(void *arg)
 int Q2_CO
 stream_write(const struct stream *s)
 {
-	struct run run = {.s = s};
+	struct run run = {.s = s, .next = s->off};
 	uint64_t pieces = div_up(s->len, STREAM_PIECE);
 
 	co_join_init(&run.join);

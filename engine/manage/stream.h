@@ -11,7 +11,7 @@ struct stream {
 	struct aio_file *file;
 	uint64_t off, len; /* of the file */
 	/* The bytes [off, off + len) of the file into buf; NULL: zeros. Pieces
-	 * begin at multiples of STREAM_PIECE from the stream's start. */
+	 * begin at the stream's start and at multiples of STREAM_PIECE. */
 	void (*fill)(void *arg, uint64_t off, uint64_t len, uint8_t *buf);
 	/* What the bytes from off on are; NULL: data. */
 	enum aio_class (*class_at)(void *arg, uint64_t off);

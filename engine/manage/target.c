@@ -15,86 +15,37 @@
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/format/plan.h"
+#include "engine/manage/stream.h"
 
-/* What one write carries, and how many are under way: large enough for a disk
- * to be busy all the time, small enough not to count as memory. */
-#define CHUNK_BYTES (2 * MiB)
-#define WRITERS     4
-
-/* ---- writing in large pieces ------------------------------------------- */
-
-/* The bytes [next, end) of the file, written by several coroutines. */
-struct stream {
-	struct aio_file *file;
-	const struct plan *plan; /* NULL: zeros */
-	uint64_t next, end;
-	int result;
-	struct co_join join;
-};
-
-static uint64_t
-chunk_end(const struct stream *s)
-{
-	return min_u64(align_down(s->next, CHUNK_BYTES) + CHUNK_BYTES, s->end);
-}
+/* ---- bytes in large pieces --------------------------------------------- */
 
 /* The metadata at off, without the magic. */
 static void
-encode(const struct plan *plan, uint64_t off, uint64_t len, uint8_t *buf)
+encode(void *arg, uint64_t off, uint64_t len, uint8_t *buf)
 {
+	const struct plan *plan = arg;
+
 	plan_encode(plan, off, align_up(len, plan->geom.cluster_size), buf);
 	if (off == 0)
 		store_be32(buf, 0);
 }
 
 static enum aio_class
-class_at(const struct stream *s, uint64_t off)
+class_at(void *arg, uint64_t off)
 {
-	if (!s->plan)
-		return AIO_DATA;
-	if (s->plan->l2.clusters && off >= s->plan->l2.host)
+	const struct plan *plan = arg;
+
+	if (plan->l2.clusters && off >= plan->l2.host)
 		return AIO_L2;
 	return off ? AIO_REFCOUNT : AIO_HEADER;
 }
 
-static void
-write_chunks(void *arg)
-{
-	struct stream *s = arg;
-	Q2_AUTO_FREE uint8_t *buf = mem_aligned_zero(CHUNK_BYTES);
-	int r = buf ? 0 : -ENOMEM;
-
-	while (r == 0 && s->result == 0 && s->next < s->end) {
-		uint64_t off = s->next, end = chunk_end(s);
-
-		s->next = end;
-		if (s->plan)
-			encode(s->plan, off, end - off, buf);
-		r = file_write(s->file, class_at(s, off), buf, end - off, off);
-	}
-	if (r < 0 && s->result == 0)
-		s->result = r;
-	co_join_end(&s->join, r);
-}
-
 static int Q2_CO
-write_stream(struct aio_file *file, const struct plan *plan, uint64_t off,
-	     uint64_t len)
+write_zeros(struct aio_file *file, uint64_t off, uint64_t len)
 {
-	struct stream s = {
-		.file = file, .plan = plan, .next = off, .end = off + len};
-	uint64_t chunks = div_up(len, CHUNK_BYTES);
+	struct stream zeros = {.file = file, .off = off, .len = len};
 
-	co_join_init(&s.join);
-	for (uint64_t i = 0; i < min_u64(chunks, WRITERS); i++) {
-		int r;
-
-		co_join_add(&s.join);
-		r = co_start(&file->loop->sched, write_chunks, &s);
-		if (r < 0)
-			co_join_end(&s.join, r);
-	}
-	return co_join_wait(&s.join);
+	return stream_write(&zeros);
 }
 
 /* ---- the space around it ----------------------------------------------- */
@@ -191,7 +142,12 @@ target_set_length(struct target *t)
 int Q2_CO
 target_write_metadata(struct target *t)
 {
-	int r = write_stream(t->file, t->plan, 0, t->plan->metadata_bytes);
+	struct stream s = {.file = t->file,
+			   .len = t->plan->metadata_bytes,
+			   .fill = encode,
+			   .class_at = class_at,
+			   .arg = (void *)(uintptr_t)t->plan};
+	int r = stream_write(&s);
 
 	return r < 0 ? target_fail(t, r, "write") : 0;
 }
@@ -232,10 +188,10 @@ target_preallocate(struct target *t)
 		if (r != -ENOTSUP)
 			break;
 		t->emulated_falloc = true;
-		r = write_stream(t->file, NULL, t->data, t->data_n);
+		r = write_zeros(t->file, t->data, t->data_n);
 		break;
 	case Q2_PREALLOC_FULL:
-		r = write_stream(t->file, NULL, t->data, t->data_n);
+		r = write_zeros(t->file, t->data, t->data_n);
 		break;
 	}
 	return r < 0 ? target_fail(t, r, "preallocate") : 0;

@@ -52,28 +52,43 @@ static void
 record(struct scene *s)
 {
 	struct sim_opts sim = {.seed = s->seed, .log = &s->log};
-	struct q2_open_opts open = {.size = sizeof(open),
-				    .driver = "qcow2",
-				    .l2_cache_size = 1024,
-				    .l2_cache_entry_size = 512};
 	struct q2_resize_opts opts = {
 		.size = sizeof(opts), .preallocation = s->mode, .shrink = true};
 	struct loop *loop = new_loop(&sim);
 	struct q2_image *img;
 	struct q2_err err = {0};
+	char why[256] = "";
 
 	assert_int_equal(resize_disk_make(&s->disk, loop), 0);
-	s->start = s->log.now;
 	sim.delay_max = 3;
 	sim.align = s->align;
 	sim_set_chances(loop, &sim);
-	if (q2_open((struct q2_loop *)loop, RESIZE_DISK, &open, &img, &err) <
-		    0 ||
-	    q2_resize(img, s->new_bytes, &opts, &err) < 0)
+	if (resize_disk_open(loop, &img, why, sizeof(why)) < 0)
+		fail_msg("%s", why);
+	if (s->disk.lazy)
+		assert_int_equal(resize_disk_fill_gaps(&s->disk, img), 0);
+	s->start = s->log.now;
+	if (q2_resize(img, s->new_bytes, &opts, &err) < 0)
 		fail_msg("%s", err.text);
 	if (q2_close(img, &err) < 0)
 		fail_msg("%s", err.text);
 	loop_free(loop);
+}
+
+/* All files, each with losses of its own. */
+static void
+restore(const struct scene *s, const struct sim_crash *crash, struct loop *loop)
+{
+	struct sim_crash other = *crash;
+
+	other.seed = mix64(crash->seed);
+	assert_int_equal(sim_restore(&s->log, crash, RESIZE_DISK, loop), 0);
+	if (s->disk.data_file)
+		assert_int_equal(
+			sim_restore(&s->log, &other, RESIZE_DATA, loop), 0);
+	if (s->disk.base_bytes)
+		assert_int_equal(
+			sim_restore(&s->log, &other, RESIZE_BASE, loop), 0);
 }
 
 static void
@@ -83,7 +98,7 @@ crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 	uint64_t leaks = 0, size;
 	char why[256] = "";
 
-	assert_int_equal(sim_restore(&s->log, crash, RESIZE_DISK, loop), 0);
+	restore(s, crash, loop);
 	size = resize_disk_check(&s->disk, s->new_bytes, loop, &leaks, why,
 				 sizeof(why));
 	s->leaky += leaks > 0;
@@ -94,11 +109,13 @@ crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 		fail_msg("crash at %" PRIu64 " of %" PRIu64 "..%" PRIu64
 			 ", loss %d, seed %" PRIu64
 			 ": %s (cluster bits %u, order %u, %" PRIu64
-			 " -> %" PRIu64 ", mode %d, align %u, Q2_SEED=%" PRIu64
-			 ")",
+			 " -> %" PRIu64 ", base %" PRIu64 ", data file %d, "
+			 "lazy %d, mode %d, align %u, Q2_SEED=%" PRIu64 ")",
 			 crash->at, s->start, s->log.now, crash->loss,
 			 crash->seed, why, s->disk.cluster_bits,
 			 s->disk.refcount_order, s->disk.bytes, s->new_bytes,
+			 s->disk.base_bytes,
+			 s->disk.data_file + s->disk.data_raw, s->disk.lazy,
 			 s->mode, s->align, s->seed);
 	s->seen[size == s->new_bytes]++;
 	s->went_on += on;
@@ -147,42 +164,6 @@ run_scene(const struct resize_disk *disk, uint64_t new_bytes,
 	leaky += s.leaky;
 }
 
-/* Images to be resized: with small and large clusters, the end within a
- * cluster, bytes of others above it, refcounts of every kind of width. */
-static const struct resize_disk disks[] = {
-	{.cluster_bits = 9, .refcount_order = 4, .bytes = 60 * KiB},
-	{.cluster_bits = 9,
-	 .refcount_order = 0,
-	 .bytes = 33 * KiB,
-	 .hidden_bytes = 90 * KiB},
-	{.cluster_bits = 12,
-	 .refcount_order = 4,
-	 .bytes = 30 * KiB + 512,
-	 .hidden_bytes = 64 * KiB},
-	{.cluster_bits = 12, .refcount_order = 6, .bytes = 50 * KiB},
-	{.cluster_bits = 14,
-	 .refcount_order = 4,
-	 .bytes = 70 * KiB + 512,
-	 .hidden_bytes = 100 * KiB,
-	 .extended_l2 = true},
-	{.cluster_bits = 9,
-	 .refcount_order = 4,
-	 .bytes = 33 * KiB,
-	 .hidden_bytes = 50 * KiB,
-	 .version = 2},
-	/* There are refcount blocks for what is added. */
-	{.cluster_bits = 9,
-	 .refcount_order = 6,
-	 .bytes = 40 * KiB,
-	 .leak_bytes = 300 * KiB,
-	 .leak_holes = 1},
-	/* The refcount table is almost full. */
-	{.cluster_bits = 9,
-	 .refcount_order = 6,
-	 .bytes = 40 * KiB,
-	 .leak_bytes = 2 * MiB - 40 * KiB},
-};
-
 static void
 test_every_crash_of_a_grow_leaves_the_old_or_the_new_disk(void **state)
 {
@@ -192,10 +173,11 @@ test_every_crash_of_a_grow_leaves_the_old_or_the_new_disk(void **state)
 	(void)state;
 	states = leaky = 0;
 	for (unsigned mode = 0; mode < 4; mode++)
-		for (size_t i = 0; i < ARRAY_SIZE(disks); i++)
-			run_scene(&disks[i], disks[i].bytes + 65 * KiB,
+		for (size_t i = 0; i < n_resize_disks; i++)
+			run_scene(&resize_disks[i],
+				  resize_disks[i].bytes + 65 * KiB,
 				  (enum q2_prealloc)mode,
-				  aligns[(mode + i) % 3], seed + mode * 8 + i);
+				  aligns[(mode + i) % 3], seed + mode * 32 + i);
 	print_message("%u states, %u with leaks\n", states, leaky);
 	assert_true(states > 1000 && leaky > 0);
 }
@@ -207,10 +189,11 @@ test_every_crash_of_a_shrink_leaves_the_old_or_the_new_disk(void **state)
 
 	(void)state;
 	states = leaky = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(disks); i++) {
-		run_scene(&disks[i], 10 * KiB, Q2_PREALLOC_OFF, 1, seed + i);
-		run_scene(&disks[i], disks[i].bytes - 512, Q2_PREALLOC_OFF, 512,
+	for (size_t i = 0; i < n_resize_disks; i++) {
+		run_scene(&resize_disks[i], 10 * KiB, Q2_PREALLOC_OFF, 1,
 			  seed + i);
+		run_scene(&resize_disks[i], resize_disks[i].bytes - 512,
+			  Q2_PREALLOC_OFF, 512, seed + i);
 	}
 	print_message("%u states, %u with leaks\n", states, leaky);
 	assert_true(states > 500);

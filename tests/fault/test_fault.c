@@ -404,6 +404,15 @@ test_failed_growth(void **unused)
 	fail_each(AIO_TRUNCATE, -ENOSPC);
 }
 
+/* Blocks for tables are taken before these are linked. */
+static void
+test_failed_allocations(void **unused)
+{
+	(void)unused;
+	fail_each(AIO_ALLOCATE, -ENOSPC);
+	fail_each(AIO_ALLOCATE, -EIO);
+}
+
 static void
 test_failed_discards_and_zero_ranges(void **unused)
 {
@@ -420,6 +429,7 @@ main(void)
 		cmocka_unit_test(test_failed_writes),
 		cmocka_unit_test(test_failed_syncs),
 		cmocka_unit_test(test_failed_growth),
+		cmocka_unit_test(test_failed_allocations),
 		cmocka_unit_test(test_failed_discards_and_zero_ranges),
 	};
 

@@ -1,6 +1,8 @@
 #!/bin/sh
-# docs/results-format.md names every column that the program writes, in order.
+# docs/results-format.md names every column that the program writes, in order;
+# docs/testing.md names tests that there are, each where it says.
 set -u
+bad=0
 def=results/columns.def doc=docs/results-format.md
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-docs.XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
@@ -13,5 +15,32 @@ if [ -s "$dir/def" ] && diff "$dir/def" "$dir/doc" >"$dir/diff"; then
 else
 	sed 's/^/# /' "$dir/diff"
 	echo "not ok - $doc has the columns of $def"
-	exit 1
+	bad=1
 fi
+
+# "unit/test_x `test_a`, `test_b`; ...": a file, then functions of it.
+doc=docs/testing.md
+# shellcheck disable=SC2016 # the backticks are Markdown's
+grep '^|' "$doc" | grep -oE '[a-z]+/test_[a-z0-9_]+|`test_[a-z0-9_]+`' |
+	tr -d '\140' >"$dir/named"
+file=
+: >"$dir/missing"
+while read -r name; do
+	case $name in
+	*/*)
+		file=tests/$name.c
+		[ -e "$file" ] || echo "$file" >>"$dir/missing"
+		;;
+	*)
+		grep -q "^$name(" "$file" || echo "$file: $name" >>"$dir/missing"
+		;;
+	esac
+done <"$dir/named"
+if [ -s "$dir/named" ] && [ ! -s "$dir/missing" ]; then
+	echo "ok - $doc names tests that there are"
+else
+	sed 's/^/# /' "$dir/missing"
+	echo "not ok - $doc names tests that there are"
+	bad=1
+fi
+exit $bad
