@@ -135,6 +135,7 @@ work(void *arg)
 		/* A failure leaks, which harms nothing. */
 		(void)alloc_release(img, item->host, item->clusters,
 				    item->punch);
+		l->freed += item->clusters;
 		free(item);
 	}
 	l->working = false;
@@ -154,17 +155,16 @@ limbo_kick(struct image *img)
 }
 
 bool Q2_CO
-limbo_make_room(struct image *img)
+limbo_make_room(struct image *img, uint64_t freed)
 {
 	struct limbo *l = &img->limbo;
-	uint64_t before = img->points.n.clusters_freed;
 
-	if (list_empty(&l->items) || cache_commit(img) < 0)
-		return false;
-	limbo_kick(img);
+	if (!list_empty(&l->items) && cache_commit(img) == 0)
+		limbo_kick(img);
+	/* The last items may be on their way out already. */
 	while (l->working)
 		co_queue_wait(&l->idle);
-	return img->points.n.clusters_freed > before;
+	return l->freed != freed;
 }
 
 int Q2_CO

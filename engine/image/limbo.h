@@ -27,7 +27,8 @@ struct image;
 struct limbo {
 	struct list items; /* in the order of unlinking */
 	uint64_t bytes;
-	bool working; /* a coroutine is emptying it */
+	uint64_t freed; /* clusters that have left, since open */
+	bool working;   /* a coroutine is emptying it */
 	struct co_queue idle;
 	uint64_t oldest, current; /* generations */
 	unsigned running[GENERATIONS];
@@ -51,9 +52,9 @@ void limbo_add(struct image *img, uint64_t host, uint64_t clusters,
 /* Something that clusters wait for has happened. */
 void limbo_kick(struct image *img);
 
-/* There is no space: free what can be, with a commit. Returns whether that was
- * anything. */
-bool Q2_CO limbo_make_room(struct image *img);
+/* There was no space: free what can be, with a commit.  Returns whether more
+ * has left than when `freed` was as given, so that another try is worth it. */
+bool Q2_CO limbo_make_room(struct image *img, uint64_t freed);
 
 /* Commit until nothing is left; no request is in flight. 0 or the error of a
  * commit. */
