@@ -52,6 +52,18 @@ resize_file(struct aio_file *file, uint64_t size, enum q2_prealloc mode)
 }
 
 int Q2_CO
+resize_zero_device(struct aio_file *file, uint64_t from, uint64_t to,
+		   enum q2_prealloc mode)
+{
+	struct stream zeros = {.file = file, .off = from, .len = to - from};
+
+	/* Who asks for it gets blocks that are there, also on thin devices. */
+	return mode >= Q2_PREALLOC_FALLOC
+		       ? stream_write(&zeros)
+		       : file_zero(file, zeros.len, from, false);
+}
+
+int Q2_CO
 resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
 	   struct q2_err *err)
 {

@@ -268,6 +268,29 @@ both_on_devices() {
 	esac
 }
 
+# What is added to a disk is zero, whatever the device holds there.
+data_resize() {
+	"$img" create -f qcow2 -o "data_file=$b,$1" d.qcow2 3M
+	"$img" io -f qcow2 -c 'write -P 1 0 3M' d.qcow2
+	"$img" resize -f qcow2 --preallocation="$2" d.qcow2 6M
+	"$img" io -r -f qcow2 -c 'read -P 1 0 3M' -c 'read -P 0 3M 3M' d.qcow2
+	sound d.qcow2
+	case $1 in
+	*raw=on*) "$img" io -r -f raw -c 'read -P 1 0 3M' -c 'read -P 0 3M 3M' \
+		"$b" ;;
+	esac
+	"$img" io -f qcow2 -c 'write -P 2 3M 3M' d.qcow2
+	refused 'the data file' "$img" resize -f qcow2 d.qcow2 32M
+	"$img" resize -f qcow2 --shrink d.qcow2 1000k
+	"$img" resize -f qcow2 d.qcow2 6M
+	"$img" io -r -f qcow2 -c 'read -P 1 0 1000k' \
+		-c 'read -P 0 1000k 5144k' d.qcow2
+	case $1 in
+	*raw=on*) "$img" io -r -f raw -c 'read -P 0 1000k 5144k' "$b" ;;
+	esac
+	sound d.qcow2
+}
+
 data_too_small() {
 	refused 'the device has' "$img" create -f qcow2 \
 		-o "data_file=$b,data_file_raw=$1" d.qcow2 32M
@@ -401,6 +424,14 @@ all() {
 		check "a data file, $o" data_file $o
 		check "image and data file, $o" both_on_devices $o
 	done
+	for o in off metadata falloc full; do
+		check "another size with a data file, $o" \
+			data_resize data_file_raw=off $o
+		check "another size with a raw data file, $o" \
+			data_resize data_file_raw=on $o
+	done
+	check "another size with a data file, subclusters" \
+		data_resize data_file_raw=off,extended_l2=on metadata
 	check "a device too small for data" data_too_small off
 	check "a device too small for raw data" data_too_small on
 	check "killed, with a data file" data_killed
