@@ -142,6 +142,20 @@ raw_image() {
 		-c "read -P 9 $((bytes - 512)) 512" "$a"
 }
 
+# No header of another image stays; with preallocation, nothing at all.
+raw_create() {
+	"$img" create -f qcow2 "$a" 6M
+	"$img" create -f raw "$a" 6M
+	[ "$(stat -Lc %F "$a")" = 'block special file' ]
+	"$img" info "$a" | grep 'file format: raw'
+	"$img" io -r -f raw -c 'read -P 0 0 512' -c 'read -P 0xa5 7M 1M' "$a"
+	refused 'the device has' "$img" create -f raw "$a" 64M
+	"$img" create -f raw -o preallocation=full "$a" 4M
+	"$img" io -r -f raw -c 'read -P 0 0 4M' -c 'read -P 0xa5 7M 1M' "$a"
+	"$img" create -f raw -o preallocation=falloc "$a" 8M
+	"$img" io -r -f raw -c 'read -P 0 0 8M' "$a"
+}
+
 # ---- qcow2 -----------------------------------------------------------------
 
 qcow2_image() {
@@ -393,6 +407,7 @@ dd_to() {
 all() {
 	check "a raw image, buffered" raw_image writeback
 	check "a raw image, direct" raw_image none
+	check "making raw images" raw_create
 	for o in compat=1.1 compat=0.10 cluster_size=512 cluster_size=2k \
 		cluster_size=4k cluster_size=2M extended_l2=on \
 		lazy_refcounts=on refcount_bits=1 preallocation=metadata \
