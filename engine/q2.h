@@ -154,8 +154,8 @@ enum q2_open_flags {
 	Q2_NO_LOCK = 1 << 2,     /* take none: the caller holds one already */
 	Q2_CHECK = 1 << 3,       /* open what only q2_check() can still read */
 	Q2_UNMAP = 1 << 4,       /* discard=unmap; default is ignore */
-	Q2_NO_IO = 1 << 5,       /* for information only: open neither backing
-				    nor data file */
+	Q2_NO_IO = 1 << 5,       /* for information, or a check, only: open
+				    neither backing nor data file */
 };
 
 /* One finding, as qemu-img words it; without a newline. */
@@ -194,6 +194,10 @@ struct q2_open_opts {
 	 * these are told what that finds.  May be NULL. */
 	q2_finding_fn finding;
 	void *finding_arg;
+	/* Told, with finding_arg, what is amiss with an image, or one below it,
+	 * that can be opened nevertheless: QEMU's warning without its
+	 * beginning; a second line says what to do.  May be NULL. */
+	q2_finding_fn warning;
 };
 
 int q2_open(struct q2_loop *loop, const char *path,

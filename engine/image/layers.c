@@ -133,8 +133,10 @@ layer_opts(const struct image *above, const struct q2_open_opts *top,
 			  : format[0] ? format
 				      : NULL,
 		.cache = top->cache,
-		.flags = Q2_RDONLY |
-			 (top->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK)),
+		.flags = Q2_RDONLY | (top->flags &
+				      (Q2_FORCE_SHARE | Q2_NO_LOCK | Q2_CHECK)),
+		.warning = top->warning,
+		.finding_arg = top->finding_arg,
 	};
 }
 
@@ -157,16 +159,22 @@ open_next(struct image *img, const struct q2_open_opts *opts,
 	return image_open_layer(img->loop, path, opts, &img->backing, err);
 }
 
-/* "Could not open backing file: " before the reason, once a layer at most. */
+/* Layers that a message counts: more would leave no room for the reason. */
+#define DEPTH_TOLD 16
+
+/* "Could not open backing file: " before the reason, once for each layer from
+ * the top to the one that failed. */
 static int
-fail_backing(struct q2_err *err, int r)
+fail_backing(struct q2_err *err, unsigned depth, int r)
 {
 	char reason[sizeof(err->text)];
 
-	if (!err)
-		return r;
-	(void)strcpy(reason, err->text);
-	return q2_fail(err, r, "Could not open backing file: %.900s", reason);
+	for (unsigned i = 0; err && i < depth && i < DEPTH_TOLD; i++) {
+		(void)strcpy(reason, err->text);
+		(void)q2_fail(err, r, "Could not open backing file: %.900s",
+			      reason);
+	}
+	return r;
 }
 
 int
@@ -175,6 +183,7 @@ layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 {
 	const char *driver = opts->backing_driver;
 	struct image *top = img;
+	unsigned depth = 0;
 
 	if (opts->no_backing)
 		return 0;
@@ -183,15 +192,16 @@ layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 		struct q2_open_opts o = layer_opts(img, opts, driver);
 		int r = open_next(img, &o, err);
 
+		depth++;
 		if (r < 0)
-			return fail_backing(err, r);
+			return fail_backing(err, depth, r);
 		driver = NULL;
 		if (is_loop(top, img->backing)) {
 			(void)q2_fail(
 				err, -EINVAL,
 				"the backing chain comes back to '%.900s'",
 				img->backing->path);
-			return fail_backing(err, -EINVAL);
+			return fail_backing(err, depth, -EINVAL);
 		}
 	}
 	return 0;

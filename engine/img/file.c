@@ -101,6 +101,18 @@ finding(void *arg, const char *text)
 	talk("%s", text);
 }
 
+/* What is amiss with an image; the second line is what to do. */
+static void
+warning(void *arg, const char *text)
+{
+	size_t first = strcspn(text, "\n");
+
+	(void)arg;
+	(void)complain("warning: %.*s", (int)first, text);
+	if (text[first])
+		hint("%s", text + first + 1);
+}
+
 static struct q2_spec
 spec_of(const struct file_opts *opts)
 {
@@ -108,6 +120,7 @@ spec_of(const struct file_opts *opts)
 
 	spec.opts.driver = opts->format;
 	spec.opts.finding = finding;
+	spec.opts.warning = warning;
 	return spec;
 }
 
