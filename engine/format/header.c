@@ -240,8 +240,10 @@ decode_bitmaps_ext(const struct header_span *s, const struct header_ext *ext,
 		return q2_fail(err, -Q2_ECORRUPT,
 			       "bitmaps_ext: Invalid extension length");
 	/* Not trustworthy: a program without bitmaps has written here. */
-	if (!(h->autoclear & AUTOCLEAR_BITMAPS))
+	if (!(h->autoclear & AUTOCLEAR_BITMAPS)) {
+		h->has_stale_bitmaps = true;
 		return 0;
+	}
 	header_span_read(s, b, ext->off, sizeof(b));
 	h->bitmaps = load_be32(b);
 	h->bitmaps_bytes = load_be64(b + 8);

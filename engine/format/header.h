@@ -88,6 +88,8 @@ struct header {
 	char backing_format[Q2_MAX_BACKING_FORMAT + 1]; /* "": not given */
 	char data_file[Q2_MAX_BACKING_NAME + 1];        /* "": not given */
 	bool has_feature_names, has_bitmaps, has_crypto;
+	bool has_stale_bitmaps; /* not read: somebody who does not know them
+				   has written since */
 	uint64_t bitmaps_offset, bitmaps_bytes;
 	uint32_t bitmaps;
 	uint64_t crypto_offset, crypto_bytes;

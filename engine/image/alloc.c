@@ -177,6 +177,15 @@ make_refblock(struct image *img, uint64_t cluster)
 	return 0;
 }
 
+/* The first cluster that is not wholly in the file, where a file cannot grow. */
+static uint64_t
+end_of_space(const struct image *img)
+{
+	return img->file->is_block
+		       ? img->alloc.file_bytes >> img->geom.cluster_bits
+		       : UINT64_MAX;
+}
+
 /* Look at the slice that holds the cursor: take its first free run as the
  * window, and move the cursor behind it, or behind the slice. */
 static int Q2_CO
@@ -186,6 +195,7 @@ scan_slice(struct image *img)
 	unsigned order = img->geom.refcount_order;
 	uint64_t per_slice = img->refs.slice_bytes * 8 /
 			     img->geom.refcount_bits;
+	uint64_t end = end_of_space(img);
 	uint64_t index, from = a->cursor, n = 0;
 	struct slice *s;
 	int r;
@@ -197,7 +207,7 @@ scan_slice(struct image *img)
 		index++;
 		a->cursor++;
 	}
-	while (index + n < per_slice &&
+	while (index + n < per_slice && a->cursor + n < end &&
 	       !refcount_get(s->data, order, index + n))
 		n++;
 	slice_put(&img->refs, s);
@@ -208,7 +218,11 @@ scan_slice(struct image *img)
 	return 0;
 }
 
-/* Fill the window; the mutex is held. */
+/*
+ * Fill the window; the mutex is held.  At the end of a device what was freed
+ * meanwhile is looked at again.  Who is counted then needs no mutex: its
+ * clusters are within the device, which does not grow.
+ */
 static int Q2_CO
 refill_locked(struct image *img)
 {
@@ -216,14 +230,21 @@ refill_locked(struct image *img)
 	const struct geom *g = &img->geom;
 	int r = 0;
 
-	/* Clusters that are reserved and not yet counted look free. */
-	if (!a->reserving) {
-		a->cursor = min_u64(a->cursor, a->freed);
-		a->freed = UINT64_MAX;
-	}
 	while (r == 0 && !a->window_n) {
-		uint64_t block = a->cursor >> g->refblock_bits;
+		uint64_t block;
 
+		/* Clusters that are reserved and not yet counted look free. */
+		if (!a->reserving) {
+			a->cursor = min_u64(a->cursor, a->freed);
+			a->freed = UINT64_MAX;
+		}
+		if (a->cursor >= end_of_space(img)) {
+			if (a->freed >= a->cursor)
+				return -ENOSPC;
+			co_queue_wait(&a->counted);
+			continue;
+		}
+		block = a->cursor >> g->refblock_bits;
 		if (block >= img->reftable.n) {
 			r = reftable_grow(img);
 			continue;
@@ -353,7 +374,8 @@ alloc_run(struct image *img, uint64_t want, struct host_run *ret_run)
 	a->handed_out = max_u64(a->handed_out, end);
 	a->reserving++;
 	r = count_reserved(img, first, run.clusters);
-	a->reserving--;
+	if (--a->reserving == 0)
+		co_queue_wake_all(&a->counted);
 	if (r < 0) {
 		note_free(a, first);
 		return r;
@@ -548,6 +570,7 @@ alloc_init(struct image *img, uint64_t file_bytes)
 		.freed = UINT64_MAX,
 	};
 	co_mutex_init(&a->mutex);
+	co_queue_init(&a->counted);
 	return summary_init(&a->summary, img->reftable.n,
 			    img->geom.refblock_bits);
 }

@@ -23,6 +23,7 @@ struct alloc {
 	uint64_t cursor;           /* next cluster to look at */
 	uint64_t freed;            /* the lowest one freed since a refill */
 	unsigned reserving;        /* taken from a window, not yet counted */
+	struct co_queue counted;   /* reserving is 0 again */
 	uint64_t window, window_n; /* free clusters, reserved in memory */
 	struct summary summary;    /* what is free, by refcount block */
 	struct co_mutex mutex;     /* for refilling the window */

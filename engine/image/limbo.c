@@ -155,6 +155,7 @@ work(void *arg)
 		/* A failure leaks, which harms nothing. */
 		(void)alloc_release(img, item->host, item->clusters,
 				    item->punch);
+		l->freed += item->clusters;
 		free(item);
 	}
 	l->working = false;
@@ -225,18 +226,20 @@ limbo_wait(struct image *img, uint64_t *generation)
 }
 
 bool Q2_CO
-limbo_make_room(struct image *img, uint64_t *generation)
+limbo_make_room(struct image *img, uint64_t *generation, uint64_t freed)
 {
 	struct limbo *l = &img->limbo;
-	uint64_t before = img->points.n.clusters_freed;
 
-	if (list_empty(&l->items))
-		return false;
-	limbo_leave(img, *generation);
-	if (cache_commit(img) == 0)
-		work_now(img);
-	*generation = limbo_enter(l);
-	return img->points.n.clusters_freed > before;
+	if (!list_empty(&l->items)) {
+		limbo_leave(img, *generation);
+		if (cache_commit(img) == 0)
+			work_now(img);
+		*generation = limbo_enter(l);
+	}
+	/* The last items may be on their way out already. */
+	while (l->working)
+		co_queue_wait(&l->idle);
+	return l->freed != freed;
 }
 
 int Q2_CO

@@ -27,6 +27,7 @@ struct image;
 struct limbo {
 	struct list items; /* in the order of unlinking */
 	uint64_t bytes;
+	uint64_t freed;           /* clusters that have left, since open */
 	bool working;             /* a coroutine is emptying it */
 	struct co_queue idle;     /* for the end of that */
 	struct co_queue room;     /* for less to be in it */
@@ -63,9 +64,13 @@ void limbo_kick(struct image *img);
  */
 int Q2_CO limbo_wait(struct image *img, uint64_t *generation);
 
-/* There is no space, and the request that has found out knows of no mapping:
- * free what can be, with a commit.  Returns whether that was anything. */
-bool Q2_CO limbo_make_room(struct image *img, uint64_t *generation);
+/*
+ * There was no space, and the request that has found out knows of no mapping:
+ * free what can be, with a commit.  Returns whether more has left than when
+ * `freed` was as given, so that another try is worth it.
+ */
+bool Q2_CO limbo_make_room(struct image *img, uint64_t *generation,
+			   uint64_t freed);
 
 /* Commit until nothing is left; no request is in flight. 0 or the error of a
  * commit. */

@@ -101,8 +101,33 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 	return 0;
 }
 
+/* The image has bitmaps that do not tell what was written since. */
+static void
+warn_stale_bitmaps(const struct image *img, const struct q2_open_opts *opts)
+{
+	const struct header *h = &img->header;
+
+	if (!opts->warning || !h->has_stale_bitmaps)
+		return;
+	opts->warning(
+		opts->finding_arg,
+		h->version < 3
+			? "This qcow2 v2 image contains bitmaps, but they "
+			  "may have been modified by software without "
+			  "persistent bitmap support; so now these "
+			  "bitmaps must all be considered inconsistent\n"
+			  "Some clusters may be leaked, run 'qemu-img "
+			  "check -r' on the image file to fix."
+			: "a program lacking bitmap support modified "
+			  "this file, so all bitmaps are now considered "
+			  "inconsistent\n"
+			  "Some clusters may be leaked, run 'qemu-img "
+			  "check -r' on the image file to fix.");
+}
+
 static int Q2_CO
-open_header(struct image *img, unsigned flags, struct q2_err *err)
+open_header(struct image *img, const struct q2_open_opts *opts,
+	    struct q2_err *err)
 {
 	Q2_AUTO_FREE void *buf = NULL;
 	int64_t size = aio_size(img->file);
@@ -118,12 +143,13 @@ open_header(struct image *img, unsigned flags, struct q2_err *err)
 	r = file_read(img->file, AIO_HEADER, buf, len, 0);
 	if (r < 0)
 		return q2_fail(err, r, "Could not read qcow2 header");
-	r = header_decode(buf, len, flags & Q2_CHECK, &img->header, err);
+	r = header_decode(buf, len, opts->flags & Q2_CHECK, &img->header, err);
 	if (r < 0)
 		return r;
+	warn_stale_bitmaps(img, opts);
 	img->geom = header_geom(&img->header);
 	img->size = align_down(img->header.virtual_size, Q2_SECTOR);
-	return refuse_unsupported(img, flags, err);
+	return refuse_unsupported(img, opts->flags, err);
 }
 
 static int Q2_CO
@@ -133,7 +159,7 @@ open_qcow2(void *arg)
 	struct image *img = o->img;
 	int r;
 
-	r = open_header(img, o->opts->flags, o->err);
+	r = open_header(img, o->opts, o->err);
 	if (r == 0)
 		r = load_tables(img, o->err);
 	if (r == 0)
@@ -334,6 +360,8 @@ open_file(struct image *img, const struct q2_open_opts *opts,
 		     &img->file, err);
 	img->data = img->file;
 	if (r == 0)
+		r = aio_set_part(img->file, &opts->part, err);
+	if (r == 0)
 		r = find_driver(img, opts, err);
 	if (r == 0)
 		r = lock_file(img, opts, err);
@@ -344,7 +372,7 @@ open_file(struct image *img, const struct q2_open_opts *opts,
 	r = loop_call(img->loop, open_qcow2, &o);
 	if (r == 0)
 		r = take_v3_options(img, opts, err);
-	if (r == 0 && !(opts->flags & (Q2_NO_IO | Q2_CHECK)))
+	if (r == 0 && !(opts->flags & Q2_NO_IO))
 		r = layers_open_data(img, opts, err);
 	return r;
 }
@@ -398,7 +426,7 @@ image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
 	if (r < 0)
 		return r;
 	assert(o.img);
-	if (!(opts->flags & (Q2_NO_IO | Q2_CHECK)))
+	if (!(opts->flags & Q2_NO_IO))
 		r = layers_open_backing(o.img, opts, err);
 	if (r == 0 && image_is_qcow2(o.img) && !o.img->read_only &&
 	    !(opts->flags & Q2_CHECK))

@@ -229,12 +229,13 @@ run_slow(void *arg)
 {
 	struct q2_req *rq = arg;
 	struct image *img = request_of(rq)->img;
+	uint64_t freed = img->limbo.freed;
 	int r;
 
 	r = image_is_qcow2(img) ? run_qcow2(img, rq) : raw_run(img, rq);
 	/* F1: what waits in limbo may be what is missing. */
 	if (r == -ENOSPC && image_is_qcow2(img) &&
-	    limbo_make_room(img, &request_of(rq)->generation))
+	    limbo_make_room(img, &request_of(rq)->generation, freed))
 		r = run_qcow2(img, rq);
 	if (r == 0 && rq->op != Q2_READ && rq->op != Q2_FLUSH &&
 	    (img->sync_writes || (rq->flags & Q2_FUA)))

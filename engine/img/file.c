@@ -101,6 +101,18 @@ finding(void *arg, const char *text)
 	talk("%s", text);
 }
 
+/* What is amiss with an image; the second line is what to do. */
+static void
+warning(void *arg, const char *text)
+{
+	size_t first = strcspn(text, "\n");
+
+	(void)arg;
+	(void)complain("warning: %.*s", (int)first, text);
+	if (text[first])
+		hint("%s", text + first + 1);
+}
+
 static struct q2_spec
 spec_of(const struct file_opts *opts)
 {
@@ -108,6 +120,7 @@ spec_of(const struct file_opts *opts)
 
 	spec.opts.driver = opts->format;
 	spec.opts.finding = finding;
+	spec.opts.warning = warning;
 	return spec;
 }
 
@@ -172,6 +185,7 @@ file_open(const char *filename, const struct file_opts *opts,
 	int r;
 
 	r = parse_spec(filename, opts, &file.spec, err);
+	file.was_probed = !file.spec.opts.driver;
 	if (r == 0)
 		r = open_spec(&file, opts, err);
 	if (r < 0) {
@@ -197,11 +211,11 @@ file_close(struct file *file, struct q2_err *err)
 }
 
 bool
-file_was_probed_raw(const struct file *file, const struct file_opts *opts)
+file_was_probed_raw(const struct file *file)
 {
 	struct q2_info info = {.driver = ""};
 
-	return !opts->format && q2_info(file->img, &info, NULL) == 0 &&
+	return file->was_probed && q2_info(file->img, &info, NULL) == 0 &&
 	       strcmp(info.driver, "raw") == 0;
 }
 

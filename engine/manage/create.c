@@ -185,17 +185,21 @@ file_flags(const struct q2_create_opts *o)
 	return flags;
 }
 
-/* See the top: only what cannot be emptied needs this. */
+/*
+ * See the top: only what cannot be emptied needs this.  The guest's bytes on a
+ * device stay what they were, but for the first sector, as with QEMU: nobody
+ * may take them for an image later whose header somebody else has left.
+ */
 static int Q2_CO
 remove_old_header(struct target *t)
 {
 	uint8_t sector[Q2_SECTOR];
 	int r;
 
-	if (!t->file->is_block)
+	if (!t->file->is_block || !t->file_bytes)
 		return 0;
 	r = file_read(t->file, AIO_HEADER, sector, sizeof(sector), 0);
-	if (r == 0 && load_be32(sector) != HEADER_MAGIC)
+	if (r == 0 && t->plan && load_be32(sector) != HEADER_MAGIC)
 		return 0;
 	memset(sector, 0, sizeof(sector));
 	if (r == 0)
@@ -213,7 +217,7 @@ fill(struct creation *c, struct target *t)
 
 	give_hints(c, t);
 	r = target_set_length(t);
-	if (r == 0 && t->plan)
+	if (r == 0)
 		r = remove_old_header(t);
 	if (r == 0 && t->plan)
 		r = target_write_metadata(t);

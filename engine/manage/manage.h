@@ -38,6 +38,10 @@ int Q2_CO resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
 		     struct q2_err *err);
 int Q2_CO resize_file(struct aio_file *file, uint64_t size,
 		      enum q2_prealloc mode);
+/* Make [from, to) of a block device read as zeros: allocated blocks where mode
+ * asks for them. */
+int Q2_CO resize_zero_device(struct aio_file *file, uint64_t from, uint64_t to,
+			     enum q2_prealloc mode);
 /* layout.c */
 int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 		       struct q2_err *err);

@@ -383,14 +383,20 @@ switch_to(struct area *a, uint64_t size, struct q2_err *err)
 	return switch_size(a, size, err);
 }
 
-/* Guest data in a file of its own. */
+/*
+ * Guest data in a file of its own.  What is added reads as zeros: behind the
+ * end of a file there is nothing then, but on a device there may be anything,
+ * and the area's entries say that it is read.
+ */
 static int Q2_CO
-grow_data(struct image *img, uint64_t size, enum q2_prealloc mode,
+grow_data(const struct area *a, uint64_t size, enum q2_prealloc mode,
 	  struct q2_err *err)
 {
+	struct image *img = a->img;
+	struct aio_file *file = img->data;
 	int r;
 
-	if (img->data == img->file)
+	if (file == img->file)
 		return 0;
 	if (mode == Q2_PREALLOC_METADATA)
 		mode = Q2_PREALLOC_OFF;
@@ -400,9 +406,11 @@ grow_data(struct image *img, uint64_t size, enum q2_prealloc mode,
 			return r;
 	}
 	/* Nothing of others behind the end. */
-	r = resize_file(img->data, img->size, Q2_PREALLOC_OFF);
+	r = resize_file(file, img->size, Q2_PREALLOC_OFF);
 	if (r == 0)
-		r = resize_file(img->data, size, mode);
+		r = resize_file(file, size, mode);
+	if (r == 0 && file->is_block && a->mode != Q2_PREALLOC_OFF)
+		r = resize_zero_device(file, img->size, size, mode);
 	cache_data_written(img);
 	if (r < 0)
 		return fail_unchanged(err, r, "Failed to resize the data file");
@@ -421,7 +429,7 @@ grow(struct image *img, uint64_t size, enum q2_prealloc mode,
 	if (r == 0)
 		r = place_area(&a, err);
 	if (r == 0)
-		r = grow_data(img, size, mode, err);
+		r = grow_data(&a, size, mode, err);
 	if (r == 0)
 		r = area_write(&a, err);
 	if (r == 0)

@@ -52,6 +52,18 @@ resize_file(struct aio_file *file, uint64_t size, enum q2_prealloc mode)
 }
 
 int Q2_CO
+resize_zero_device(struct aio_file *file, uint64_t from, uint64_t to,
+		   enum q2_prealloc mode)
+{
+	struct stream zeros = {.file = file, .off = from, .len = to - from};
+
+	/* Who asks for it gets blocks that are there, also on thin devices. */
+	return mode >= Q2_PREALLOC_FALLOC
+		       ? stream_write(&zeros)
+		       : file_zero(file, zeros.len, from, false);
+}
+
+int Q2_CO
 resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
 	   struct q2_err *err)
 {
@@ -64,7 +76,10 @@ resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
 		return q2_fail(err, -ENOTSUP,
 			       "Unsupported preallocation mode: metadata");
 	if (img->file->is_block && (uint64_t)old != size)
-		return q2_fail(err, -ENOTSUP, "Cannot resize device files");
+		return q2_fail(err, -ENOTSUP,
+			       img->file->is_device
+				       ? "Cannot resize device files"
+				       : "Cannot resize fixed-size raw disks");
 	if (mode && size > (uint64_t)old)
 		r = area_check_space(img->file, size - (uint64_t)old, err);
 	if (r < 0)

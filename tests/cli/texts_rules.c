@@ -45,7 +45,6 @@ static const struct rule rules[] = {
 	 "^create/o-question|^help/io-|^measure/size-short|"
 	 "^usage/measure-unknown",
 	 NULL},
-	{"backing files", IN_ID, "^check/overlay-base-missing", NULL},
 	{"backing files", IN_ARGV, "^qemu-io (-s|-C) ", NULL},
 	{"compressed writes", IN_ARGV, "^qemu-io .*write -c -P", NULL},
 	{"compressed reads", IN_SETUP, "write -c", "^qemu-io .*(read|write)"},

@@ -88,7 +88,7 @@ judge(struct verdict *v)
 {
 	struct q2_open_opts o = {.size = sizeof(o),
 				 .driver = "qcow2",
-				 .flags = Q2_RDONLY | Q2_CHECK};
+				 .flags = Q2_RDONLY | Q2_CHECK | Q2_NO_IO};
 	struct q2_image *img;
 	struct q2_err err = {0};
 
