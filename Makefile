@@ -47,6 +47,14 @@ endif
 # libaio has no .pc file.
 pkgs := jansson libgcrypt liburing
 
+# What the programs can do without; said when they are built.
+ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
+  pkgs += libnbd
+  override CPPFLAGS += -DHAVE_LIBNBD
+else
+  left_out += libnbd (targets nbd and qemu)
+endif
+
 override CPPFLAGS += -D_GNU_SOURCE -DQ2_VERSION='"$(VERSION)"' -I. \
                      $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
 override CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
@@ -88,6 +96,9 @@ tools := $(tool_src:%.c=$B/%)
         units FORCE
 
 all: $B/qcowimg $B/qcowbench
+ifdef left_out
+	@echo 'left out, not installed: $(left_out)'
+endif
 ifeq ($(MODE),release)
 all: build/qcowimg build/qcowbench
 build/qcowimg build/qcowbench: build/%: $B/%
