@@ -4,6 +4,10 @@
 #   make bench              measure preallocation policies on this disk (ARGS=)
 #   make test               every test that needs no network, as in CI
 #   make MODE=asan test     the same under ASan and UBSan (also: debug, tsan)
+#   make test-turns         turns against whole passes, raw against raw, on the
+#                           disk of FROM (3 minutes; ROUNDS=16)
+#   make test-aa            six equal files under six labels there: in how many
+#                           of RUNS=1 runs no pair differs (a minute each)
 #   make test-fresh         both quickstart commands on a bare Debian 12
 #   make lint               formatting, clang-tidy, cppcheck, shellcheck
 #   make format             rewrite the sources as lint wants them
@@ -72,8 +76,10 @@ bench_src := $(wildcard workloads/*.c harness/*.c harness/targets/*.c \
 test_src  := $(wildcard tests/*/test_*.c)
 # Programs that scripts of tests run other programs with.
 tool_src  := $(wildcard tests/tools/*.c)
+# Experiments on a real disk.
+aa_src    := $(wildcard tests/aa/*.c)
 # What tests share.
-sim_src   := $(filter-out $(test_src) $(tool_src), \
+sim_src   := $(filter-out $(test_src) $(tool_src) $(aa_src), \
                $(wildcard tests/*.c tests/*/*.c))
 # Files that are read at run time, below share/qcowbench.
 data      := $(wildcard suites/*.ini plots/*.gp)
@@ -88,11 +94,12 @@ img   := $B/img.a
 sim   := $B/sim.a
 tests := $(test_src:%.c=$B/%)
 tools := $(tool_src:%.c=$B/%)
+aa    := $B/tests/aa/aa
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all bench test test-fresh lint format install uninstall clean help \
+.PHONY: all bench test test-turns test-aa test-fresh lint format install uninstall clean help \
         units FORCE
 
 all: $B/qcowimg $B/qcowbench
@@ -139,11 +146,14 @@ $B/qcowimg $B/qcowbench:
 $(tests): %: %.o $(sim) $(bench) $(img) $(lib)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA_LIBS)
 
+$(aa): $(call obj,$(aa_src)) $(bench) $(lib)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 $(tools): %: %.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 # --- tests ------------------------------------------------------------------
-units: $(tests) $(tools)
+units: $(tests) $(tools) $(aa)
 
 # Tests of one thread on files in memory have no races to find, and a fiber
 # switch costs TSan so much that they would take a quarter of an hour.
@@ -167,6 +177,15 @@ format:
 # --- measuring --------------------------------------------------------------
 # On the disk of the folder FROM, which gets the results too.
 FROM ?= .
+
+ROUNDS ?= 16
+RUNS   ?= 1
+
+test-turns: all $(aa)
+	$(aa) turns --program $B/qcowbench --dir "$(FROM)" --rounds $(ROUNDS) $(ARGS)
+
+test-aa: all $(aa)
+	$(aa) labels --program $B/qcowbench --dir "$(FROM)" --runs $(RUNS) $(ARGS)
 
 bench: all
 	cd "$(FROM)" && "$(CURDIR)"/build/qcowbench run preallocation --quick $(ARGS)

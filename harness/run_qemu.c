@@ -157,6 +157,7 @@ make_plan(struct qemu_suite *s, const struct run *run, const struct advice *own,
 		.quick = plan->quick,
 		.seed = plan->seed,
 		.disk_bytes = plan->disk_bytes,
+		.slices = plan->slices,
 		.aio = plan->aio,
 		.cache = plan_cache_name(plan->cache),
 	};

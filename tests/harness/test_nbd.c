@@ -31,6 +31,7 @@
 #include "harness/targets/nbd_disk.h"
 #include "harness/targets/process.h"
 #include "harness/targets/qemu.h"
+#include "harness/trial_spec.h"
 #include "workloads/content.h"
 
 /* ---- a server ---------------------------------------------------------- */
@@ -412,6 +413,48 @@ test_a_bad_uri_is_told(void **state)
 	assert_non_null(strstr(err.text, "cannot reach nbd+unix:///"));
 }
 
+/* What a server holds is somebody's. */
+static void
+test_an_export_is_overwritten_only_where_that_is_said(void **state)
+{
+	static const char text[] =
+		"{'schema':1,'label':'x','target':'nbd','uri':'nbd://h',"
+		"'image_size':1048576,'cache':'none','path':'-','round':1,"
+		"'disk_size':1048576,'passes':[{'name':'p','op':'stream',"
+		"'order':'once','write':true,'bs':4096,'iodepth':1,"
+		"'area_off':0,'area_bytes':1048576,'stride':65536,'ops':8,"
+		"'seed':'1','turns':1,'slice_ops':8}]}";
+	char json_text[sizeof(text)];
+	struct trial_spec spec;
+	struct q2_err err;
+	json_t *json, *pass;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		json_text[i] = (char)(text[i] == '\'' ? '"' : text[i]);
+	json = json_loads(json_text, 0, NULL);
+	assert_non_null(json);
+	assert_int_equal(trial_spec_parse(json, &spec, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "overwrite what is in nbd://h"));
+	(void)json_object_set_new(json, "overwrite", json_true());
+	assert_int_equal(trial_spec_parse(json, &spec, &err), 0);
+	assert_string_equal(spec.image.uri, "nbd://h");
+	trial_spec_done(&spec);
+	/* Reading needs no leave; making an image is nothing it could do. */
+	(void)json_object_del(json, "overwrite");
+	pass = json_array_get(json_object_get(json, "passes"), 0);
+	(void)json_object_set_new(pass, "write", json_false());
+	assert_int_equal(trial_spec_parse(json, &spec, &err), 0);
+	trial_spec_done(&spec);
+	(void)json_object_set_new(pass, "op", json_string("create"));
+	assert_int_equal(trial_spec_parse(json, &spec, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "makes no image"));
+	(void)json_object_del(json, "uri");
+	assert_int_equal(trial_spec_parse(json, &spec, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "uri"));
+	json_decref(json);
+}
+
 /* ---- with QEMU --------------------------------------------------------- */
 
 static char folder[] = "/var/tmp/q2-nbd.XXXXXX";
@@ -615,6 +658,8 @@ main(void)
 		cmocka_unit_test(
 			test_what_cannot_be_used_is_refused_with_the_reason),
 		cmocka_unit_test(test_a_bad_uri_is_told),
+		cmocka_unit_test(
+			test_an_export_is_overwritten_only_where_that_is_said),
 		cmocka_unit_test(test_qemu_writes_what_our_engine_reads),
 		cmocka_unit_test(test_why_qemu_will_not_is_in_the_error),
 		cmocka_unit_test(
