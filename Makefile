@@ -51,10 +51,10 @@ endif
 # libaio has no .pc file.
 pkgs := jansson libgcrypt liburing
 
-# What the programs can do without; said when they are built.
+# What qcowbench can do without; said when it is built.
 ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
-  pkgs += libnbd
-  override CPPFLAGS += -DHAVE_LIBNBD
+  override CPPFLAGS += -DHAVE_LIBNBD $(shell $(PKG_CONFIG) --cflags libnbd)
+  BENCH_LIBS := $(shell $(PKG_CONFIG) --libs libnbd)
 else
   left_out += libnbd (targets nbd and qemu)
 endif
@@ -140,14 +140,16 @@ $(sim):   $(call obj,$(sim_src))
 
 $B/qcowimg: $(call obj,$(img_main)) $(img) $(lib)
 $B/qcowbench: $(call obj,$(bench_main)) $(bench) $(lib)
+$B/qcowbench: LDLIBS += $(BENCH_LIBS)
 $B/qcowimg $B/qcowbench:
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(tests): %: %.o $(sim) $(bench) $(img) $(lib)
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA_LIBS)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(BENCH_LIBS) \
+	  $(CMOCKA_LIBS)
 
 $(aa): $(call obj,$(aa_src)) $(bench) $(lib)
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(BENCH_LIBS)
 
 $(tools): %: %.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^

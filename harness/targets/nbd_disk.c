@@ -22,10 +22,11 @@ struct nbd_disk {
 	char error[256];
 };
 
-bool
-nbd_disk_available(void)
+int
+nbd_disk_check(struct q2_err *err)
 {
-	return true;
+	(void)err;
+	return 0;
 }
 
 const char *
@@ -83,11 +84,12 @@ static void
 nbd_submit(struct disk *disk, struct q2_req *rq)
 {
 	struct nbd_disk *nbd = disk->nbd;
-	nbd_completion_callback callback = {.callback = completed,
-					    .user_data = rq};
+	nbd_completion_callback callback = NBD_NULL_COMPLETION;
 	int64_t r;
 
 	assert(rq->iovcnt == 1 && (rq->op == Q2_READ || rq->op == Q2_WRITE));
+	callback.callback = completed;
+	callback.user_data = rq;
 	rq->priv[1] = (uintptr_t)nbd;
 	if (rq->op == Q2_WRITE)
 		r = nbd_aio_pwrite(nbd->handle, rq->iov->iov_base, rq->len,
@@ -276,10 +278,12 @@ nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 
 #else /* without libnbd */
 
-bool
-nbd_disk_available(void)
+int
+nbd_disk_check(struct q2_err *err)
 {
-	return false;
+	return q2_fail(err, -ENOTSUP,
+		       "this program was built without libnbd; install "
+		       "libnbd-dev and build it again");
 }
 
 const char *
@@ -287,14 +291,6 @@ nbd_disk_error(const struct nbd_disk *nbd)
 {
 	(void)nbd;
 	return "";
-}
-
-static int
-left_out(struct q2_err *err)
-{
-	return q2_fail(err, -ENOTSUP,
-		       "this program was built without libnbd; install "
-		       "libnbd-dev and build it again");
 }
 
 int
@@ -305,7 +301,7 @@ nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 	(void)loop;
 	(void)uri;
 	(void)want;
-	return left_out(err);
+	return nbd_disk_check(err);
 }
 
 int
@@ -316,7 +312,7 @@ nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 	(void)loop;
 	(void)want;
 	(void)close(fd);
-	return left_out(err);
+	return nbd_disk_check(err);
 }
 
 #endif

@@ -11,8 +11,8 @@
 
 #include "harness/targets/disk.h"
 
-/* Was this program built with libnbd? */
-bool nbd_disk_available(void);
+/* Was this program built with libnbd?  0, or -ENOTSUP and what to do. */
+int nbd_disk_check(struct q2_err *err);
 
 /* What the export has to be. */
 struct nbd_want {

@@ -101,10 +101,9 @@ qemu_check(char version[TARGET_VERSION], struct q2_err *err)
 	int r;
 
 	version[0] = '\0';
-	if (!nbd_disk_available())
-		return q2_fail(err, -ENOTSUP,
-			       "this program was built without libnbd");
-	r = read_version(version, err);
+	r = nbd_disk_check(err);
+	if (r >= 0)
+		r = read_version(version, err);
 	return r < 0 ? r : process_run(argv, NULL, 0, err);
 }
 
@@ -290,9 +289,13 @@ qemu_open(struct q2_loop *loop, const char *path,
 {
 	struct nbd_want want = {
 		.bytes = image->virtual_bytes, .exactly = true, .write = true};
-	struct server *server = calloc(1, sizeof(*server));
+	struct server *server;
 	int listen_fd = -1, client = -1, r;
 
+	r = nbd_disk_check(err);
+	if (r < 0)
+		return r;
+	server = calloc(1, sizeof(*server));
 	if (!server)
 		return q2_fail(err, -ENOMEM, "no memory for a server");
 	r = open_sockets(path, &listen_fd, &client, err);
