@@ -234,18 +234,32 @@ judge_pass(const struct design *d, size_t p, struct tally *tally)
 	return decisive;
 }
 
+/*
+ * Decisive pairs to expect of equal files with normal noise: the interval of
+ * six rounds reaches from the least log-ratio to the greatest, so all six must
+ * lie beyond the margin on the same side.
+ */
+static double
+expected(size_t pairs, double sd)
+{
+	double beyond = 0.5 * erfc(log1p(MARGIN) / sd / sqrt(2));
+
+	return (double)pairs * 2 * pow(beyond, 6);
+}
+
 static void
 print_tallies(const struct plan *plan, const struct tally *tallies)
 {
-	printf("\npass         pairs  decisive  interval without 0   sd of ln\n");
+	printf("\npass         pairs  decisive  expected  interval without 0   "
+	       "sd of ln\n");
 	for (size_t p = 0; p < plan->npasses; p++) {
 		const struct tally *t = &tallies[p];
+		double sd = sqrt(t->sum_var / (double)t->pairs);
 
-		printf("%-12s %5zu  %8zu  %8zu (%.1f %%)  %9.1f %%%s\n",
+		printf("%-12s %5zu  %8zu  %8.3f  %8zu (%.1f %%)  %9.1f %%%s\n",
 		       plan->passes[p].pass->name, t->pairs, t->decisive,
-		       t->nonzero,
-		       100.0 * (double)t->nonzero / (double)t->pairs,
-		       100 * sqrt(t->sum_var / (double)t->pairs),
+		       expected(t->pairs, sd), t->nonzero,
+		       100.0 * (double)t->nonzero / (double)t->pairs, 100 * sd,
 		       plan->passes[p].pass->op == PASS_STREAM
 			       ? ""
 			       : "   (one piece: not counted)");
