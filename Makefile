@@ -4,6 +4,10 @@
 #   make bench              measure preallocation policies on this disk (ARGS=)
 #   make test               every test that needs no network, as in CI
 #   make MODE=asan test     the same under ASan and UBSan (also: debug, tsan)
+#   make test-turns         turns against whole passes, raw against raw, on the
+#                           disk of FROM (3 minutes; ROUNDS=16)
+#   make test-aa            six equal files under six labels there: in how many
+#                           of RUNS=1 runs no pair differs (a minute each)
 #   make test-fresh         both quickstart commands on a bare Debian 12
 #   make test-quick         the quick form on ext4 and xfs (loop devices, root)
 #   make lint               formatting, clang-tidy, cppcheck, shellcheck
@@ -50,6 +54,14 @@ endif
 # libaio has no .pc file.
 pkgs := jansson libgcrypt liburing
 
+# What qcowbench can do without; said when it is built.
+ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
+  override CPPFLAGS += -DHAVE_LIBNBD $(shell $(PKG_CONFIG) --cflags libnbd)
+  BENCH_LIBS := $(shell $(PKG_CONFIG) --libs libnbd)
+else
+  left_out += libnbd (targets nbd and qemu)
+endif
+
 override CPPFLAGS += -D_GNU_SOURCE -DQ2_VERSION='"$(VERSION)"' -I. \
                      $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
 override CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
@@ -67,8 +79,10 @@ bench_src := $(wildcard workloads/*.c harness/*.c harness/targets/*.c \
 test_src  := $(wildcard tests/*/test_*.c)
 # Programs that scripts of tests run other programs with.
 tool_src  := $(wildcard tests/tools/*.c)
+# Experiments on a real disk.
+aa_src    := $(wildcard tests/aa/*.c)
 # What tests share.
-sim_src   := $(filter-out $(test_src) $(tool_src), \
+sim_src   := $(filter-out $(test_src) $(tool_src) $(aa_src), \
                $(wildcard tests/*.c tests/*/*.c))
 # Files that are read at run time, below share/qcowbench.
 data      := $(wildcard suites/*.ini plots/*.gp)
@@ -91,14 +105,19 @@ img   := $B/img.a
 sim   := $B/sim.a
 tests := $(test_src:%.c=$B/%)
 tools := $(tool_src:%.c=$B/%)
+aa    := $B/tests/aa/aa
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all man bench test test-quick test-fresh lint format install uninstall clean help \
+.PHONY: all man bench test test-quick test-turns test-aa test-fresh lint format \
+        install uninstall clean help \
         units FORCE
 
 all: $B/qcowimg $B/qcowbench
+ifdef left_out
+	@echo 'left out, not installed: $(left_out)'
+endif
 ifeq ($(MODE),release)
 all: build/qcowimg build/qcowbench
 build/qcowimg build/qcowbench: build/%: $B/%
@@ -133,11 +152,16 @@ $(sim):   $(call obj,$(sim_src))
 
 $B/qcowimg: $(call obj,$(img_main)) $(img) $(lib)
 $B/qcowbench: $(call obj,$(bench_main)) $(bench) $(lib)
+$B/qcowbench: LDLIBS += $(BENCH_LIBS)
 $B/qcowimg $B/qcowbench:
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(tests): %: %.o $(sim) $(bench) $(img) $(lib)
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA_LIBS)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(BENCH_LIBS) \
+	  $(CMOCKA_LIBS)
+
+$(aa): $(call obj,$(aa_src)) $(bench) $(lib)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(BENCH_LIBS)
 
 $(tools): %: %.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
@@ -168,7 +192,7 @@ $B/share/fish/vendor_completions.d/%.fish: $B/%.dump docs/completion/complete.aw
 man: $(share:%=$B/share/%)
 
 # --- tests ------------------------------------------------------------------
-units: $(tests) $(tools)
+units: $(tests) $(tools) $(aa)
 
 # Tests of one thread on files in memory have no races to find, and a fiber
 # switch costs TSan so much that they would take a quarter of an hour.
@@ -195,6 +219,15 @@ format:
 # --- measuring --------------------------------------------------------------
 # On the disk of the folder FROM, which gets the results too.
 FROM ?= .
+
+ROUNDS ?= 16
+RUNS   ?= 1
+
+test-turns: all $(aa)
+	$(aa) turns --program $B/qcowbench --dir "$(FROM)" --rounds $(ROUNDS) $(ARGS)
+
+test-aa: all $(aa)
+	$(aa) labels --program $B/qcowbench --dir "$(FROM)" --runs $(RUNS) $(ARGS)
 
 bench: all
 	cd "$(FROM)" && "$(CURDIR)"/build/qcowbench run preallocation --quick $(ARGS)

@@ -326,6 +326,24 @@ find_price(struct advice_case *c, struct advice *ret)
 					  (double)c->bs_bytes;
 }
 
+/* Off itself has a ratio of 1. */
+static enum advice_policy
+fastest_but(const struct advice_case *c, enum advice_policy but)
+{
+	enum advice_policy best = but == ADVICE_OFF ? ADVICE_POLICIES
+						    : ADVICE_OFF;
+	double most = best == ADVICE_OFF ? 0 : -INFINITY;
+
+	for (int p = ADVICE_METADATA; p < ADVICE_POLICIES; p++) {
+		if (p == (int)but || !c->of[p].label ||
+		    c->of[p].shift.hl <= most)
+			continue;
+		best = (enum advice_policy)p;
+		most = c->of[p].shift.hl;
+	}
+	return best;
+}
+
 static void
 decide(struct advice_case *c, struct advice *ret)
 {
@@ -345,6 +363,7 @@ decide(struct advice_case *c, struct advice *ret)
 	} else {
 		ret->kind = kind_without_winner(c);
 	}
+	ret->rival = fastest_but(c, ret->policy);
 	ret->decided = ret->kind != ADVICE_CANNOT_TELL;
 	if (ret->decided)
 		return;

@@ -59,7 +59,10 @@ struct advice {
 	enum advice_kind kind;
 	enum advice_policy policy; /* from ADVICE_TOO_FEW on: ADVICE_OFF */
 	bool decided;              /* policy is a recommendation */
-	int exit_code;             /* 0, or 4: nothing could be judged */
+	/* From ADVICE_BETTER on: the fastest of the others in first-write, the
+	 * one to compare policy with once more. */
+	enum advice_policy rival;
+	int exit_code;                    /* 0, or 4: nothing could be judged */
 	double ratio, ratio_lo, ratio_hi; /* first-write against off */
 	double break_even_gib;            /* negative: never, or no price */
 	bool never_pays; /* it would take more first writes than the disk has

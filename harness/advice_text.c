@@ -47,11 +47,6 @@ put(char *text, size_t size, const char *fmt, ...)
 
 /* ---- phrases ---------------------------------------------------------------- */
 
-/* A phrase that stays short. */
-struct phrase {
-	char text[96];
-};
-
 static struct phrase
 percent(double ratio)
 {
@@ -71,9 +66,8 @@ is_equal(double ratio)
 	return fabs(ratio - 1) < 0.0005;
 }
 
-/* "76 % faster", "2.0 % slower", "3.4 times as fast", "equally fast" */
-static struct phrase
-change(double ratio)
+struct phrase
+advice_change(double ratio)
 {
 	struct phrase p = {""};
 
@@ -93,15 +87,13 @@ change_from_off(double ratio)
 {
 	struct phrase p = {""};
 
-	put(p.text, sizeof(p.text), "%s %s with off", change(ratio).text,
+	put(p.text, sizeof(p.text), "%s %s with off", advice_change(ratio).text,
 	    ratio >= TWICE || is_equal(ratio) ? "as" : "than");
 	return p;
 }
 
-/* After a change: "18 to 23 %", "1.9 to 2.1 times", "from 2.0 % slower to 19 %
- * faster". */
-static struct phrase
-range(double lo, double hi)
+struct phrase
+advice_range(double lo, double hi)
 {
 	struct phrase p = {""};
 
@@ -114,8 +106,8 @@ range(double lo, double hi)
 		put(p.text, sizeof(p.text), "%s to %s %%", percent(lo).text,
 		    percent(hi).text);
 	else
-		put(p.text, sizeof(p.text), "from %s to %s", change(lo).text,
-		    change(hi).text);
+		put(p.text, sizeof(p.text), "from %s to %s",
+		    advice_change(lo).text, advice_change(hi).text);
 	return p;
 }
 
@@ -189,7 +181,8 @@ say_better(const struct advice_case *c, struct advice *ret)
 	put(ret->sentence, sizeof(ret->sentence),
 	    "Use preallocation=%s: first writes are %s (%s, %zu rounds)%s.",
 	    advice_policy_name(ret->policy), change_from_off(ret->ratio).text,
-	    range(ret->ratio_lo, ret->ratio_hi).text, ret->rounds, price);
+	    advice_range(ret->ratio_lo, ret->ratio_hi).text, ret->rounds,
+	    price);
 }
 
 static void
@@ -217,8 +210,9 @@ say_not_worth(const struct advice_case *c, struct advice *ret)
 	    "than %g %% faster (the best, %s, is %s, %s, "
 	    "%zu rounds).",
 	    work(c).text, 100 * c->margin, advice_policy_name(best),
-	    change(exp(c->of[best].shift.hl)).text,
-	    range(exp(c->of[best].shift.lo), exp(c->of[best].shift.hi)).text,
+	    advice_change(exp(c->of[best].shift.hl)).text,
+	    advice_range(exp(c->of[best].shift.lo), exp(c->of[best].shift.hi))
+		    .text,
 	    ret->rounds);
 }
 
@@ -253,8 +247,8 @@ say_cannot_tell(const struct advice_case *c, struct advice *ret)
 	    "writes are %s (%s, %s); until then use off, the "
 	    "cheapest.",
 	    advice_policy_name(c->doubtful), 100 * c->margin,
-	    change(ret->ratio).text, range(ret->ratio_lo, ret->ratio_hi).text,
-	    rounds);
+	    advice_change(ret->ratio).text,
+	    advice_range(ret->ratio_lo, ret->ratio_hi).text, rounds);
 }
 
 static void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * advice_text.h - what advice.c has found out, and its words; for those two
+ * advice_text.h - what advice.c has found out, and its words; for those two and advice_qemu.c
  */
 #ifndef HARNESS_ADVICE_TEXT_H
 #define HARNESS_ADVICE_TEXT_H
@@ -35,6 +35,18 @@ struct advice_case {
 	double price_s, off_s, price_bytes;
 	bool price_computed, price_at_most;
 };
+
+/* A phrase that stays short. */
+struct phrase {
+	char text[96];
+};
+
+/* "76 % faster", "2.0 % slower", "3.4 times as fast", "equally fast" */
+struct phrase advice_change(double ratio);
+
+/* After a change: "18 to 23 %", "1.9 to 2.1 times", "from 2.0 % slower to 19 %
+ * faster". */
+struct phrase advice_range(double lo, double hi);
 
 /* Write ret->sentence and ret->notes from everything else. */
 void advice_write(const struct advice_case *c, struct advice *ret);

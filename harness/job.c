@@ -18,15 +18,14 @@ struct job_slot {
 };
 
 int
-job_init(struct job *job, struct q2_loop *loop, struct q2_image *img,
-	 const struct stream_spec *spec, uint32_t iodepth, struct q2_err *err)
+job_init(struct job *job, struct disk *disk, const struct stream_spec *spec,
+	 uint32_t iodepth, struct q2_err *err)
 {
 	size_t bytes = (size_t)spec->bs_bytes * iodepth;
 	int r;
 
 	*job = (struct job){
-		.loop = loop,
-		.img = img,
+		.disk = disk,
 		.content_seed = spec->seed,
 		.bs_bytes = spec->bs_bytes,
 		.iodepth = iodepth,
@@ -35,7 +34,7 @@ job_init(struct job *job, struct q2_loop *loop, struct q2_image *img,
 	if (r < 0)
 		return r;
 	job->slots = calloc(iodepth, sizeof(*job->slots));
-	job->buf = q2_buf_alloc(loop, bytes);
+	job->buf = q2_buf_alloc(disk->loop, bytes);
 	if (!job->slots || !job->buf) {
 		job_done(job);
 		return q2_fail(err, -ENOMEM,
@@ -57,7 +56,7 @@ void
 job_done(struct job *job)
 {
 	if (job->buf)
-		q2_buf_free(job->loop, job->buf);
+		q2_buf_free(job->disk->loop, job->buf);
 	free(job->slots);
 	job->buf = NULL;
 	job->slots = NULL;
@@ -114,7 +113,7 @@ submit_next(struct job_slot *slot)
 	slot->rq.user = slot;
 	job->in_flight++;
 	slot->begun_ns = clock_ns();
-	q2_submit(job->img, &slot->rq);
+	job->disk->submit(job->disk, &slot->rq);
 }
 
 int
@@ -131,15 +130,17 @@ job_turn(struct job *job, uint64_t ops, double limit_s, struct hist *hist,
 	for (uint32_t i = 0; i < job->iodepth && job->left > 0; i++)
 		submit_next(&job->slots[i]);
 	while (job->in_flight > 0 && r >= 0)
-		r = q2_loop_run(job->loop, 1, -1);
+		r = job->disk->run(job->disk);
 	*ret = (struct job_turn){
 		.ops = job->ops,
 		.bytes = job->bytes,
 		.seconds = (double)(clock_ns() - start) * 1e-9,
 	};
-	if (r < 0)
+	if (r < 0) {
+		job->left = 0;
 		return q2_fail(err, r, "the loop of requests stopped: %s",
 			       strerror(-r));
+	}
 	if (job->error < 0)
 		return q2_fail(err, job->error,
 			       "%s of %u bytes at %" PRIu64 " failed: %s",
@@ -153,7 +154,7 @@ int
 job_flush(struct job *job, double *ret_seconds, struct q2_err *err)
 {
 	uint64_t start = clock_ns();
-	int r = q2_flush(job->img);
+	int r = job->disk->flush(job->disk);
 
 	*ret_seconds = (double)(clock_ns() - start) * 1e-9;
 	if (r < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * job.h - the requests of one pass on one image, in turns
+ * job.h - the requests of one pass on one disk, in turns
  *
  * Keeps iodepth requests in flight, from the first submit of a turn until its
  * work is given out, and drains at the end.  Time is taken around that and
@@ -16,13 +16,13 @@
 
 #include "engine/q2.h"
 #include "harness/stats/hist.h"
+#include "harness/targets/disk.h"
 #include "workloads/stream.h"
 
 struct job_slot;
 
 struct job {
-	struct q2_loop *loop;
-	struct q2_image *img;
+	struct disk *disk;
 	struct stream stream;
 	uint64_t content_seed;
 	uint32_t bs_bytes, iodepth;
@@ -47,12 +47,11 @@ struct job_turn {
 };
 
 /*
- * The image stays the caller's.  buf_bytes is the memory taken from the loop
- * for buffers.
+ * The disk stays the caller's, and open until job_done().  Buffers come from
+ * its loop.
  */
-int job_init(struct job *job, struct q2_loop *loop, struct q2_image *img,
-	     const struct stream_spec *spec, uint32_t iodepth,
-	     struct q2_err *err);
+int job_init(struct job *job, struct disk *disk, const struct stream_spec *spec,
+	     uint32_t iodepth, struct q2_err *err);
 void job_done(struct job *job);
 
 /*
@@ -64,7 +63,7 @@ void job_done(struct job *job);
 int job_turn(struct job *job, uint64_t ops, double limit_s, struct hist *hist,
 	     struct job_turn *ret, struct q2_err *err);
 
-/* Flush the image, and how long it took. */
+/* Flush the disk, and how long it took. */
 int job_flush(struct job *job, double *ret_seconds, struct q2_err *err);
 
 #endif

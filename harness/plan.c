@@ -99,6 +99,7 @@ plan_init(struct plan *plan, const struct wishes *wishes)
 						 : DISK_DEFAULT,
 		.aio = wishes->aio,
 		.cache = cache_mode(wishes->cache),
+		.slices = wishes->slices,
 	};
 	plan->rounds = wishes->rounds  ? wishes->rounds
 		       : wishes->quick ? suite->quick_rounds
@@ -178,8 +179,12 @@ resolve_pass(struct plan *plan, size_t i, struct q2_err *err)
 			       pp->pass->order != STREAM_SEQ
 		       ? plan->ops_per_s
 		       : plan->bytes_per_s / pp->pass->bs_bytes;
-	pp->cut = turns_cut(pp->stream.ops, plan->sliced ? rate : 0,
-			    PLAN_TURN_S, 2 * (uint64_t)pp->pass->iodepth);
+	if (plan->slices)
+		pp->cut = turns_cut_into(pp->stream.ops, plan->slices);
+	else
+		pp->cut = turns_cut(pp->stream.ops, plan->sliced ? rate : 0,
+				    PLAN_TURN_S,
+				    2 * (uint64_t)pp->pass->iodepth);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ struct wishes {
 	bool quick;
 	uint64_t rounds, seed;
 	uint64_t image_bytes, requests, disk_bytes;
+	uint64_t slices; /* turns of each pass; 0: by the length of a turn */
 	const char *aio, *cache;
 };
 
@@ -56,6 +57,7 @@ struct plan {
 	const char *aio;     /* NULL: the best there is */
 	enum q2_cache cache;
 	bool sliced;                   /* passes are cut into turns */
+	uint64_t slices;               /* so many; 0: by their length */
 	double ops_per_s, bytes_per_s; /* of the probe, for the turns */
 };
 

@@ -19,14 +19,9 @@
 /* Far more than any disk does in RANDOM_S: the time ends it. */
 #define RANDOM_OPS 10000000
 
-struct probed {
-	struct q2_loop *loop;
-	struct q2_image *img;
-};
-
 /* One stream, timed with its flush. */
 static int
-timed(const struct probed *on, const struct stream_spec *spec, uint32_t iodepth,
+timed(struct disk *disk, const struct stream_spec *spec, uint32_t iodepth,
       double limit_s, struct job_turn *ret, struct q2_err *err)
 {
 	double flush_s = 0;
@@ -34,7 +29,7 @@ timed(const struct probed *on, const struct stream_spec *spec, uint32_t iodepth,
 	struct job job;
 	int r;
 
-	r = job_init(&job, on->loop, on->img, spec, iodepth, err);
+	r = job_init(&job, disk, spec, iodepth, err);
 	if (r < 0)
 		return r;
 	hist_init(&hist);
@@ -47,8 +42,8 @@ timed(const struct probed *on, const struct stream_spec *spec, uint32_t iodepth,
 }
 
 static int
-measure(struct q2_loop *loop, struct q2_image *img, uint64_t bytes,
-	double share, struct probe *ret, struct q2_err *err)
+measure(struct disk *disk, uint64_t bytes, double share, struct probe *ret,
+	struct q2_err *err)
 {
 	struct stream_spec seq = {
 		.order = STREAM_SEQ,
@@ -65,16 +60,15 @@ measure(struct q2_loop *loop, struct q2_image *img, uint64_t bytes,
 		.ops = RANDOM_OPS,
 		.seed = 2,
 	};
-	struct probed on = {loop, img};
 	struct job_turn turn;
 	int r;
 
-	r = timed(&on, &seq, 8, SEQ_S * share, &turn, err);
+	r = timed(disk, &seq, 8, SEQ_S * share, &turn, err);
 	if (r < 0)
 		return r;
 	ret->bytes_per_s = (double)turn.bytes / turn.seconds;
 	random.area_bytes = turn.bytes;
-	r = timed(&on, &random, 32, RANDOM_S * share, &turn, err);
+	r = timed(disk, &random, 32, RANDOM_S * share, &turn, err);
 	if (r < 0)
 		return r;
 	ret->iops = (double)turn.ops / turn.seconds;
@@ -97,6 +91,7 @@ probe_on(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
 		.cache = opts->cache,
 	};
 	struct q2_image *img;
+	struct disk disk;
 	int r, closed;
 
 	r = q2_create(loop, opts->path, &create, NULL, err);
@@ -104,8 +99,9 @@ probe_on(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
 		return r;
 	r = q2_open(loop, opts->path, &open_opts, &img, err);
 	if (r >= 0) {
-		r = measure(loop, img, bytes, opts->brief ? 0.1 : 1, ret, err);
-		closed = q2_close(img, r < 0 ? NULL : err);
+		disk_of_image(&disk, loop, img);
+		r = measure(&disk, bytes, opts->brief ? 0.1 : 1, ret, err);
+		closed = disk_close(&disk, r < 0 ? NULL : err);
 		if (r >= 0)
 			r = closed;
 	}

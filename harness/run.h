@@ -12,10 +12,19 @@
 #include "harness/progress.h"
 #include "harness/rounds.h"
 #include "harness/run_args.h"
+#include "harness/targets/target.h"
 #include "harness/workdir.h"
 
 /* A quick run is planned to take no longer, all in all. */
 #define RUN_QUICK_S 165.0
+
+/* The rounds through QEMU (run_qemu.h). */
+struct run_qemu {
+	bool wanted;
+	char version[TARGET_VERSION]; /* "QEMU 7.2.22" */
+	char why_not[1024];           /* why there are none, or not all; "" */
+	struct rows trials;
+};
 
 struct run {
 	struct run_args args;
@@ -37,7 +46,8 @@ struct run {
 	struct rows trials, series;
 	uint64_t rounds_done;
 	double round_s; /* that one has taken, with all around it */
-	bool kept;      /* images of the last round stay */
+	struct run_qemu qemu;
+	bool kept; /* images of the last round stay */
 };
 
 /* run_measure.c: probe and sizes; warm-up; all rounds. */

@@ -89,6 +89,7 @@ run_args_wishes(const struct run_args *args)
 		.image_bytes = args->image_size,
 		.requests = args->requests,
 		.disk_bytes = args->size,
+		.slices = args->slices,
 		.aio = args->aio,
 		.cache = args->cache,
 	};

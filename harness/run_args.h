@@ -15,9 +15,9 @@
 /* 0, NULL or false: not said. */
 struct run_args {
 	const struct suite *suite;
-	bool quick, keep, probe;
+	bool quick, keep, probe, no_qemu;
 	const char *dir, *out, *aio, *cache;
-	uint64_t rounds, seed, size, image_size, requests;
+	uint64_t rounds, seed, size, image_size, requests, slices;
 };
 
 extern const char *const run_args_aio[];
@@ -60,6 +60,13 @@ extern const char *const run_args_aio[];
 		 "N",                                                         \
 		 NULL,                                                        \
 		 "rounds; fewer than 6 give no verdict"},                     \
+		{"slices",                                                    \
+		 OPTION_COUNT,                                                \
+		 RUN_ARG(slices),                                             \
+		 "N",                                                         \
+		 NULL,                                                        \
+		 "turns of each pass; 1: whole passes, one after the other "  \
+		 "(default: turns of 100 ms)"},                               \
 		{"seed",                                                      \
 		 OPTION_NUMBER,                                               \
 		 RUN_ARG(seed),                                               \

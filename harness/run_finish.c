@@ -12,6 +12,7 @@
 #include "harness/cells.h"
 #include "harness/clock.h"
 #include "harness/run.h"
+#include "harness/run_qemu.h"
 #include "harness/table.h"
 #include "plots/plots.h"
 
@@ -116,6 +117,7 @@ run_write_json(const struct run *run, const char *state, struct q2_err *err)
 	set_text(json, "cache_asked", run->cache_asked);
 	set_text(json, "cache", plan_cache_name(run->plan.cache));
 	set_text(json, "notice", run->notice);
+	set_text(json, "qemu", run->qemu.wanted ? run->qemu.version : "");
 	(void)json_object_set_new(json, "plan", plan_json(&run->plan));
 	if (run->probe.duration_s > 0)
 		(void)json_object_set_new(json, "probe", probe_json(run));
@@ -140,16 +142,38 @@ compute_cells(const struct run *run, struct rows *cells)
 	cells_compute(&run->trials, &opts, cells);
 }
 
+/* With those of the rounds through QEMU behind them. */
+static int
+write_joined(const struct run *run, const char *file, const struct table *table,
+	     const struct rows *first, const struct rows *then,
+	     struct q2_err *err)
+{
+	struct rows all = {.n = first->n + then->n};
+	int r;
+
+	all.v = calloc(all.n + 1, sizeof(struct record *));
+	if (!all.v)
+		return q2_fail(err, -ENOMEM, "no memory");
+	for (size_t i = 0; i < all.n; i++)
+		all.v[i] = i < first->n ? first->v[i] : then->v[i - first->n];
+	r = output_csv(&run->out, file, table, &all, err);
+	free(all.v);
+	return r;
+}
+
 static int
 write_csv(const struct run *run, const struct rows *cells, struct q2_err *err)
 {
+	struct rows qemu = {0};
 	int r;
 
-	r = output_csv(&run->out, "trials.csv", &table_trials, &run->trials,
-		       err);
+	run_qemu_cells(run, &qemu);
+	r = write_joined(run, "trials.csv", &table_trials, &run->trials,
+			 &run->qemu.trials, err);
 	if (r >= 0)
-		r = output_csv(&run->out, "cells.csv", &table_cells, cells,
-			       err);
+		r = write_joined(run, "cells.csv", &table_cells, cells, &qemu,
+				 err);
+	rows_done(&qemu);
 	if (r >= 0)
 		r = output_csv(&run->out, "series.csv", &table_series,
 			       &run->series, err);
@@ -217,6 +241,7 @@ print_advice(const struct run *run, const struct rows *cells)
 						       "alloc_bytes");
 	}
 	advice_of(&run->trials, &opts, &advice);
+	run_qemu_advise(run, &advice);
 	printf("\n%s\n", advice.sentence);
 	for (size_t i = 0; i < advice.nnotes; i++)
 		printf("- %s\n", advice.notes[i]);
@@ -248,6 +273,7 @@ report(struct run *run, const struct rows *cells, enum bench_exit code,
 		return code;
 	progress_done(&run->progress);
 	print_table(run, cells);
+	run_qemu_table(run, stdout);
 	if (run->plan.suite->advice)
 		advice = print_advice(run, cells);
 	(void)fflush(stdout);

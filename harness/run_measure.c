@@ -8,6 +8,7 @@
 #include "engine/base/num.h"
 #include "harness/clock.h"
 #include "harness/run.h"
+#include "harness/run_qemu.h"
 #include "harness/stop.h"
 
 /* Results and plots at the end of a run. */
@@ -135,16 +136,17 @@ predict(const struct plan *plan, const struct round *warm, double removal_s,
 	return round_s + *ret_fixed_s;
 }
 
-/* Smaller, so that the rest takes no longer than what is left. */
+/* Smaller, so that the rest takes no longer than what is left; a round through
+ * QEMU goes with each. */
 static int
-halve(struct run *run, double fixed_s, struct q2_err *err)
+halve(struct run *run, double fixed_s, double qemu_s, struct q2_err *err)
 {
 	double left_s = RUN_QUICK_S - FINISH_S - (clock_s() - run->began_s);
 	uint64_t image = run->plan.image_bytes, requests = run->plan.requests;
 
 	if (!run->plan.quick || run->args.rounds)
 		return 0;
-	run->halvings = plan_halvings(run->predicted_s, fixed_s,
+	run->halvings = plan_halvings(run->predicted_s + qemu_s, fixed_s,
 				      run->plan.rounds, left_s);
 	if (run->halvings == 0)
 		return 0;
@@ -177,7 +179,8 @@ run_warm_up(struct run *run, struct settled *ret_settled, struct q2_err *err)
 		run->warmup_s = round.seconds;
 		run->predicted_s = predict(&run->plan, &round, removal_s,
 					   &fixed_s);
-		if (halve(run, fixed_s, err) < 0)
+		if (halve(run, fixed_s, run_qemu_round_s(run, &round.trials),
+			  err) < 0)
 			code = BENCH_USAGE;
 	}
 	round_done(&round);

@@ -23,12 +23,14 @@
 /* A target with its image factors. */
 struct config {
 	const char *label;
-	const char *target;    /* raw, qcow2, null (targets/) */
-	const char *raw_state; /* sparse, falloc, written; raw only */
+	const char *target;    /* raw, qcow2, null, nbd, qemu (targets/) */
+	const char *raw_state; /* sparse, falloc, written; NULL: not raw */
 	enum q2_prealloc prealloc;
 	enum q2_zero zero;     /* qcow2 only */
 	uint32_t cluster_size; /* qcow2 only */
-	bool not_quick;        /* only in the standard form */
+	const char *uri;       /* nbd only: the export */
+	bool overwrite; /* nbd only: what is there now may be destroyed */
+	bool not_quick; /* only in the standard form */
 	/* Bytes that the file takes when the image is filled, or only where it
 	 * was written: for the check of free space. */
 	bool takes_all;

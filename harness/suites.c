@@ -80,6 +80,14 @@ static const struct config aa_configs[] = {
 	{RAW("raw-b", "written", true)},
 };
 
+/* aa6: the same with as many labels as a run of preallocation --quick has, and
+ * as many pairs. */
+static const struct config aa6_configs[] = {
+	{RAW("raw-a", "written", true)}, {RAW("raw-b", "written", true)},
+	{RAW("raw-c", "written", true)}, {RAW("raw-d", "written", true)},
+	{RAW("raw-e", "written", true)}, {RAW("raw-f", "written", true)},
+};
+
 static const struct pass aa_passes[] = {
 	{.name = "create", .op = PASS_CREATE},
 	{.name = "first-write",
@@ -140,6 +148,19 @@ static const struct suite suites[] = {
 		.reference = "raw-a",
 		.rounds = 20,
 		.quick_rounds = 20,
+		.image_bytes = 5 * GiB,
+		.requests = 65536,
+	},
+	{
+		.name = "aa6",
+		.question = "Does it, with six labels? (no pair may differ)",
+		.configs = aa6_configs,
+		.nconfigs = ARRAY_SIZE(aa6_configs),
+		.passes = aa_passes,
+		.npasses = ARRAY_SIZE(aa_passes),
+		.reference = "raw-a",
+		.rounds = 6,
+		.quick_rounds = 6,
 		.image_bytes = 5 * GiB,
 		.requests = 65536,
 	},

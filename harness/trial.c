@@ -20,6 +20,8 @@ trial_init(struct trial *t, const struct trial_spec *spec, struct q2_err *err)
 	t->turns = calloc(TRIAL_TURNS_MAX, sizeof(*t->turns));
 	if (!t->turns)
 		return q2_fail(err, -ENOMEM, "no memory");
+	if (spec->target->version)
+		spec->target->version(t->version);
 	return q2_loop_new(&opts, &t->loop, err);
 }
 
@@ -28,9 +30,9 @@ trial_done(struct trial *t)
 {
 	struct q2_err err;
 
+	/* After a failure requests may be in flight. */
+	(void)disk_close(&t->disk, &err);
 	job_done(&t->job);
-	if (t->img)
-		(void)q2_close(t->img, &err);
 	if (t->loop)
 		q2_loop_free(t->loop);
 	free(t->turns);
@@ -40,24 +42,23 @@ static void
 count(struct trial *t, struct trial_counters *to)
 {
 	*to = (struct trial_counters){0};
-	if (t->img)
-		q2_stats(t->img, &to->stats);
+	if (t->disk.img)
+		q2_stats(t->disk.img, &to->stats);
 	q2_loop_syscalls(t->loop, &to->syscalls, &to->sqes);
 	(void)getrusage(RUSAGE_SELF, &to->usage);
 }
 
 static int
-open_image(struct trial *t, struct q2_err *err)
+open_disk(struct trial *t, struct q2_err *err)
 {
-	struct q2_open_opts opts = t->spec->target->open_opts(&t->spec->image);
+	const struct trial_spec *spec = t->spec;
 	double start = clock_s();
 	int r;
 
-	r = q2_open(t->loop, t->spec->path, &opts, &t->img, err);
-	if (r < 0) {
-		t->img = NULL;
-		return err_prefix(err, r, "cannot open %s", t->spec->path);
-	}
+	r = target_open(spec->target, t->loop, spec->path, &spec->image,
+			&t->disk, err);
+	if (r < 0)
+		return r;
 	t->open_s = clock_s() - start;
 	return 0;
 }
@@ -77,13 +78,12 @@ trial_begin(struct trial *t, size_t pass, struct q2_err *err)
 	t->flushed = t->emulated_falloc = false;
 	hist_init(&t->hist);
 	if (p->op == PASS_STREAM) {
-		if (!t->img) {
-			r = open_image(t, err);
+		if (!disk_is_open(&t->disk)) {
+			r = open_disk(t, err);
 			if (r < 0)
 				return r;
 		}
-		r = job_init(&t->job, t->loop, t->img, &p->stream, p->iodepth,
-			     err);
+		r = job_init(&t->job, &t->disk, &p->stream, p->iodepth, err);
 		if (r < 0)
 			return r;
 	}
@@ -126,7 +126,6 @@ create(struct trial *t, struct q2_err *err)
 	bool disk = t->spec->passes[t->pass].op == PASS_CREATE_DISK;
 	struct target_image image = t->spec->image;
 	struct q2_create_result result = {0};
-	struct q2_create_opts opts;
 	char path[4096];
 	double start;
 	int r;
@@ -136,9 +135,8 @@ create(struct trial *t, struct q2_err *err)
 		disk_path(t, path, sizeof(path));
 		image.virtual_bytes = t->spec->disk_bytes;
 	}
-	opts = t->spec->target->create_opts(&image);
 	start = clock_s();
-	r = q2_create(t->loop, path, &opts, &result, err);
+	r = target_create(t->spec->target, t->loop, path, &image, &result, err);
 	t->work_s = clock_s() - start;
 	if (r >= 0)
 		r = sync_file(path, &t->flush_s, err);
@@ -193,16 +191,20 @@ static int
 stream_turn(struct trial *t, struct q2_err *err)
 {
 	const struct trial_pass *p = &t->spec->passes[t->pass];
-	struct q2_stats was, is;
+	struct q2_stats was = {0}, is = {0};
 	struct job_turn turn;
 	int r;
 
 	hist_init(&t->turn_hist);
-	q2_stats(t->img, &was);
+	if (t->disk.img)
+		q2_stats(t->disk.img, &was);
 	r = job_turn(&t->job, p->cut.slice_ops, 0, &t->turn_hist, &turn, err);
-	if (r < 0)
+	if (r < 0) {
+		disk_explain(&t->disk, err);
 		return r;
-	q2_stats(t->img, &is);
+	}
+	if (t->disk.img)
+		q2_stats(t->disk.img, &is);
 	hist_merge(&t->hist, &t->turn_hist);
 	t->work_s += turn.seconds;
 	t->ops += turn.ops;
@@ -233,6 +235,8 @@ trial_flush(struct trial *t, double *ret_seconds, struct q2_err *err)
 
 	if (p->op == PASS_STREAM && p->stream.write) {
 		r = job_flush(&t->job, &t->flush_s, err);
+		if (r < 0)
+			disk_explain(&t->disk, err);
 		t->flushed = true;
 	}
 	*ret_seconds = t->flush_s;
@@ -268,8 +272,9 @@ series_rows(const struct trial *t, struct rows *series)
 			record_set_real(row, SERIES_lat_p99_us, turn->p99_us);
 		if (turn->ops)
 			record_set_real(row, SERIES_lat_max_us, turn->max_us);
-		record_set_int(row, SERIES_host_write_bytes,
-			       turn->host_write_bytes);
+		if (t->disk.img)
+			record_set_int(row, SERIES_host_write_bytes,
+				       turn->host_write_bytes);
 		if (t->spec->target == &target_qcow2) {
 			record_set_int(row, SERIES_clusters_alloc,
 				       turn->clusters_alloc);
@@ -280,12 +285,11 @@ series_rows(const struct trial *t, struct rows *series)
 }
 
 static int
-close_image(struct trial *t, struct q2_err *err)
+close_disk(struct trial *t, struct q2_err *err)
 {
 	double start = clock_s();
-	int r = q2_close(t->img, err);
+	int r = disk_close(&t->disk, err);
 
-	t->img = NULL;
 	t->close_s = clock_s() - start;
 	return r < 0 ? err_prefix(err, r, "closing %s", t->spec->path) : 0;
 }
@@ -307,8 +311,8 @@ trial_end(struct trial *t, struct record **ret_record, struct rows *series,
 		disk_path(t, path, sizeof(path));
 		(void)unlink(path);
 	}
-	if (r >= 0 && last && t->img) {
-		r = close_image(t, err);
+	if (r >= 0 && last && disk_is_open(&t->disk)) {
+		r = close_disk(t, err);
 		record_set_real(rec, TRIAL_close_s, t->close_s);
 	}
 	if (r < 0) {

@@ -49,7 +49,8 @@ struct trial_turn {
 struct trial {
 	const struct trial_spec *spec;
 	struct q2_loop *loop;
-	struct q2_image *img; /* NULL while closed */
+	struct disk disk;
+	char version[TARGET_VERSION]; /* of a foreign program, or "" */
 	/* of the pass */
 	size_t pass;
 	struct job job;

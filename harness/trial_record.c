@@ -26,8 +26,11 @@ set_target(const struct trial *t, struct record *rec)
 	(void)snprintf(aio, sizeof(aio), "%s",
 		       spec->aio ? spec->aio : effective);
 	aio[strcspn(aio, "-")] = '\0';
+	if (spec->target->aio)
+		effective = spec->target->aio(effective);
 	record_set_text(rec, TRIAL_program_version, q2_version());
 	record_set_text(rec, TRIAL_target, spec->target->name);
+	record_set_text(rec, TRIAL_target_version, t->version);
 	record_set_text(rec, TRIAL_device, "file");
 	record_set_bool(rec, TRIAL_modelled, false);
 	record_set_text(rec, TRIAL_aio, aio);
@@ -36,9 +39,28 @@ set_target(const struct trial *t, struct record *rec)
 	/* What cannot be had is an error: nothing falls back in silence. */
 	record_set_text(rec, TRIAL_cache_mode_effective, cache);
 	record_set_text(rec, TRIAL_discard_mode, "ignore");
-	record_set_text(rec, TRIAL_image_format, spec->target->format);
+	record_set_text(rec, TRIAL_image_format,
+			target_format(spec->target, &spec->image));
 	record_set_text(rec, TRIAL_raw_state,
 			spec->image.raw_state ? spec->image.raw_state : NULL);
+	if (strcmp(target_format(spec->target, &spec->image), "qcow2") != 0)
+		return;
+	record_set_text(rec, TRIAL_preallocation,
+			plan_prealloc_name(spec->image.prealloc));
+	record_set_int(rec, TRIAL_cluster_bytes, spec->image.cluster_size);
+}
+
+static bool
+is_qcow2(const struct trial *t)
+{
+	return strcmp(target_format(t->spec->target, &t->spec->image),
+		      "qcow2") == 0;
+}
+
+static bool
+in_process(const struct trial *t)
+{
+	return !t->spec->target->open_disk;
 }
 
 static void
@@ -47,15 +69,16 @@ set_qcow2(const struct trial *t, struct record *rec, const struct q2_info *info)
 	char compat[8];
 
 	(void)snprintf(compat, sizeof(compat), "v%u", info->compat);
-	record_set_text(rec, TRIAL_preallocation,
-			plan_prealloc_name(t->spec->image.prealloc));
-	record_set_text(rec, TRIAL_zero_policy,
-			plan_zero_name(t->spec->image.zero));
 	record_set_int(rec, TRIAL_cluster_bytes, info->cluster_size);
 	record_set_bool(rec, TRIAL_extended_l2, info->extended_l2);
 	record_set_text(rec, TRIAL_compat, compat);
 	record_set_int(rec, TRIAL_refcount_bits, info->refcount_bits);
 	record_set_bool(rec, TRIAL_lazy_refcounts, info->lazy_refcounts);
+	/* How a foreign program goes about it is not ours to tell. */
+	if (!in_process(t))
+		return;
+	record_set_text(rec, TRIAL_zero_policy,
+			plan_zero_name(t->spec->image.zero));
 	record_set_bool(rec, TRIAL_discard_no_unref, false);
 	record_set_int(rec, TRIAL_l2_cache_bytes, info->l2_cache_size);
 	record_set_int(rec, TRIAL_l2_entry_bytes, info->l2_cache_entry_size);
@@ -80,7 +103,7 @@ set_layout(const struct trial *t, struct q2_image *img, struct record *rec,
 	int r;
 
 	r = q2_info(img, &info, err);
-	if (r >= 0 && t->spec->target == &target_qcow2)
+	if (r >= 0 && is_qcow2(t))
 		set_qcow2(t, rec, &info);
 	if (r >= 0)
 		r = q2_layout(img, &layout, err);
@@ -89,7 +112,7 @@ set_layout(const struct trial *t, struct q2_image *img, struct record *rec,
 	record_set_int(rec, TRIAL_virtual_bytes, layout.virtual_bytes);
 	record_set_int(rec, TRIAL_file_bytes, layout.file_bytes);
 	record_set_int(rec, TRIAL_alloc_bytes, layout.alloc_bytes);
-	if (t->spec->target == &target_qcow2)
+	if (is_qcow2(t))
 		record_set_int(rec, TRIAL_metadata_bytes,
 			       layout.metadata_bytes);
 	if (layout.has_fiemap)
@@ -101,7 +124,11 @@ set_layout(const struct trial *t, struct q2_image *img, struct record *rec,
 static int
 set_created(const struct trial *t, struct record *rec, struct q2_err *err)
 {
-	struct q2_open_opts opts = t->spec->target->open_opts(&t->spec->image);
+	const struct target *target = t->spec->target;
+	struct q2_open_opts opts = {
+		.size = sizeof(opts),
+		.driver = target_format(target, &t->spec->image),
+	};
 	bool disk = t->spec->passes[t->pass].op == PASS_CREATE_DISK;
 	struct q2_image *img;
 	struct q2_err ignored;
@@ -110,16 +137,31 @@ set_created(const struct trial *t, struct record *rec, struct q2_err *err)
 
 	(void)snprintf(path, sizeof(path), "%s%s", t->spec->path,
 		       disk ? ".disk" : "");
+	if (in_process(t))
+		opts = target->open_opts(&t->spec->image);
 	opts.flags |= Q2_RDONLY;
 	r = q2_open(t->loop, path, &opts, &img, err);
 	if (r < 0)
 		return err_prefix(err, r, "cannot open %s", path);
 	r = set_layout(t, img, rec, err);
 	(void)q2_close(img, r < 0 ? &ignored : err);
-	record_set_int(rec, TRIAL_fdatasyncs, t->fdatasyncs);
+	if (in_process(t))
+		record_set_int(rec, TRIAL_fdatasyncs, t->fdatasyncs);
 	if (t->emulated_falloc)
 		record_add_flag(rec, TRIAL_flags, "emulated");
 	return r;
+}
+
+/* Of a file that a foreign program has open. */
+static void
+set_file(const struct trial *t, struct record *rec)
+{
+	struct stat st;
+
+	if (stat(t->spec->path, &st) < 0)
+		return;
+	record_set_int(rec, TRIAL_file_bytes, (uint64_t)st.st_size);
+	record_set_int(rec, TRIAL_alloc_bytes, (uint64_t)st.st_blocks * 512);
 }
 
 static void
@@ -264,7 +306,7 @@ set_host(const struct trial *t, struct record *rec)
 	if (!writes && t->bytes)
 		record_set_real(rec, TRIAL_read_amp,
 				(double)read / (double)t->bytes);
-	if (t->spec->target != &target_qcow2)
+	if (!is_qcow2(t))
 		return;
 	record_set_int(rec, TRIAL_l2_lookups, DIFF(l2_hits) + DIFF(l2_misses));
 	SAME(l2_hits);
@@ -297,6 +339,8 @@ set_cost(const struct trial *t, struct record *rec)
 	record_set_real(rec, TRIAL_cpu_sys_s,
 			timeval_s(&a->ru_stime, &b->ru_stime));
 	record_set_int(rec, TRIAL_rss_peak_bytes, (uint64_t)a->ru_maxrss * KiB);
+	if (!in_process(t))
+		return;
 	record_set_int(rec, TRIAL_syscalls,
 		       t->after.syscalls - t->before.syscalls);
 	if (t->after.sqes > 0)
@@ -309,7 +353,7 @@ check_read(const struct trial *t, struct q2_err *err)
 {
 	const struct trial_pass *p = &t->spec->passes[t->pass];
 
-	if (p->stream.write || !t->spec->target->has_file ||
+	if (p->stream.write || !t->spec->target->has_file || !in_process(t) ||
 	    DIFF(host_read_data_bytes) >= t->bytes)
 		return 0;
 	return q2_fail(err, -EIO,
@@ -347,9 +391,11 @@ trial_record(struct trial *t, struct record *rec, struct q2_err *err)
 		return set_created(t, rec, err);
 	set_work(t, rec);
 	set_result(t, rec);
-	if (t->spec->target->has_file) {
+	if (t->spec->target->has_file && in_process(t)) {
 		set_host(t, rec);
-		r = set_layout(t, t->img, rec, err);
+		r = set_layout(t, t->disk.img, rec, err);
+	} else if (t->spec->target->has_file) {
+		set_file(t, rec);
 	}
 	return r < 0 ? r : check_read(t, err);
 }

@@ -78,6 +78,11 @@ set_image(json_t *json, const struct plan *plan, const struct config *config)
 		set_text(json, "zero", zero_names[config->zero]);
 		set_int(json, "cluster_size", config->cluster_size);
 	}
+	if (config->uri) {
+		set_text(json, "uri", config->uri);
+		(void)json_object_set_new(json, "overwrite",
+					  json_boolean(config->overwrite));
+	}
 	set_text(json, "cache", plan_cache_name(plan->cache));
 	if (plan->aio)
 		set_text(json, "aio", plan->aio);
@@ -242,10 +247,12 @@ read_image(struct reader *r, struct trial_spec *spec)
 		r->code = q2_fail(r->err, -EINVAL, "target '%s' is not known",
 				  name);
 	spec->image.virtual_bytes = get_int(r, "image_size", 512, INT64_MAX);
-	if (spec->target == &target_raw)
+	if (spec->target == &target_raw ||
+	    (spec->target == &target_qemu && json_object_get(r->json, "state")))
 		spec->image.raw_state =
 			state_names[get_word(r, "state", state_names)];
-	if (spec->target == &target_qcow2) {
+	else if (spec->target == &target_qcow2 ||
+		 spec->target == &target_qemu) {
 		spec->image.prealloc = (enum q2_prealloc)get_word(
 			r, "preallocation", prealloc_names);
 		spec->image.zero = (enum q2_zero)get_word(r, "zero",
@@ -253,8 +260,34 @@ read_image(struct reader *r, struct trial_spec *spec)
 		spec->image.cluster_size = (uint32_t)get_int(r, "cluster_size",
 							     512, 2 * MiB);
 	}
+	if (spec->target == &target_nbd)
+		spec->image.uri = get_text(r, "uri");
+	spec->image.overwrite = json_is_true(
+		json_object_get(r->json, "overwrite"));
 	spec->image.cache = (enum q2_cache)(
 		get_word(r, "cache", plan_cache_names) + Q2_CACHE_NONE);
+}
+
+/* A server's export is not of our making. */
+static int
+check_overwrite(const struct trial_spec *spec, struct q2_err *err)
+{
+	for (size_t i = 0; i < spec->npasses; i++) {
+		const struct trial_pass *p = &spec->passes[i];
+
+		if (spec->target != &target_nbd)
+			break;
+		if (p->op != PASS_STREAM)
+			return q2_fail(err, -EINVAL,
+				       "pass %s: target nbd makes no image",
+				       p->name);
+		if (p->stream.write && !spec->image.overwrite)
+			return q2_fail(err, -EINVAL,
+				       "pass %s would overwrite what is in %s; "
+				       "if that may be lost, say so: overwrite",
+				       p->name, spec->image.uri);
+	}
+	return 0;
 }
 
 int
@@ -286,6 +319,8 @@ trial_spec_parse(json_t *json, struct trial_spec *ret, struct q2_err *err)
 		r.json = json_array_get(passes, i);
 		read_pass(&r, ret, i);
 	}
+	if (r.code == 0)
+		r.code = check_overwrite(ret, err);
 	if (r.code < 0)
 		return r.code;
 	ret->json = json_incref(json);

@@ -28,6 +28,18 @@ turns_cut(uint64_t ops, double ops_per_s, double turn_s, uint64_t least_ops)
 	return cut;
 }
 
+struct turns_cut
+turns_cut_into(uint64_t ops, uint64_t turns)
+{
+	struct turns_cut cut;
+
+	assert(ops > 0 && turns > 0);
+	cut.slice_ops = div_up(ops, min_u64(turns, ops));
+	/* Rounding up may leave nothing for the last ones. */
+	cut.turns = div_up(ops, cut.slice_ops);
+	return cut;
+}
+
 void
 turns_init(struct turns *t, unsigned n, uint64_t turns, uint64_t seed)
 {

@@ -36,6 +36,10 @@ struct turns_cut {
 struct turns_cut turns_cut(uint64_t ops, double ops_per_s, double turn_s,
 			   uint64_t least_ops);
 
+/* The same into as many as are asked for, or as there are operations; 1 is the
+ * whole pass in one piece.  turns > 0. */
+struct turns_cut turns_cut_into(uint64_t ops, uint64_t turns);
+
 struct turns {
 	unsigned n; /* configurations */
 	uint64_t seed;

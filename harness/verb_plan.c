@@ -74,6 +74,9 @@ print_form(struct plan *plan, const struct run_args *args,
 	print_passes(plan);
 	printf("%zu cells, %" PRIu64 " rounds, %" PRIu64 " trials: about %s\n",
 	       cost.cells, plan->rounds, cost.trials, seconds);
+	if (plan->suite->advice)
+		printf("then, where qemu-nbd is installed: 6 rounds of the two "
+		       "best through QEMU, beside raw (--no-qemu)\n");
 	return 0;
 }
 

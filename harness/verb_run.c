@@ -8,6 +8,7 @@
 #include "engine/base/num.h"
 #include "harness/clock.h"
 #include "harness/run.h"
+#include "harness/run_qemu.h"
 #include "harness/stop.h"
 #include "harness/verb.h"
 
@@ -17,6 +18,8 @@ static const struct option_spec run_options[] = {
 	 "new folder for the results (default: named by the time, here)"},
 	{"keep", OPTION_FLAG, RUN_ARG(keep), NULL, NULL,
 	 "do not remove the images of the last round"},
+	{"no-qemu", OPTION_FLAG, RUN_ARG(no_qemu), NULL, NULL,
+	 "do not ask QEMU too, where it is installed, which policy is faster"},
 };
 
 /* ---- before anything is written ---------------------------------------- */
@@ -176,6 +179,7 @@ measure(struct run *run, struct q2_err *err)
 	if (code != BENCH_OK)
 		return code;
 	set_up_rounds(run);
+	run_qemu_look(run);
 	code = run_warm_up(run, &settled, err);
 	/* Sizes may have changed, and with them the ids. */
 	set_up_rounds(run);
@@ -186,6 +190,8 @@ measure(struct run *run, struct q2_err *err)
 	code = run_rounds(run, settled, err);
 	if (!run->kept)
 		workdir_empty(&run->work);
+	if (code == BENCH_OK)
+		code = run_qemu_rounds(run, err);
 	return run_finish(run, code, err);
 }
 
@@ -255,6 +261,7 @@ run_run(int argc, char **argv, struct q2_err *err)
 	output_done(&run.out);
 	rows_done(&run.trials);
 	rows_done(&run.series);
+	rows_done(&run.qemu.trials);
 	return code;
 }
 

@@ -184,7 +184,7 @@ fi
 # ---- a run -----------------------------------------------------------------
 # shellcheck disable=SC2086
 whole_run() {
-	q run preallocation $tiny --dir "$fast" --out run --seed 5
+	q run preallocation $tiny --dir "$fast" --out run --seed 5 --no-qemu
 	# On a disk, so little work may well tell nothing: status 4.
 	[ "$rc" = 0 ] || [ "$rc" = 4 ] || { echo "status $rc"; return 1; }
 	for f in run.json trials.jsonl trials.csv cells.csv series.csv; do

@@ -99,6 +99,22 @@ test_wishes_are_kept(void **state)
 	assert_int_equal(
 		plan_sizes(&plan, MiB, 64, &plan_fast_disk, MUCH, &err),
 		-EINVAL);
+	/* Turns by number, whatever the cache mode. */
+	wishes.slices = 8;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 0, 64, &plan_fast_disk, MUCH, &err),
+			 0);
+	for (size_t i = 0; i < plan.npasses; i++) {
+		if (plan.passes[i].pass->op == PASS_STREAM)
+			assert_in_range(plan.passes[i].cut.turns, 2, 8);
+	}
+	wishes.cache = "none";
+	wishes.slices = 1;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 0, 64, &plan_fast_disk, MUCH, &err),
+			 0);
+	for (size_t i = 0; i < plan.npasses; i++)
+		assert_int_equal(plan.passes[i].cut.turns, 1);
 }
 
 static void

@@ -178,6 +178,7 @@ test_other_backends_and_modes(void **state)
 	check_form("preallocation", "threads", "none");
 	check_form("preallocation", "libaio", "none");
 	check_form("preallocation", NULL, "writeback");
+	check_form("aa6", NULL, "none");
 	check_form("aa", NULL, "unsafe");
 	check_form("aa", NULL, "directsync");
 }

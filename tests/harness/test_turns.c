@@ -56,6 +56,27 @@ test_cut_is_about_as_long_as_asked(void **state)
 }
 
 static void
+test_cut_into_a_number_of_turns(void **state)
+{
+	struct turns_cut cut = turns_cut_into(1000, 1);
+
+	(void)state;
+	assert_int_equal(cut.turns, 1);
+	assert_int_equal(cut.slice_ops, 1000);
+	cut = turns_cut_into(1000, 8);
+	assert_int_equal(cut.turns, 8);
+	assert_int_equal(cut.slice_ops, 125);
+	for (uint64_t ops = 1; ops < 100; ops++) {
+		for (uint64_t turns = 1; turns < 200; turns++) {
+			cut = turns_cut_into(ops, turns);
+			assert_true(cut.turns >= 1 && cut.turns <= turns);
+			assert_true(cut.turns * cut.slice_ops >= ops);
+			assert_true((cut.turns - 1) * cut.slice_ops < ops);
+		}
+	}
+}
+
+static void
 test_everybody_gets_the_same_number_of_turns(void **state)
 {
 	(void)state;
@@ -139,6 +160,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_gives_all_operations_in_even_turns),
 		cmocka_unit_test(test_cut_is_about_as_long_as_asked),
+		cmocka_unit_test(test_cut_into_a_number_of_turns),
 		cmocka_unit_test(test_everybody_gets_the_same_number_of_turns),
 		cmocka_unit_test(test_places_balance_over_pairs_of_cycles),
 		cmocka_unit_test(test_every_cycle_has_everybody_once),

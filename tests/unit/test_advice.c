@@ -361,6 +361,9 @@ test_every_branch_decides_as_it_should(void **state)
 		assert_int_equal(a.sentence[0] == '\0',
 				 a.kind == ADVICE_TOO_FEW);
 		assert_true(a.exit_code == 0 || !a.decided);
+		if (a.kind >= ADVICE_BETTER)
+			assert_true(a.rival != a.policy &&
+				    a.rival < ADVICE_POLICIES);
 	}
 }
 
@@ -395,6 +398,30 @@ test_every_branch_reads_well(void **state)
 		fail_msg("tests/golden/advice.txt is not what stands above");
 	}
 	free(text);
+}
+
+static void
+test_the_rival_is_the_fastest_of_the_others(void **state)
+{
+	struct scene s = scenes[0]; /* full wins; the others are off's like */
+	struct advice a;
+
+	(void)state;
+	s.metadata[0] = 1.3;
+	s.metadata[1] = 0;
+	play(&s, &a);
+	assert_int_equal(a.policy, ADVICE_FULL);
+	assert_int_equal(a.rival, ADVICE_METADATA);
+	s.metadata[0] = s.falloc[0] = 0.7;
+	s.falloc[1] = 0;
+	play(&s, &a);
+	assert_int_equal(a.policy, ADVICE_FULL);
+	assert_int_equal(a.rival, ADVICE_OFF);
+	s.full[0] = 0.9;
+	s.full[1] = 0;
+	play(&s, &a);
+	assert_int_equal(a.policy, ADVICE_OFF);
+	assert_int_equal(a.rival, ADVICE_FULL);
 }
 
 static void
@@ -448,6 +475,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_branch_decides_as_it_should),
 		cmocka_unit_test(test_every_branch_reads_well),
+		cmocka_unit_test(test_the_rival_is_the_fastest_of_the_others),
 		cmocka_unit_test(test_break_even),
 		cmocka_unit_test(test_the_order_of_trials_does_not_matter),
 	};

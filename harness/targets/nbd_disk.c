@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/targets/nbd_disk.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/err.h"
+
+#ifdef HAVE_LIBNBD
+
+#include <libnbd.h>
+
+struct nbd_disk {
+	struct nbd_handle *handle;
+	/* Done, and not yet told; linked by q2_req.priv[0]. */
+	struct q2_req *first, *last;
+	bool closing; /* nobody waits for what still comes */
+	char error[256];
+};
+
+int
+nbd_disk_check(struct q2_err *err)
+{
+	(void)err;
+	return 0;
+}
+
+const char *
+nbd_disk_error(const struct nbd_disk *nbd)
+{
+	return nbd->error;
+}
+
+/* Keep the reason, return -errno; libnbd does not always have one. */
+static int
+failure(struct nbd_disk *nbd)
+{
+	const char *text = nbd_get_error();
+	int code = nbd_get_errno();
+
+	if (text && !nbd->error[0])
+		(void)snprintf(nbd->error, sizeof(nbd->error), "%s", text);
+	return code > 0 ? -code : -EIO;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static struct q2_req *
+next_of(const struct q2_req *rq)
+{
+	return (struct q2_req *)(uintptr_t)rq->priv[0];
+}
+
+static void
+add_done(struct nbd_disk *nbd, struct q2_req *rq, int result)
+{
+	rq->result = result;
+	rq->priv[0] = 0;
+	if (nbd->first)
+		nbd->last->priv[0] = (uintptr_t)rq;
+	else
+		nbd->first = rq;
+	nbd->last = rq;
+}
+
+/* Called with the handle's lock held: no call of libnbd may come from here, so
+ * done() has to wait. */
+static int
+completed(void *user, int *error)
+{
+	struct q2_req *rq = user;
+	struct nbd_disk *nbd = (struct nbd_disk *)(uintptr_t)rq->priv[1];
+
+	if (!nbd->closing)
+		add_done(nbd, rq, -*error);
+	return 1; /* libnbd may forget it */
+}
+
+static void
+nbd_submit(struct disk *disk, struct q2_req *rq)
+{
+	struct nbd_disk *nbd = disk->nbd;
+	nbd_completion_callback callback = NBD_NULL_COMPLETION;
+	int64_t r;
+
+	assert(rq->iovcnt == 1 && (rq->op == Q2_READ || rq->op == Q2_WRITE));
+	callback.callback = completed;
+	callback.user_data = rq;
+	rq->priv[1] = (uintptr_t)nbd;
+	if (rq->op == Q2_WRITE)
+		r = nbd_aio_pwrite(nbd->handle, rq->iov->iov_base, rq->len,
+				   rq->off, callback, 0);
+	else
+		r = nbd_aio_pread(nbd->handle, rq->iov->iov_base, rq->len,
+				  rq->off, callback, 0);
+	if (r < 0)
+		add_done(nbd, rq, failure(nbd));
+}
+
+static int
+nbd_run(struct disk *disk)
+{
+	struct nbd_disk *nbd = disk->nbd;
+	struct q2_req *rq, *next;
+	int n = 0, r = 0;
+
+	while (!nbd->first && r >= 0) {
+		if (nbd_poll(nbd->handle, -1) < 0)
+			r = failure(nbd);
+	}
+	/* A connection that breaks hands back all that was in flight. */
+	if (!nbd->first)
+		return r;
+	rq = nbd->first;
+	nbd->first = NULL;
+	for (; rq; rq = next, n++) {
+		next = next_of(rq);
+		rq->done(rq);
+	}
+	return n;
+}
+
+static int
+nbd_flush_all(struct disk *disk)
+{
+	return nbd_flush(disk->nbd->handle, 0) < 0 ? failure(disk->nbd) : 0;
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static void
+drop(struct nbd_disk *nbd)
+{
+	nbd->closing = true;
+	nbd_close(nbd->handle);
+	free(nbd);
+}
+
+static int
+nbd_disk_close(struct disk *disk, struct q2_err *err)
+{
+	struct nbd_disk *nbd = disk->nbd;
+	int r = 0;
+
+	nbd->closing = true;
+	if (nbd_aio_is_ready(nbd->handle) > 0 &&
+	    nbd_shutdown(nbd->handle, 0) < 0)
+		r = q2_fail(err, failure(nbd), "leaving the NBD server: %s",
+			    nbd->error);
+	drop(nbd);
+	return r;
+}
+
+static int
+make(struct nbd_disk **ret, struct q2_err *err)
+{
+	struct nbd_disk *nbd = calloc(1, sizeof(*nbd));
+
+	if (nbd)
+		nbd->handle = nbd_create();
+	if (!nbd || !nbd->handle) {
+		free(nbd);
+		return q2_fail(err, -ENOMEM, "no memory for an NBD client");
+	}
+	/* Buffers are ours, and are initialised. */
+	(void)nbd_set_pread_initialize(nbd->handle, false);
+	*ret = nbd;
+	return 0;
+}
+
+static int
+check_size(struct nbd_disk *nbd, const struct nbd_want *want,
+	   struct q2_err *err)
+{
+	int64_t bytes = nbd_get_size(nbd->handle);
+
+	if (bytes < 0)
+		return q2_fail(err, failure(nbd), "the export has no size: %s",
+			       nbd->error);
+	if ((uint64_t)bytes < want->bytes)
+		return q2_fail(err, -EINVAL,
+			       "the export has %" PRId64 " bytes and the work "
+			       "needs %" PRIu64 "; use --image-size %" PRId64
+			       " or less",
+			       bytes, want->bytes, bytes);
+	if (want->exactly && (uint64_t)bytes != want->bytes)
+		return q2_fail(err, -EINVAL,
+			       "the export has %" PRId64
+			       " bytes, not the %" PRIu64
+			       " that its image was made with",
+			       bytes, want->bytes);
+	return 0;
+}
+
+static int
+check(struct nbd_disk *nbd, const struct nbd_want *want, struct q2_err *err)
+{
+	int r = check_size(nbd, want, err);
+
+	if (r < 0)
+		return r;
+	if (want->write && nbd_is_read_only(nbd->handle) != 0)
+		return q2_fail(err, -EROFS,
+			       "the export is read-only, and the work writes");
+	if (want->write && nbd_can_flush(nbd->handle) != 1)
+		return q2_fail(err, -ENOTSUP,
+			       "the server cannot flush (NBD_CMD_FLUSH): the "
+			       "end of a write pass would not be on the disk; "
+			       "use a server that can");
+	return 0;
+}
+
+/* From a connection that stands, or not (r < 0), to the disk. */
+static int
+finish(struct disk *disk, struct q2_loop *loop, struct nbd_disk *nbd,
+       const struct nbd_want *want, struct q2_err *err)
+{
+	int r = check(nbd, want, err);
+
+	if (r < 0) {
+		drop(nbd);
+		return r;
+	}
+	*disk = (struct disk){
+		.submit = nbd_submit,
+		.run = nbd_run,
+		.flush = nbd_flush_all,
+		.close = nbd_disk_close,
+		.loop = loop,
+		.nbd = nbd,
+	};
+	return 0;
+}
+
+int
+nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
+		const struct nbd_want *want, struct q2_err *err)
+{
+	struct nbd_disk *nbd;
+	int r = make(&nbd, err);
+
+	if (r < 0)
+		return r;
+	if (nbd_connect_uri(nbd->handle, uri) < 0) {
+		r = failure(nbd);
+		r = q2_fail(err, r, "cannot reach %s: %s", uri, nbd->error);
+		drop(nbd);
+		return r;
+	}
+	r = finish(disk, loop, nbd, want, err);
+	return r < 0 ? err_prefix(err, r, "%s", uri) : 0;
+}
+
+int
+nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
+		   const struct nbd_want *want, struct q2_err *err)
+{
+	struct nbd_disk *nbd;
+	int r = make(&nbd, err);
+
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	/* libnbd has the descriptor from here on, whatever comes of it. */
+	if (nbd_connect_socket(nbd->handle, fd) < 0) {
+		r = failure(nbd);
+		r = q2_fail(err, r, "no NBD server answers: %s", nbd->error);
+		drop(nbd);
+		return r;
+	}
+	return finish(disk, loop, nbd, want, err);
+}
+
+#else /* without libnbd */
+
+int
+nbd_disk_check(struct q2_err *err)
+{
+	return q2_fail(err, -ENOTSUP,
+		       "this program was built without libnbd; install "
+		       "libnbd-dev and build it again");
+}
+
+const char *
+nbd_disk_error(const struct nbd_disk *nbd)
+{
+	(void)nbd;
+	return "";
+}
+
+int
+nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
+		const struct nbd_want *want, struct q2_err *err)
+{
+	(void)disk;
+	(void)loop;
+	(void)uri;
+	(void)want;
+	return nbd_disk_check(err);
+}
+
+int
+nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
+		   const struct nbd_want *want, struct q2_err *err)
+{
+	(void)disk;
+	(void)loop;
+	(void)want;
+	(void)close(fd);
+	return nbd_disk_check(err);
+}
+
+#endif
