@@ -66,6 +66,15 @@ run_size_up(struct run *run, struct q2_err *err)
 	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 
+static struct settled
+settle_disk(const struct run *run)
+{
+	const struct disk_rates rates = {run->probe.iops,
+					 run->probe.bytes_per_s};
+
+	return settle(run->work.path, &run->env.disks, &rates, &stop_requested);
+}
+
 /* ---- warm-up ----------------------------------------------------------- */
 
 static unsigned
@@ -181,8 +190,7 @@ run_warm_up(struct run *run, struct settled *ret_settled, struct q2_err *err)
 			code = BENCH_USAGE;
 	}
 	round_done(&round);
-	*ret_settled = settle(run->work.path, run->env.dev_stat,
-			      &stop_requested);
+	*ret_settled = settle_disk(run);
 	run->progress.round_s = run->predicted_s;
 	return code;
 }
@@ -242,8 +250,7 @@ run_rounds(struct run *run, struct settled settled, struct q2_err *err)
 		}
 		workdir_empty(&run->work);
 		if (i < run->plan.rounds)
-			settled = settle(run->work.path, run->env.dev_stat,
-					 &stop_requested);
+			settled = settle_disk(run);
 		run->round_s = (clock_s() - began_s) / (double)i;
 		run->progress.round_s = run->round_s;
 	}

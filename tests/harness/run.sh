@@ -64,10 +64,10 @@ nothing_left() { [ -z "$(ls -A "$fast")" ]; }
 no_arguments() { q; [ "$rc" = 2 ] && grep -q 'run preallocation --quick' err; }
 help_lists() {
 	q help && q --help && [ "$rc" = 0 ] && [ ! -s err ] || return 1
-	for w in run plan list help preallocation 130; do grep -q -w -e "$w" out || return 1; done
+	for w in run plan list env help preallocation 130; do grep -q -w -e "$w" out || return 1; done
 }
 help_of_each() {
-	for v in run plan list help version trial; do
+	for v in run plan list env help version trial; do
 		q help "$v" && [ "$rc" = 0 ] && [ -s out ] || return 1
 		q "$v" --help && [ "$rc" = 0 ] && [ -s out ] || return 1
 	done
