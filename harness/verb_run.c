@@ -17,6 +17,9 @@ static const struct option_spec run_options[] = {
 	 "new folder for the results (default: named by the time, here)"},
 	{"keep", OPTION_FLAG, RUN_ARG(keep), NULL, NULL,
 	 "do not remove the images of the last round"},
+	{"strict-env", OPTION_FLAG, RUN_ARG(strict_env), NULL, NULL,
+	 "refuse a machine that is not fit, and stop at a disturbed round "
+	 "(status 6)"},
 };
 
 /* ---- before anything is written ---------------------------------------- */
@@ -171,6 +174,8 @@ measure(struct run *run, struct q2_err *err)
 
 	if (run->notice[0] && code == BENCH_OK)
 		progress_say(&run->progress, "note: %s", run->notice);
+	if (code == BENCH_OK)
+		code = run_guard_environment(run, err);
 	if (code == BENCH_OK)
 		code = run_size_up(run, err);
 	if (code != BENCH_OK)
