@@ -113,6 +113,19 @@ stamp_place(const struct env *env, struct record *rec)
 	record_set_text(rec, TRIAL_mount_options, env->mount_options);
 }
 
+/* The first attempt has the id of the trial alone. */
+static void
+id_of_attempt(unsigned attempt, char id[ID_SIZE])
+{
+	char text[ID_SIZE + 16];
+	int n;
+
+	if (attempt <= 1)
+		return;
+	n = snprintf(text, sizeof(text), "%s/%u", id, attempt);
+	id_of_bytes(text, (size_t)n, id);
+}
+
 /* What only the coordinator knows. */
 static void
 stamp(const struct work *w, const struct member *m, struct record *rec)
@@ -127,12 +140,15 @@ stamp(const struct work *w, const struct member *m, struct record *rec)
 	json_decref(keys);
 	record_set_text(rec, TRIAL_cell_id, id);
 	rounds_trial_id(r, m->config, round->number, id);
+	id_of_attempt(round->attempt, id);
 	record_set_text(rec, TRIAL_trial_id, id);
 	record_set_text(rec, TRIAL_run_id, r->run_id);
 	record_set_text(rec, TRIAL_group_id, r->group_id);
 	record_set_text(rec, TRIAL_suite, r->plan->suite->name);
 	record_set_int(rec, TRIAL_session, 1);
-	record_set_int(rec, TRIAL_attempt, 1);
+	record_set_int(rec, TRIAL_attempt, round->attempt ? round->attempt : 1);
+	if (round->attempt > 1)
+		record_add_flag(rec, TRIAL_flags, "redone");
 	record_set_int(rec, TRIAL_create_order, m->created);
 	record_set_text(rec, TRIAL_machine, r->env->machine);
 	record_set_text(rec, TRIAL_env_fp, r->env->fingerprint);

@@ -40,6 +40,8 @@ void rounds_init(struct rounds *r, const struct plan *plan,
 
 struct round {
 	uint64_t number; /* from 1; 0: warm-up */
+	/* 2 and more: done again, because others disturbed it; 0 is 1. */
+	unsigned attempt;
 	/* Configurations, in order of creation: a row of rounds_order(). */
 	unsigned order[SUITE_CONFIGS_MAX];
 	unsigned n;

@@ -15,7 +15,7 @@
 /* 0, NULL or false: not said. */
 struct run_args {
 	const struct suite *suite;
-	bool quick, keep, probe, no_qemu;
+	bool quick, keep, probe, no_qemu, strict_env;
 	const char *dir, *out, *aio, *cache;
 	uint64_t rounds, seed, size, image_size, requests, slices;
 };

@@ -121,6 +121,7 @@ run_write_json(const struct run *run, const char *state, struct q2_err *err)
 	(void)json_object_set_new(json, "plan", plan_json(&run->plan));
 	if (run->probe.duration_s > 0)
 		(void)json_object_set_new(json, "probe", probe_json(run));
+	(void)json_object_set_new(json, "guards", run_guard_json(run));
 	(void)json_object_set_new(json, "environment", env_json(&run->env));
 	return output_run_json(&run->out, json, err);
 }
@@ -183,7 +184,7 @@ write_csv(const struct run *run, const struct rows *cells, struct q2_err *err)
 static void
 print_head(const struct run *run)
 {
-	char caption[256], image[16];
+	char caption[256], image[16], guards[200];
 
 	env_caption(&run->env, caption, sizeof(caption));
 	table_bytes((double)run->plan.image_bytes, image, sizeof(image));
@@ -195,6 +196,8 @@ print_head(const struct run *run)
 	       (unsigned long long)run->plan.seed);
 	if (run->notice[0])
 		printf("note: %s\n", run->notice);
+	if (run_guard_summary(run, guards, sizeof(guards)))
+		printf("note: %s\n", guards);
 	printf("\n");
 }
 

@@ -11,8 +11,8 @@
 #include "harness/run_qemu.h"
 #include "harness/stop.h"
 
-/* Results and plots at the end of a run. */
-#define FINISH_S 5.0
+/* An idle window between two rounds. */
+#define GUARD_WINDOW_S 0.3
 
 /* What the warm-up may make of the sizes of a quick run. */
 #define HALVED_REQUESTS_LEAST 32
@@ -123,7 +123,8 @@ predict(const struct plan *plan, const struct round *warm, double removal_s,
 			break;
 		}
 	}
-	*ret_fixed_s = SETTLE_QUIET_S + (warm->seconds - sum_s) * n / warm->n;
+	*ret_fixed_s = SETTLE_QUIET_S + GUARD_WINDOW_S +
+		       (warm->seconds - sum_s) * n / warm->n;
 	round_s = (work_s + removal_s / warm->n) * n;
 	for (size_t c = 0; c < plan->nconfigs; c++) {
 		round_s += create_s[plan_writes_all(plan->configs[c])];
@@ -141,7 +142,7 @@ predict(const struct plan *plan, const struct round *warm, double removal_s,
 static int
 halve(struct run *run, double fixed_s, double qemu_s, struct q2_err *err)
 {
-	double left_s = RUN_QUICK_S - FINISH_S - (clock_s() - run->began_s);
+	double left_s = RUN_QUICK_S - RUN_FINISH_S - (clock_s() - run->began_s);
 	uint64_t image = run->plan.image_bytes, requests = run->plan.requests;
 
 	if (!run->plan.quick || run->args.rounds)
@@ -184,8 +185,7 @@ run_warm_up(struct run *run, struct settled *ret_settled, struct q2_err *err)
 			code = BENCH_USAGE;
 	}
 	round_done(&round);
-	*ret_settled = settle(run->work.path, run->env.dev_stat,
-			      &stop_requested);
+	*ret_settled = run_settle(run);
 	run->progress.round_s = run->predicted_s;
 	return code;
 }
@@ -222,33 +222,64 @@ keep_round(struct run *run, struct round *round, enum bench_exit code,
 	return BENCH_OK;
 }
 
+/* Nobody sees the numbers of a disturbed round that is done again; they stay in
+ * trials.jsonl. */
+static enum bench_exit
+put_aside(struct run *run, struct round *round, struct q2_err *err)
+{
+	return output_round(&run->out, &round->trials, &round->series, true,
+			    NULL, err) < 0
+		       ? BENCH_ENVIRONMENT
+		       : BENCH_OK;
+}
+
+/* Round i, again if it was disturbed. */
+static enum bench_exit
+do_round(struct run *run, uint64_t i, struct settled *settled,
+	 struct q2_err *err)
+{
+	enum bench_exit code = BENCH_OK;
+	struct round round;
+	bool redo = true;
+
+	for (unsigned attempt = 1; redo && code == BENCH_OK; attempt++) {
+		rounds_order(&run->plan, i, &round);
+		round.attempt = attempt;
+		round.settled = *settled;
+		redo = false;
+		progress_round(&run->progress, i);
+		code = round_run(&run->rounds, &round, err);
+		run->kept = i == run->plan.rounds && run->args.keep &&
+			    code == BENCH_OK;
+		if (!run->kept)
+			workdir_empty(&run->work);
+		if (code == BENCH_OK)
+			code = run_guard_round(run, &round, settled, &redo,
+					       err);
+		if (redo && run->kept)
+			workdir_empty(&run->work);
+		code = redo ? put_aside(run, &round, err)
+			    : keep_round(run, &round, code, err);
+		round_done(&round);
+	}
+	return code;
+}
+
 enum bench_exit
 run_rounds(struct run *run, struct settled settled, struct q2_err *err)
 {
-	enum bench_exit code = BENCH_OK;
+	enum bench_exit code = run_guard_begin(run, err);
 	double began_s = clock_s();
-	struct round round;
 
 	run->progress.rounds = run->plan.rounds;
 	for (uint64_t i = 1; code == BENCH_OK && i <= run->plan.rounds; i++) {
-		rounds_order(&run->plan, i, &round);
-		round.settled = settled;
-		progress_round(&run->progress, i);
-		code = round_run(&run->rounds, &round, err);
-		code = keep_round(run, &round, code, err);
-		round_done(&round);
+		code = do_round(run, i, &settled, err);
 		if (code != BENCH_OK)
 			break;
-		if (i == run->plan.rounds && run->args.keep) {
-			run->kept = true;
-			break;
-		}
-		workdir_empty(&run->work);
-		if (i < run->plan.rounds)
-			settled = settle(run->work.path, run->env.dev_stat,
-					 &stop_requested);
-		run->round_s = (clock_s() - began_s) / (double)i;
+		run->round_s = (clock_s() - began_s) /
+			       (double)(i + run->redone);
 		run->progress.round_s = run->round_s;
 	}
+	run_guard_end(run);
 	return code;
 }

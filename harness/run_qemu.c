@@ -234,8 +234,7 @@ do_rounds(struct run *run, const struct rounds *rounds, double round_s,
 			break;
 		}
 		rounds_order(rounds->plan, i, &round);
-		round.settled = settle(run->work.path, run->env.dev_stat,
-				       &stop_requested);
+		round.settled = run_settle(run);
 		progress_round(&run->progress, i);
 		code = round_run(rounds, &round, err);
 		code = keep(run, &round, code, err);

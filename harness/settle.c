@@ -2,72 +2,67 @@
 #include "harness/settle.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "harness/clock.h"
 
-/* How often the counters are read: often enough for 200 ms, rarely enough to
- * cost nothing. */
-#define POLL_NS 20000000
-
-bool
-settle_parse(const char *text, uint64_t *ret_done, uint64_t *ret_in_flight)
-{
-	uint64_t v[17] = {0};
-	int n = 0, used;
-
-	while (n < 17 && sscanf(text, "%" SCNu64 "%n", &v[n], &used) == 1) {
-		text += used;
-		n++;
-	}
-	/* Since Linux 2.6 there are 11 fields; discards came with 4.18,
-	 * flushes with 5.5. */
-	if (n < 11)
-		return false;
-	*ret_done = v[0] + v[4] + v[11] + v[15];
-	*ret_in_flight = v[8];
-	return true;
-}
+/* In so many samples of a window something may be in flight: others' small
+ * requests are seen now and then, a discard that takes long in each. */
+#define FLYING_MOST 3
 
 static bool
-read_stat(const char *path, uint64_t *ret_done, uint64_t *ret_in_flight)
+is_quiet(const struct disk_count *from, const struct disk_count *to,
+	 double seconds, const struct disk_rates *rates)
 {
-	char text[512];
-	FILE *f = fopen(path, "re");
-	bool ok;
+	uint64_t ops = to->ops - from->ops, bytes = to->bytes - from->bytes;
 
-	if (!f)
+	if (rates->iops <= 0 && rates->bytes_per_s <= 0)
+		return ops == 0;
+	/* A single request is nothing, however slow the disk. */
+	return ops <= 1 || disk_share(ops, bytes, seconds, rates->iops,
+				      rates->bytes_per_s) <= QUIET_SHARE;
+}
+
+bool
+settle_quiet(struct settle_window *w, double now_s,
+	     const struct disk_count *count, const struct disk_rates *rates)
+{
+	const unsigned room = SETTLE_POLLS + 1;
+	unsigned oldest, flying = 0;
+
+	w->v[w->n % room] = *count;
+	w->at_s[w->n % room] = now_s;
+	w->n++;
+	if (w->n < room)
 		return false;
-	ok = fgets(text, sizeof(text), f) &&
-	     settle_parse(text, ret_done, ret_in_flight);
-	(void)fclose(f);
-	return ok;
+	oldest = w->n % room;
+	for (unsigned i = 0; i < room; i++)
+		flying += w->v[i].flying > 0;
+	return flying <= FLYING_MOST &&
+	       is_quiet(&w->v[oldest], count, now_s - w->at_s[oldest], rates);
 }
 
 struct settled
-settle(const char *dir, const char *dev_stat, const volatile bool *stop)
+settle(const char *dir, const struct disks *disks,
+       const struct disk_rates *rates, const volatile bool *stop)
 {
-	const struct timespec pause = {.tv_nsec = POLL_NS};
+	const struct timespec pause = {.tv_nsec = (long)(SETTLE_POLL_S * 1e9)};
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t done, in_flight, last_done = 0;
+	struct settle_window window = {.n = 0};
 	struct settled res = {0};
-	double start, quiet_since;
+	struct disk_count count;
+	double start;
 
-	start = quiet_since = clock_s();
+	start = clock_s();
 	if (fd >= 0) {
 		(void)syncfs(fd);
 		(void)close(fd);
 	}
-	while (dev_stat[0] && read_stat(dev_stat, &done, &in_flight)) {
+	while (disk_stat_read(disks, &count)) {
 		double now = clock_s();
 
-		if (done != last_done || in_flight > 0)
-			quiet_since = now;
-		last_done = done;
-		if (now - quiet_since >= SETTLE_QUIET_S || *stop)
+		if (settle_quiet(&window, now, &count, rates) || *stop)
 			break;
 		if (now - start >= SETTLE_CAP_S) {
 			res.timeout = true;

@@ -20,6 +20,9 @@ static const struct option_spec run_options[] = {
 	 "do not remove the images of the last round"},
 	{"no-qemu", OPTION_FLAG, RUN_ARG(no_qemu), NULL, NULL,
 	 "do not ask QEMU too, where it is installed, which policy is faster"},
+	{"strict-env", OPTION_FLAG, RUN_ARG(strict_env), NULL, NULL,
+	 "refuse a machine that is not fit, and stop at a disturbed round "
+	 "(status 6)"},
 };
 
 /* ---- before anything is written ---------------------------------------- */
@@ -174,6 +177,8 @@ measure(struct run *run, struct q2_err *err)
 
 	if (run->notice[0] && code == BENCH_OK)
 		progress_say(&run->progress, "note: %s", run->notice);
+	if (code == BENCH_OK)
+		code = run_guard_environment(run, err);
 	if (code == BENCH_OK)
 		code = run_size_up(run, err);
 	if (code != BENCH_OK)

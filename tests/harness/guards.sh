@@ -1,0 +1,111 @@
+#!/bin/sh
+# Others on the disk: a run sees them, does a round again, flags what it keeps,
+# and with --strict-env refuses.
+# alone
+# shellcheck disable=SC2317 # functions are called by check()
+set -u
+B=${B:-build/release}
+bench=$PWD/$B/qcowbench
+dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-guards.XXXXXX") || exit 1
+writer=
+clean() {
+	[ -z "$writer" ] || kill "$writer" 2>/dev/null
+	wait
+	rm -rf "$dir"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
+cd "$dir" || exit 1
+mkdir images
+bad=0
+
+check() { # name, command
+	name=$1
+	shift
+	if "$@" >check.out 2>&1; then
+		echo "ok - $name"
+	else
+		sed 's/^/# /' check.out
+		for f in out err; do
+			[ ! -s $f ] || sed "s/^/# $f: /" $f
+		done
+		echo "not ok - $name"
+		bad=1
+	fi
+}
+
+q() {
+	"$bench" "$@" >out 2>err
+	rc=$?
+}
+
+# The fields of a column, one a line; what is quoted is not asked for.
+column() { # name, file
+	sed 's/"[^"]*"/quoted/g' "$2" | awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++)
+		if ($i == name) at = i; next } { print $at }'
+}
+
+tiny="--quick --image-size 16m --requests 64"
+
+if ! "$bench" env | grep -q '^  stack  *[a-z]' ||
+	"$bench" env | grep -q '^  stack  *absent'; then
+	echo "skip - guards # no block device below $dir"
+	exit 0
+fi
+
+# Somebody who writes all the time, past the cache: 16 MiB at once, again and
+# again over the same file.
+write_on() {
+	while :; do
+		dd if=/dev/zero of="$dir/others" bs=16M count=16 oflag=direct \
+			conv=notrunc 2>/dev/null || exit 1
+	done
+}
+dd if=/dev/zero of=others bs=16M count=16 oflag=direct 2>/dev/null || {
+	echo "skip - guards # no O_DIRECT in $dir"
+	exit 0
+}
+write_on &
+writer=$!
+
+# shellcheck disable=SC2086
+disturbed() {
+	q run aa $tiny --rounds 3 --seed 5 --dir images --out run
+	[ "$rc" = 0 ] || return 1
+	[ "$(column foreign_bytes run/trials.csv | sort -n | head -1)" -gt 0 ]
+}
+check "a run beside a writer: foreign_bytes in each row" disturbed
+again() {
+	grep -q '^round 1 was disturbed and is done again: .*others used ' err &&
+		[ "$(column attempt run/trials.csv | sort -u | tr '\n' ' ')" = "1 2 " ] &&
+		[ "$(column flags run/trials.csv | grep -c redone)" = 12 ] &&
+		[ "$(grep -c '"partial":true' run/trials.jsonl)" = 2 ]
+}
+check "... one round is done again, the first attempt is put aside" again
+kept() {
+	[ "$(column flags run/trials.csv | grep -c contaminated)" = 36 ] &&
+		grep -q '1 round was done again, 3 kept and flagged' out &&
+		grep -q '"redone": 1' run/run.json &&
+		grep -q '"disturbed": 3' run/run.json
+}
+check "... the others are kept, flagged and counted" kept
+same_work() {
+	grep -o '"stream_hash":"[0-9a-f]*"' run/trials.jsonl | sort | uniq -c |
+		awk '$1 % 2 { exit 1 }'
+}
+check "... and the second attempt does the same work" same_work
+no_ids_twice() {
+	[ -z "$(grep -o '^{"trial":"[0-9a-f]*"' run/trials.jsonl | sort | uniq -d)" ]
+}
+check "... under an id of its own" no_ids_twice
+
+# shellcheck disable=SC2086
+strict() {
+	q run aa $tiny --rounds 3 --dir images --out strict --strict-env
+	[ "$rc" = 6 ] && [ "$(grep -c . err)" -ge 1 ] &&
+		grep -q '^qcowbench: --strict-env: ' err &&
+		[ -z "$(ls -A images)" ]
+}
+check "--strict-env refuses, and leaves nothing" strict
+
+exit $bad
