@@ -15,8 +15,6 @@
 #include "harness/table.h"
 #include "plots/plots.h"
 
-#define MARGIN 0.05
-
 /* ---- run.json ---------------------------------------------------------- */
 
 static void
@@ -76,7 +74,8 @@ plan_json(const struct plan *plan)
 	set_int(json, "image_size", plan->image_bytes);
 	set_int(json, "requests", plan->requests);
 	set_int(json, "size", plan->disk_bytes);
-	set_real(json, "margin", MARGIN);
+	set_real(json, "margin", plan->suite->margin);
+	set_text(json, "group", plan->suite->group);
 	(void)json_object_set_new(json, "configurations", configs);
 	(void)json_object_set_new(json, "passes", passes_json(plan));
 	return json;
@@ -134,7 +133,7 @@ compute_cells(const struct run *run, struct rows *cells)
 		.baseline = suite->baseline,
 		.contrasts = suite->contrasts,
 		.ncontrasts = suite->ncontrasts,
-		.margin = MARGIN,
+		.margin = suite->margin,
 	};
 
 	cells_compute(&run->trials, &opts, cells);
@@ -201,7 +200,7 @@ static enum bench_exit
 print_advice(const struct run *run, const struct rows *cells)
 {
 	struct advice_opts opts = {
-		.margin = MARGIN,
+		.margin = run->plan.suite->margin,
 		.quick = run->plan.quick,
 		.user_bytes = run->plan.disk_bytes,
 		.round_s = run->round_s,

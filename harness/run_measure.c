@@ -7,6 +7,7 @@
 
 #include "engine/base/num.h"
 #include "harness/clock.h"
+#include "harness/probe_store.h"
 #include "harness/run.h"
 #include "harness/stop.h"
 
@@ -30,6 +31,7 @@ probe(struct run *run, uint64_t space, struct q2_err *err)
 		.most_bytes = space / 2,
 		.brief = run->args.image_size && run->args.requests,
 	};
+	int r;
 
 	/* Nothing to know: the disk does nothing, at once. */
 	if (!plan_has_files(&run->plan)) {
@@ -38,7 +40,22 @@ probe(struct run *run, uint64_t space, struct q2_err *err)
 	}
 	progress_draw(&run->progress, "probing the disk");
 	(void)snprintf(path, sizeof(path), "%s/probe", run->work.path);
-	return probe_disk(&opts, &run->probe, err);
+	r = probe_disk(&opts, &run->probe, err);
+	if (r >= 0 && !opts.brief)
+		probe_store_put(run->args.dir, run->plan.cache, &run->probe);
+	return r;
+}
+
+static void
+say_left_out(struct run *run)
+{
+	const struct config *config = plan_left_out(&run->plan);
+
+	if (config)
+		progress_say(&run->progress,
+			     "note: %s is not made at the size that you want: "
+			     "its tables would take too long in each round",
+			     config->label);
 }
 
 enum bench_exit
@@ -61,6 +78,7 @@ run_size_up(struct run *run, struct q2_err *err)
 	}
 	r = plan_sizes(&run->plan, run->args.image_size, run->args.requests,
 		       &run->probe, space, err);
+	say_left_out(run);
 	if (r == -EINVAL)
 		return BENCH_USAGE;
 	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;

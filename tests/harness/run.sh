@@ -22,6 +22,9 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT TERM
 cd "$dir" || exit 1
+# What probes find out is kept there, not in the home of who runs the tests.
+XDG_CACHE_HOME=$dir/cache
+export XDG_CACHE_HOME
 bad=0
 
 check() { # name, command
