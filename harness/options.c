@@ -59,6 +59,9 @@ options_nearest(const char *word, size_t n,
 		/* A third of the letters may be wrong, and at least two. */
 		if (d > 2 && d * 3 > strlen(candidate))
 			continue;
+		/* Nothing in common is not near, however short. */
+		if (d >= max_u64(strlen(word), strlen(candidate)))
+			continue;
 		if (!best || d < best_d) {
 			best = candidate;
 			best_d = d;

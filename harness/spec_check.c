@@ -160,13 +160,17 @@ check_image(const struct spec_item *item, struct q2_err *err)
 	if (spec_item_value(item, "extended_l2")->n && cluster < 16 * KiB)
 		return spec_fail(place_of(item, "extended_l2"), err,
 				 "%s: extended_l2 takes clusters of at least "
-				 "16k, not %" PRIu64,
-				 item->label, cluster);
+				 "16k, not %s",
+				 item->label,
+				 spec_item_value(item, "cluster_size")->text);
 	if (entry > cluster)
-		return spec_fail(place_of(item, "l2_cache_entry_size"), err,
-				 "%s: l2_cache_entry_size %" PRIu64
-				 " is more than a cluster of %" PRIu64,
-				 item->label, entry, cluster);
+		return spec_fail(
+			place_of(item, "l2_cache_entry_size"), err,
+			"%s: l2_cache_entry_size %s is more than a "
+			"cluster of %s",
+			item->label,
+			spec_item_value(item, "l2_cache_entry_size")->text,
+			spec_item_value(item, "cluster_size")->text);
 	for (size_t i = 0; v2 && i < ARRAY_SIZE(v3_only); i++) {
 		if (spec_item_value(item, v3_only[i])->n)
 			return spec_fail(place_of(item, v3_only[i]), err,

@@ -320,11 +320,22 @@ put_usual(const struct expansion *x, struct spec_item *item)
 		const struct spec_key *key = spec_keys_at(i);
 		struct spec_word word = {key->usual, x->line->key.pos};
 
-		if (!(key->applies & where) || key->scope != x->items->scope)
-			item->v[i] = (struct spec_value){0};
-		else if (!item->v[i].set && key->usual)
+		if ((key->applies & where) && key->scope == x->items->scope &&
+		    !item->v[i].set && key->usual)
 			(void)spec_value_parse(key, &word, &item->v[i],
 					       &ignored);
+	}
+}
+
+/* What has been said for all and means nothing here. */
+static void
+drop_idle(const struct expansion *x, struct spec_item *item)
+{
+	unsigned where = spec_item_where(x->items, item);
+
+	for (size_t i = 0; i < spec_keys_count(); i++) {
+		if (!(spec_keys_at(i)->applies & where))
+			item->v[i] = (struct spec_value){0};
 	}
 }
 
@@ -342,6 +353,7 @@ finish(const struct expansion *x, struct spec_item *item, struct q2_err *err)
 					: "'%s' has neither op nor rw; add "
 					  "rw=randwrite or the like",
 				 x->line->key.text);
+	put_usual(x, item);
 	r = make_label(x, item, err);
 	if (r >= 0)
 		r = put_over_label(x, item, err);
@@ -349,7 +361,8 @@ finish(const struct expansion *x, struct spec_item *item, struct q2_err *err)
 		r = check_applies(x, item, err);
 	if (r < 0)
 		return r;
-	put_usual(x, item);
+	put_usual(x, item); /* target, op or rw may be another now */
+	drop_idle(x, item);
 	if (x->items->n == SPEC_ITEMS_MAX)
 		return spec_fail(&x->line->key.pos, err, "more than %d %s",
 				 SPEC_ITEMS_MAX,

@@ -62,7 +62,11 @@ put_entry(struct spec_form *form, const struct spec_entry *entry,
 				     .words = entry->words,
 				     .nwords = entry->nwords,
 				     .pos = entry->key.pos};
+	char buf[SPEC_CUT];
 
+	if (entry->nwords == 0)
+		return spec_fail(&entry->key.pos, err, "'%s' has no value",
+				 spec_cut(name, buf));
 	if (!key || is_line(form, name)) {
 		put_over(form, &over);
 		return 0;
