@@ -14,8 +14,8 @@ const char *const run_args_aio[] = {"io_uring", "libaio", "threads", NULL};
 
 /* --cache and --aio are keys of configurations too: there they beat the
  * suite's. */
-static int
-load(struct run_args *args, const char *name, struct q2_err *err)
+int
+run_args_load(struct run_args *args, const char *name, struct q2_err *err)
 {
 	const char *v[OPTION_LIST_MAX + 2];
 	struct suite_sets sets = {.v = v, .n = args->sets.n};
@@ -47,7 +47,7 @@ find_suite(struct run_args *args, const char *name, struct q2_err *err)
 	char list[256] = "";
 
 	if (name)
-		return load(args, name, err);
+		return run_args_load(args, name, err);
 	for (size_t i = 0; i < suites_count(); i++)
 		(void)snprintf(list + strlen(list), sizeof(list) - strlen(list),
 			       "%s%s", i ? ", " : "", suites_name(i));

@@ -92,6 +92,8 @@ extern const char *const run_args_aio[];
 int run_args_parse(const struct options *opts, int argc, char **argv,
 		   struct run_args *ret, struct q2_err *err);
 
+/* The suite of that name, as the options want it. */
+int run_args_load(struct run_args *args, const char *name, struct q2_err *err);
 void run_args_done(struct run_args *args);
 
 /* The part that the plan wants. */
