@@ -156,6 +156,7 @@ plan_init(struct plan *plan, const struct wishes *wishes)
 		.seed = wishes->seed,
 		.disk_bytes = wishes->disk_bytes ? wishes->disk_bytes
 						 : DISK_DEFAULT,
+		.disk_wished = wishes->disk_bytes > 0,
 		.aio = wishes->aio ? wishes->aio : suite->aio,
 		.nconfigs = suite->nconfigs,
 		.npasses = suite->npasses,
@@ -683,7 +684,8 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 				      ? plan_quick_image(probe, plan, space)
 				      : suite->image_bytes;
 		/* What is larger than the user's disk says nothing of it. */
-		image_bytes = min_u64(image_bytes, plan->disk_bytes);
+		if (plan->disk_wished)
+			image_bytes = min_u64(image_bytes, plan->disk_bytes);
 	}
 	r = plan_resolve(plan, image_bytes, requests, err);
 	if (r >= 0)

@@ -53,6 +53,7 @@ struct plan {
 	uint64_t rounds, seed;
 	uint64_t image_bytes, requests;
 	uint64_t disk_bytes; /* that the user wants to make */
+	bool disk_wished;    /* has the user said so? */
 	const char *aio;     /* NULL: the best there is */
 	enum q2_cache cache;
 	bool sliced;                   /* passes are cut into turns */

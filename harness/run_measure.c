@@ -46,6 +46,38 @@ probe(struct run *run, uint64_t space, struct q2_err *err)
 	return r;
 }
 
+/*
+ * Can the file system hold files as long as they get?  A file of qcow2 without
+ * preallocation is short, whatever its disk.
+ */
+static enum bench_exit
+check_lengths(struct run *run, struct q2_err *err)
+{
+	struct plan *plan = &run->plan;
+
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		const struct config *c = plan->configs[i];
+		uint64_t bytes = plan_config_bytes(plan, c);
+
+		if (strcmp(c->target, "null") == 0 ||
+		    (!c->raw_state && c->prealloc == Q2_PREALLOC_OFF) ||
+		    probe_has_length(run->work.path, bytes))
+			continue;
+		(void)q2_fail(err, -EFBIG,
+			      "%s: %s cannot hold a file of %llu GiB; name a "
+			      "smaller --image-size",
+			      c->label,
+			      run->env.filesystem[0] ? run->env.filesystem
+						     : "the file system",
+			      (unsigned long long)(bytes / GiB));
+		return BENCH_ENVIRONMENT;
+	}
+	if (plan_has_files(plan) &&
+	    !probe_has_length(run->work.path, plan->disk_bytes))
+		plan->disk_most = 1; /* nothing that has tables */
+	return BENCH_OK;
+}
+
 static void
 say_left_out(struct run *run)
 {
@@ -54,13 +86,15 @@ say_left_out(struct run *run)
 	if (config)
 		progress_say(&run->progress,
 			     "note: %s is not made at the size that you want: "
-			     "its tables would take too long in each round",
+			     "its file would be too large, or its tables take "
+			     "too long in each round",
 			     config->label);
 }
 
 enum bench_exit
 run_size_up(struct run *run, struct q2_err *err)
 {
+	enum bench_exit code;
 	uint64_t space;
 	int r;
 
@@ -78,10 +112,13 @@ run_size_up(struct run *run, struct q2_err *err)
 	}
 	r = plan_sizes(&run->plan, run->args.image_size, run->args.requests,
 		       &run->probe, space, err);
-	say_left_out(run);
 	if (r == -EINVAL)
 		return BENCH_USAGE;
-	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+	if (r < 0)
+		return BENCH_ENVIRONMENT;
+	code = check_lengths(run, err);
+	say_left_out(run);
+	return code;
 }
 
 /* ---- warm-up ----------------------------------------------------------- */
