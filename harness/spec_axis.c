@@ -71,7 +71,9 @@ parse_range(struct spec_mem *mem, const struct spec_key *key,
 	}
 	if (r < 0)
 		return r;
-	ret->step = step ? *step : '+';
+	ret->step = '+';
+	if (step)
+		ret->step = *step;
 	ret->by = v.n;
 	if (ret->step == '*' && (ret->by < 2 || ret->first.n == 0))
 		return spec_fail(&by.pos, err,
@@ -90,7 +92,7 @@ static int
 add_range(struct spec_mem *mem, struct spec_axis *axis,
 	  const struct spec_word *word, const char *dots, struct q2_err *err)
 {
-	struct range range;
+	struct range range = {0};
 	uint64_t n;
 	int r = parse_range(mem, axis->key, word, dots, &range, err);
 	bool over = false;

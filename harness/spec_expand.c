@@ -150,7 +150,7 @@ put_defaults(struct expansion *x, struct q2_err *err)
 static void
 sort(struct expansion *x)
 {
-	struct assign sorted[SPEC_KEYS_MAX];
+	struct assign sorted[SPEC_KEYS_MAX] = {0};
 	size_t n = 0;
 
 	for (int rank = 0; rank < 3; rank++) {

@@ -70,7 +70,7 @@ struct spec_entry *spec_find(const struct spec_section *section,
 			     const char *key);
 
 /* Give an entry other words, or add it. */
-void spec_replace(struct spec_file *file, enum spec_section_id section,
+void spec_replace(struct spec_file *file, enum spec_section_id id,
 		  const struct spec_entry *entry);
 
 #endif

@@ -128,35 +128,37 @@ belongs(const struct spec_item *item, const struct spec_key *split,
 	return !item->dropped && (!v || !v->set || same_value(split, v, value));
 }
 
-/* Items of the group into v, which has room for most. */
+/* Where items of a group go. */
+struct chosen {
+	const struct spec_item **v;
+	size_t most; /* room */
+	size_t n;
+};
+
 static int
 choose(const struct spec_items *items, const struct spec_key *split,
-       const struct spec_value *value, const struct spec_item **v, size_t most,
-       size_t *ret_n, struct q2_err *err)
+       const struct spec_value *value, struct chosen *to, struct q2_err *err)
 {
 	const struct spec_item *beyond = NULL;
-	size_t n = 0;
 
 	for (size_t i = 0; i < items->n; i++) {
 		if (!belongs(&items->v[i], split, value))
 			continue;
-		if (n < most)
-			v[n] = &items->v[i];
+		if (to->n < to->most)
+			to->v[to->n] = &items->v[i];
 		else if (!beyond)
 			beyond = &items->v[i];
-		n++;
+		to->n++;
 	}
-	*ret_n = n;
-	if (beyond)
-		return spec_fail(&beyond->line->key.pos, err,
-				 "%zu %s, at most %zu can be compared; drop "
-				 "some, or make groups with split=KEY",
-				 n,
-				 items->scope == SPEC_OF_CONFIG
-					 ? "configurations"
-					 : "passes",
-				 most);
-	return 0;
+	if (!beyond)
+		return 0;
+	return spec_fail(&beyond->line->key.pos, err,
+			 "%zu %s, at most %zu can be compared; drop some, or "
+			 "make groups with split=KEY",
+			 to->n,
+			 items->scope == SPEC_OF_CONFIG ? "configurations"
+							: "passes",
+			 to->most);
 }
 
 int
@@ -164,20 +166,23 @@ spec_group_make(struct spec_group *group, const struct spec_form *form,
 		const struct spec_key *split, const struct spec_value *value,
 		struct q2_err *err)
 {
-	bool configs = split && split->scope == SPEC_OF_CONFIG;
-	bool passes = split && split->scope == SPEC_OF_PASS;
+	bool by_config = split && split->scope == SPEC_OF_CONFIG;
+	bool by_pass = split && split->scope == SPEC_OF_PASS;
+	struct chosen configs = {group->configs, SUITE_CONFIGS_MAX, 0};
+	struct chosen passes = {group->passes, SUITE_PASSES_MAX, 0};
 	int r;
 
 	*group = (struct spec_group){.form = form};
 	if (split)
 		group->name = spec_format(form->mem, "%s=%s", split->name,
 					  value->text);
-	r = choose(&form->configs, configs ? split : NULL, value,
-		   group->configs, SUITE_CONFIGS_MAX, &group->nconfigs, err);
+	r = choose(&form->configs, by_config ? split : NULL, value, &configs,
+		   err);
 	if (r >= 0)
-		r = choose(&form->passes, passes ? split : NULL, value,
-			   group->passes, SUITE_PASSES_MAX, &group->npasses,
-			   err);
+		r = choose(&form->passes, by_pass ? split : NULL, value,
+			   &passes, err);
+	group->nconfigs = configs.n;
+	group->npasses = passes.n;
 	if (r >= 0 && (group->nconfigs == 0 || group->npasses == 0))
 		r = q2_fail(err, -EINVAL, "%.200s: all %s are dropped",
 			    form->file->name,

@@ -38,7 +38,9 @@ spec_cut(const char *text, char buf[SPEC_CUT])
 static char
 one_dash(char c)
 {
-	return c == '_' ? '-' : c;
+	if (c == '_')
+		return '-';
+	return c;
 }
 
 bool
@@ -128,7 +130,9 @@ spec_lex_init(struct spec_lexer *lex, struct spec_mem *mem, const char *file,
 static char
 peek(const struct spec_lexer *lex)
 {
-	return lex->at < lex->len ? lex->text[lex->at] : '\n';
+	if (lex->at < lex->len)
+		return lex->text[lex->at];
+	return '\n';
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness/spec_suite.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <limits.h>
 #include <string.h>
@@ -9,14 +10,6 @@
 #include "harness/options.h"
 #include "harness/plan.h"
 #include "harness/spec_group.h"
-
-/* What is read: a file, or a text. */
-struct source {
-	const char *name;
-	const char *text; /* NULL: read the file */
-	size_t len;
-	const struct suite_sets *sets;
-};
 
 static const struct spec_value *
 value(const struct spec_item *item, const char *key)
@@ -399,7 +392,7 @@ one_group(const struct spec_form *form, const struct spec_axis *split,
 
 /* One form of all groups, as a list. */
 static int
-one_form(struct spec_mem *mem, const struct source *source, bool quick,
+one_form(struct spec_mem *mem, const struct spec_source *source, bool quick,
 	 struct suite **ret, bool *ret_has_quick, struct q2_err *err)
 {
 	struct spec_file file;
@@ -443,9 +436,9 @@ marry(struct suite *standard, struct suite *quick)
 	}
 }
 
-static int
-both_forms(struct spec_mem *mem, const struct source *source,
-	   struct suite **ret, struct q2_err *err)
+int
+spec_suite_read(struct spec_mem *mem, const struct spec_source *source,
+		struct suite **ret, struct q2_err *err)
 {
 	struct suite *standard = NULL, *quick = NULL;
 	bool has_quick = false;
@@ -455,28 +448,9 @@ both_forms(struct spec_mem *mem, const struct source *source,
 		r = one_form(mem, source, true, &quick, &has_quick, err);
 	if (r < 0)
 		return r;
+	assert(standard); /* there is a group, or an error */
 	marry(standard, quick);
 	standard->mem = mem;
 	*ret = standard;
 	return 0;
-}
-
-int
-spec_suite_parse(struct spec_mem *mem, const char *name, const char *text,
-		 size_t len, const struct suite_sets *sets, struct suite **ret,
-		 struct q2_err *err)
-{
-	struct source source = {name, text, len, sets};
-
-	return both_forms(mem, &source, ret, err);
-}
-
-int
-spec_suite_read(struct spec_mem *mem, const char *name,
-		const struct suite_sets *sets, struct suite **ret,
-		struct q2_err *err)
-{
-	struct source source = {.name = name, .sets = sets};
-
-	return both_forms(mem, &source, ret, err);
 }

@@ -7,18 +7,19 @@
 
 #include "harness/suite.h"
 
-/*
- * Both forms of all groups of a spec text, from memory mem, which they take
- * over; name is the file's.  -EINVAL with file:line:column; mem is the caller's
- * still then.
- */
-int spec_suite_parse(struct spec_mem *mem, const char *name, const char *text,
-		     size_t len, const struct suite_sets *sets,
-		     struct suite **ret, struct q2_err *err);
+/* What is read. */
+struct spec_source {
+	const char *name; /* of a suite or a file; see suite.h */
+	const char *text; /* NULL: what has that name; else its text */
+	size_t len;
+	const struct suite_sets *sets; /* may be NULL */
+};
 
-/* The same; the file, or suite, of that name is read. */
-int spec_suite_read(struct spec_mem *mem, const char *name,
-		    const struct suite_sets *sets, struct suite **ret,
-		    struct q2_err *err);
+/*
+ * Both forms of all its groups, in memory from mem, which they take over.
+ * -EINVAL with file:line:column; mem is the caller's still then.
+ */
+int spec_suite_read(struct spec_mem *mem, const struct spec_source *source,
+		    struct suite **ret, struct q2_err *err);
 
 #endif

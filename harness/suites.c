@@ -114,6 +114,7 @@ int
 suites_load(const char *name, const struct suite_sets *sets, struct suite **ret,
 	    struct q2_err *err)
 {
+	struct spec_source source = {.name = name, .sets = sets};
 	struct spec_mem *mem;
 	int r;
 
@@ -122,7 +123,7 @@ suites_load(const char *name, const struct suite_sets *sets, struct suite **ret,
 	mem = calloc(1, sizeof(*mem));
 	if (!mem)
 		return q2_fail(err, -ENOMEM, "no memory");
-	r = spec_suite_read(mem, name, sets, ret, err);
+	r = spec_suite_read(mem, &source, ret, err);
 	if (r < 0) {
 		spec_mem_done(mem);
 		free(mem);

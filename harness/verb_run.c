@@ -296,17 +296,29 @@ run_group(const struct run_args *args, struct q2_err *err)
 	return code;
 }
 
-/* OUT-cluster_size=64k */
-static int
-name_group_out(const struct run_args *args, char *name, size_t size,
-	       struct q2_err *err)
+/* Its folder is OUT-cluster_size=64k. */
+static enum bench_exit
+run_named_group(const struct run_args *args, struct q2_err *err)
 {
-	int n = snprintf(name, size, "%s-%s", args->out, args->suite->group);
+	struct run_args one = *args;
+	char name[OUTPUT_PATH];
+	int n;
 
-	if (n < 0 || (size_t)n >= size)
-		return q2_fail(err, -ENAMETOOLONG, "%s: the name is too long",
-			       args->out);
-	return 0;
+	if (!args->suite->group)
+		return run_group(args, err);
+	printf("%s\n", args->suite->group);
+	(void)fflush(stdout);
+	if (!args->out)
+		return run_group(args, err);
+	n = snprintf(name, sizeof(name), "%s-%s", args->out,
+		     args->suite->group);
+	if (n < 0 || (size_t)n >= sizeof(name)) {
+		(void)q2_fail(err, -ENAMETOOLONG, "%s: the name is too long",
+			      args->out);
+		return BENCH_USAGE;
+	}
+	one.out = name;
+	return run_group(&one, err);
 }
 
 /* Groups are not compared with each other: what one found out stays, whatever
@@ -314,21 +326,10 @@ name_group_out(const struct run_args *args, char *name, size_t size,
 static enum bench_exit
 run_groups(struct run_args *args, struct q2_err *err)
 {
-	const char *out = args->out;
 	enum bench_exit code = BENCH_OK, one;
-	char name[OUTPUT_PATH];
 
 	for (; args->suite; args->suite = args->suite->next) {
-		if (args->suite->group) {
-			printf("%s\n", args->suite->group);
-			(void)fflush(stdout);
-			args->out = out;
-			if (out &&
-			    name_group_out(args, name, sizeof(name), err) < 0)
-				return BENCH_USAGE;
-			args->out = out ? name : NULL;
-		}
-		one = run_group(args, err);
+		one = run_named_group(args, err);
 		if (code == BENCH_OK)
 			code = one;
 		/* Only what nobody could judge lets the others go on. */

@@ -159,6 +159,7 @@ work_json(const struct cell *cell)
 	const struct plan_pass *pp = &cell->plan.passes[cell->pass];
 	json_t *json = json_object();
 	bool seq = pp->pass->order == STREAM_SEQ;
+	uint64_t bytes;
 
 	(void)json_object_set_new(json, "rounds",
 				  json_integer((json_int_t)cell->plan.rounds));
@@ -169,10 +170,9 @@ work_json(const struct cell *cell)
 		json_string(pp->stream.write ? seq ? "write" : "randwrite"
 			    : seq            ? "read"
 					     : "randread"));
-	(void)json_object_set_new(
-		json, "bytes",
-		json_integer(
-			(json_int_t)(pp->stream.ops * pp->stream.bs_bytes)));
+	bytes = pp->stream.ops * pp->stream.bs_bytes;
+	(void)json_object_set_new(json, "bytes",
+				  json_integer((json_int_t)bytes));
 	(void)json_object_set_new(json, "turns",
 				  json_integer((json_int_t)pp->cut.turns));
 	(void)json_object_set_new(json, "slice_ops",
@@ -220,11 +220,11 @@ print_value(const char *key, const json_t *value)
 static void
 print_object(const char *title, json_t *json)
 {
-	const char *key;
-	json_t *value;
-
 	printf("%s\n", title);
-	json_object_foreach(json, key, value) print_value(key, value);
+	for (void *it = json_object_iter(json); it;
+	     it = json_object_iter_next(json, it))
+		print_value(json_object_iter_key(it),
+			    json_object_iter_value(it));
 }
 
 static void

@@ -44,8 +44,10 @@ parse(const char *text, const char *set)
 	struct suite *suite = NULL;
 	struct q2_err err = {0};
 
-	if (spec_suite_parse(&mem, "x.ini", text, strlen(text), &sets, &suite,
-			     &err) < 0)
+	if (spec_suite_read(
+		    &mem,
+		    &(struct spec_source){"x.ini", text, strlen(text), &sets},
+		    &suite, &err) < 0)
 		print_error("%s\n", err.text);
 	assert_non_null(suite);
 	return suite;
@@ -449,6 +451,33 @@ test_files_that_are_none(void **state)
 				      "mean 'preallocation'?");
 }
 
+/* What the manual shows is a suite. */
+static void
+test_the_example_of_the_manual(void **state)
+{
+	FILE *f = fopen("docs/spec-format.md", "r");
+	char line[256], text[4096] = "";
+	const struct suite *suite;
+	bool inside = false;
+
+	(void)state;
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (inside && strncmp(line, "```", 3) == 0)
+			break;
+		if (inside)
+			(void)strncat(text, line,
+				      sizeof(text) - strlen(text) - 1);
+		inside |= strcmp(line, "```ini\n") == 0;
+	}
+	(void)fclose(f);
+	suite = parse(text, NULL);
+	assert_labels(suite, "q-off-none q-off-writeback q-full-none "
+			     "q-full-writeback");
+	assert_string_equal(suite->next->group, "cluster_size=256k");
+	assert_int_equal(suite->quick->npasses, 2);
+}
+
 static int
 make_dir(void **state)
 {
@@ -478,7 +507,9 @@ try_bytes(const char *text, size_t len)
 	struct spec_mem own = {0};
 	struct q2_err err = {0};
 	struct suite *suite;
-	int r = spec_suite_parse(&own, "x.ini", text, len, NULL, &suite, &err);
+	int r = spec_suite_read(&own,
+				&(struct spec_source){"x.ini", text, len, NULL},
+				&suite, &err);
 
 	assert_true(r == 0 || r == -EINVAL);
 	/* A reason in one line, of text. */
@@ -587,9 +618,8 @@ test_any_bytes(void **state)
 		const char *start = i % 3 ? suites_text(suites_name(i % 3 - 1))
 					  : LAYERS;
 		unsigned changes = 1 + (unsigned)rng_below(&rng, 8);
-		size_t len = strlen(start);
+		size_t len = (size_t)snprintf(text, sizeof(text), "%s", start);
 
-		memcpy(text, start, len);
 		while (changes--)
 			len = change(&rng, text, len, sizeof(text));
 		try_bytes(text, len);
@@ -649,6 +679,7 @@ main(void)
 			test_include_is_relative_and_its_includer_wins),
 		cmocka_unit_test(test_includes_end),
 		cmocka_unit_test(test_files_that_are_none),
+		cmocka_unit_test(test_the_example_of_the_manual),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_any_bytes),
 		cmocka_unit_test(test_the_table_of_keys_is_whole),
