@@ -35,6 +35,7 @@ run_args_load(struct run_args *args, const char *name, struct q2_err *err)
 	if (r < 0)
 		return r;
 	args->suite = args->loaded;
+	args->name = name;
 	if (!args->quick || args->suite->quick)
 		return 0;
 	return q2_fail(err, -EINVAL,

@@ -16,6 +16,7 @@
 struct run_args {
 	struct suite *loaded;      /* all groups; run_args_done() frees it */
 	const struct suite *suite; /* the group at work */
+	const char *name;          /* of the suite or its file */
 	bool quick, keep, probe;
 	struct option_list sets;
 	const char *dir, *out, *aio, *cache;

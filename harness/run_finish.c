@@ -81,6 +81,19 @@ plan_json(const struct plan *plan)
 	return json;
 }
 
+/* What to read again to get the same suite. */
+static json_t *
+spec_json(const struct run_args *args)
+{
+	json_t *json = json_object(), *sets = json_array();
+
+	set_text(json, "name", args->name);
+	for (size_t i = 0; i < args->sets.n; i++)
+		(void)json_array_append_new(sets, json_string(args->sets.v[i]));
+	(void)json_object_set_new(json, "set", sets);
+	return json;
+}
+
 static json_t *
 probe_json(const struct run *run)
 {
@@ -115,6 +128,7 @@ run_write_json(const struct run *run, const char *state, struct q2_err *err)
 	set_text(json, "cache_asked", run->cache_asked);
 	set_text(json, "cache", plan_cache_name(run->plan.cache));
 	set_text(json, "notice", run->notice);
+	(void)json_object_set_new(json, "spec", spec_json(&run->args));
 	(void)json_object_set_new(json, "plan", plan_json(&run->plan));
 	if (run->probe.duration_s > 0)
 		(void)json_object_set_new(json, "probe", probe_json(run));

@@ -124,9 +124,13 @@ print_sums(const struct plan *plan, const struct probe *probe)
 		(void)strftime(
 			when, sizeof(when),
 			cost.seconds < 43200 ? "%H:%M" : "%Y-%m-%d %H:%M", &tm);
-	printf("%zu cells, %" PRIu64 " rounds, %" PRIu64
-	       " trials: about %s; begun now, it ends at %s\n",
-	       cost.cells, plan->rounds, cost.trials, seconds, when);
+	printf("%zu cells, %" PRIu64 " round%s, %" PRIu64
+	       " trial%s: about %s; begun now, it ends at %s\n",
+	       cost.cells, plan->rounds, plan->rounds == 1 ? "" : "s",
+	       cost.trials, cost.trials == 1 ? "" : "s", seconds, when);
+	if (plan->rounds < 6)
+		printf("note: fewer than 6 rounds give medians and no "
+		       "verdict\n");
 }
 
 /* A form that does not fit is shown all the same: -ENOSPC. */
