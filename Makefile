@@ -142,6 +142,9 @@ $B/%.o: %.c $B/flags
 # The scripts of the plots are inside the program.
 $B/plots/scripts.o: $(wildcard plots/*.gp)
 
+# So are the suites.
+$B/harness/suites.o: $(wildcard suites/*.ini)
+
 $(lib):   $(call obj,$(lib_src))
 $(img):   $(call obj,$(filter-out $(img_main),$(img_src)))
 $(bench): $(call obj,$(filter-out $(bench_main),$(bench_src)))

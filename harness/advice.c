@@ -413,6 +413,7 @@ advice_of(const struct rows *trials, const struct advice_opts *opts,
 		ret->kind = ADVICE_NONE_DATA;
 	} else if (ret->rounds < ROUNDS_MIN) {
 		ret->kind = ADVICE_TOO_FEW;
+		ret->exit_code = 4; /* nothing could be judged */
 	} else {
 		decide(&c, ret);
 		for (int p = ADVICE_METADATA; p < ADVICE_POLICIES; p++) {

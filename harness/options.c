@@ -59,6 +59,9 @@ options_nearest(const char *word, size_t n,
 		/* A third of the letters may be wrong, and at least two. */
 		if (d > 2 && d * 3 > strlen(candidate))
 			continue;
+		/* Nothing in common is not near, however short. */
+		if (d >= max_u64(strlen(word), strlen(candidate)))
+			continue;
 		if (!best || d < best_d) {
 			best = candidate;
 			best_d = d;
@@ -149,6 +152,16 @@ parse_word(const char *const *words, const char *text, const char **ret,
 }
 
 static int
+append(struct option_list *list, const char *text, struct q2_err *err)
+{
+	if (list->n == OPTION_LIST_MAX)
+		return q2_fail(err, -EINVAL, "given more than %d times",
+			       OPTION_LIST_MAX);
+	list->v[list->n++] = text;
+	return 0;
+}
+
+static int
 store(const struct option_spec *opt, const char *text, void *args,
       struct q2_err *err)
 {
@@ -175,6 +188,9 @@ store(const struct option_spec *opt, const char *text, void *args,
 		break;
 	case OPTION_SIZE:
 		r = options_size(text, to, err);
+		break;
+	case OPTION_LIST:
+		r = append(to, text, err);
 		break;
 	}
 	return r < 0 ? err_prefix(err, r, "--%s", opt->name) : 0;

@@ -31,6 +31,14 @@ enum option_kind {
 	OPTION_COUNT,  /* uint64_t, at least 1 */
 	OPTION_NUMBER, /* uint64_t, any; decimal or 0x */
 	OPTION_SIZE,   /* uint64_t bytes, k m g t are binary; at least 1 */
+	OPTION_LIST,   /* struct option_list: may be given several times */
+};
+
+#define OPTION_LIST_MAX 64
+
+struct option_list {
+	const char *v[OPTION_LIST_MAX];
+	size_t n;
 };
 
 struct option_spec {

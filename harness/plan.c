@@ -2,6 +2,7 @@
 #include "harness/plan.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/num.h"
@@ -19,6 +20,11 @@
  * wait for an idle disk before each round. */
 #define TRIAL_S  0.1
 #define SETTLE_S 0.5
+
+/* Tables of a disk of the user's size: as long as it may take to write them in
+ * a round. */
+#define DISK_QUICK_S 2.0
+#define DISK_S       60.0
 
 /* A tenth more than computed, and what a file system needs to breathe. */
 #define SPACE_SPARE (64 * MiB)
@@ -78,53 +84,127 @@ pass_index(const struct plan *plan, const char *name)
 	return -1;
 }
 
+enum q2_cache
+plan_config_cache(const struct plan *plan, const struct config *config)
+{
+	return config->cache != Q2_CACHE_DEFAULT ? config->cache : plan->cache;
+}
+
+const char *
+plan_config_aio(const struct plan *plan, const struct config *config)
+{
+	return config->aio ? config->aio : plan->aio;
+}
+
+uint64_t
+plan_config_bytes(const struct plan *plan, const struct config *config)
+{
+	return config->image_bytes ? config->image_bytes : plan->image_bytes;
+}
+
+/* As the image of a configuration is made, of that size. */
+static struct q2_create_opts
+create_opts(const struct config *config, uint64_t bytes)
+{
+	return (struct q2_create_opts){
+		.size = sizeof(struct q2_create_opts),
+		.driver = config->target,
+		.virtual_size = bytes,
+		.cluster_size = config->cluster_size,
+		.preallocation = config->prealloc,
+		.extended_l2 = config->extended_l2,
+		.compat = config->compat,
+		.refcount_bits = config->refcount_bits,
+		.lazy_refcounts = config->lazy_refcounts,
+	};
+}
+
 void
 plan_set_cache(struct plan *plan, enum q2_cache cache)
 {
 	plan->cache = cache;
+	plan->sliced = true;
 	/* Writeback of buffered files would fall into a neighbour's turn. */
-	plan->sliced = cache == Q2_CACHE_NONE || cache == Q2_CACHE_DIRECTSYNC;
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		enum q2_cache mode = plan_config_cache(plan, plan->configs[i]);
+
+		plan->sliced &= mode == Q2_CACHE_NONE ||
+				mode == Q2_CACHE_DIRECTSYNC;
+	}
+}
+
+/* The user's word, then the suite's. */
+static enum q2_cache
+wished_cache(const struct wishes *wishes, const struct suite *suite)
+{
+	if (wishes->cache)
+		return cache_mode(wishes->cache);
+	return suite->cache != Q2_CACHE_DEFAULT ? suite->cache : Q2_CACHE_NONE;
 }
 
 void
 plan_init(struct plan *plan, const struct wishes *wishes)
 {
-	const struct suite *suite = wishes->suite;
+	const struct suite *suite = wishes->quick ? wishes->suite->quick
+						  : wishes->suite;
 
+	assert(suite);
 	*plan = (struct plan){
 		.suite = suite,
 		.quick = wishes->quick,
+		.rounds = wishes->rounds ? wishes->rounds : suite->rounds,
 		.seed = wishes->seed,
 		.disk_bytes = wishes->disk_bytes ? wishes->disk_bytes
 						 : DISK_DEFAULT,
-		.aio = wishes->aio,
-		.cache = cache_mode(wishes->cache),
 		.slices = wishes->slices,
+		.disk_wished = wishes->disk_bytes > 0,
+		.aio = wishes->aio ? wishes->aio : suite->aio,
+		.nconfigs = suite->nconfigs,
+		.npasses = suite->npasses,
 	};
-	plan->rounds = wishes->rounds  ? wishes->rounds
-		       : wishes->quick ? suite->quick_rounds
-				       : suite->rounds;
-	plan_set_cache(plan, plan->cache);
-	for (size_t i = 0; i < suite->nconfigs; i++) {
-		if (!plan->quick || !suite->configs[i].not_quick)
-			plan->configs[plan->nconfigs++] = &suite->configs[i];
-	}
+	for (size_t i = 0; i < suite->nconfigs; i++)
+		plan->configs[i] = &suite->configs[i];
 	for (size_t i = 0; i < suite->npasses; i++) {
 		const struct pass *pass = &suite->passes[i];
 
-		if (plan->quick && pass->not_quick)
-			continue;
-		plan->passes[plan->npasses++] = (struct plan_pass){
-			.pass = pass, .touch = pass_index(plan, pass->touch)};
+		plan->passes[i].pass = pass;
+		plan->passes[i].touch = pass_index(plan, pass->touch);
 	}
+	plan_set_cache(plan, wished_cache(wishes, suite));
 	assert(plan->nconfigs <= TURNS_MAX);
 }
 
-/* A share of an image of whole MiB, in whole MiB. */
+/* A share of an image of whole MiB, in whole MiB; or bytes as they are. */
 static uint64_t
-percent(uint64_t bytes, unsigned share)
+share_bytes(const struct share *share, uint64_t image_bytes)
 {
-	return bytes / MiB * share / 100 * MiB;
+	return share->percent ? image_bytes / MiB * share->n / 100 * MiB
+			      : share->n;
+}
+
+/* Distance of the places of a pass. */
+static uint64_t
+pass_stride(const struct pass *pass)
+{
+	if (pass->stride_bytes)
+		return pass->stride_bytes;
+	return pass->order == STREAM_SEQ
+		       ? pass->bs_bytes
+		       : max_u64(STREAM_STRIDE_DEFAULT, pass->bs_bytes);
+}
+
+/* How many requests are asked for, where the plan has settled on `requests`;
+ * 0: each place once. */
+static uint64_t
+pass_requests(const struct plan *plan, const struct pass *pass,
+	      uint64_t requests)
+{
+	double share;
+
+	if (!pass->scaled)
+		return pass->requests;
+	share = (double)pass->requests / (double)plan->suite->requests;
+	return max_u64((uint64_t)((double)requests * share), 1);
 }
 
 /* Where the pass works, and how often. */
@@ -132,26 +212,79 @@ static void
 resolve_stream(struct plan *plan, struct plan_pass *pp)
 {
 	const struct pass *pass = pp->pass;
-	bool quick = plan->quick && pass->quick_share;
-	unsigned from = quick ? pass->quick_from : pass->area_from;
-	unsigned share = quick ? pass->quick_share : pass->area_share;
 
 	pp->stream = (struct stream_spec){
 		.order = pass->order,
+		.place = pass->place,
 		.write = pass->write,
 		.bs_bytes = pass->bs_bytes,
-		.area_off = percent(plan->image_bytes, from),
-		.area_bytes = percent(plan->image_bytes, share),
-		.ops = pass->requests ? plan->requests : 0,
+		.stride_bytes = pass->stride_bytes,
+		.area_off = share_bytes(&pass->area_off, plan->image_bytes),
+		.area_bytes = share_bytes(&pass->area_size, plan->image_bytes),
+		.ops = pass_requests(plan, pass, plan->requests),
 	};
-	/* Random places are one to a stride, as many as there are. */
-	if (pass->requests)
-		pp->stream.ops = min_u64(plan->requests,
+	if (pp->touch >= 0) {
+		const struct stream_spec *of = &plan->passes[pp->touch].stream;
+
+		/* All that was touched, unless less is asked for. */
+		if (pp->stream.ops > of->ops && of->bs_bytes == pass->bs_bytes)
+			pp->stream.ops = of->ops;
+	} else if (pp->stream.ops) {
+		/* One to a place, as many as there are. */
+		pp->stream.ops = min_u64(pp->stream.ops,
 					 pp->stream.area_bytes /
-						 STREAM_STRIDE_DEFAULT);
-	if (pp->touch >= 0 &&
-	    plan->passes[pp->touch].stream.bs_bytes != pass->bs_bytes)
-		pp->stream.ops = 0;
+						 pass_stride(pass));
+	}
+}
+
+/* The area is within the image, and no pass has worked there that should not
+ * have. */
+static int
+check_area(const struct plan *plan, size_t i, struct q2_err *err)
+{
+	const struct stream_spec *own = &plan->passes[i].stream;
+	const char *name = plan->passes[i].pass->name;
+
+	if (plan->passes[i].touch >= 0)
+		return 0;
+	if (own->area_bytes > plan->image_bytes ||
+	    own->area_off > plan->image_bytes - own->area_bytes)
+		return q2_fail(err, -EINVAL,
+			       "pass %s ends beyond an image of %llu MiB; make "
+			       "its offset= and size= smaller",
+			       name,
+			       (unsigned long long)(plan->image_bytes / MiB));
+	for (size_t j = 0; j < i; j++) {
+		const struct plan_pass *other = &plan->passes[j];
+
+		if (other->pass->op == PASS_STREAM && other->touch < 0 &&
+		    stream_areas_overlap(&other->stream, own))
+			return q2_fail(err, -EINVAL,
+				       "pass %s is no first touch: it works "
+				       "where %s has written",
+				       name, other->pass->name);
+	}
+	return 0;
+}
+
+/* A pass that is cut by hand, or by what the disk does in a turn. */
+static struct turns_cut
+cut_pass(const struct plan *plan, const struct plan_pass *pp)
+{
+	const struct pass *pass = pp->pass;
+	bool small = pass->bs_bytes <= 64 * KiB && pass->order != STREAM_SEQ;
+	double rate = small ? plan->ops_per_s
+			    : plan->bytes_per_s / pass->bs_bytes;
+	uint64_t ops = pp->stream.ops;
+
+	if (pass->slices) {
+		uint64_t slice_ops = div_up(ops, pass->slices);
+
+		return (struct turns_cut){.turns = div_up(ops, slice_ops),
+					  .slice_ops = slice_ops};
+	}
+	return turns_cut(ops, plan->sliced ? rate : 0, PLAN_TURN_S,
+			 2 * (uint64_t)pass->iodepth);
 }
 
 static int
@@ -160,7 +293,6 @@ resolve_pass(struct plan *plan, size_t i, struct q2_err *err)
 	struct plan_pass *pp = &plan->passes[i];
 	struct stream_spec specs[SUITE_PASSES_MAX];
 	struct stream stream;
-	double rate;
 	int r;
 
 	if (pp->pass->op != PASS_STREAM) {
@@ -168,6 +300,9 @@ resolve_pass(struct plan *plan, size_t i, struct q2_err *err)
 		return 0;
 	}
 	resolve_stream(plan, pp);
+	r = check_area(plan, i, err);
+	if (r < 0)
+		return r;
 	plan_streams(plan, 1, specs);
 	r = stream_init(&stream, &specs[i], err);
 	if (r < 0)
@@ -175,16 +310,10 @@ resolve_pass(struct plan *plan, size_t i, struct q2_err *err)
 			err, r, "pass %s of a %llu MiB image", pp->pass->name,
 			(unsigned long long)(plan->image_bytes / MiB));
 	pp->stream.ops = stream_ops(&stream);
-	rate = min_u64(pp->pass->bs_bytes, 64 * KiB) == pp->pass->bs_bytes &&
-			       pp->pass->order != STREAM_SEQ
-		       ? plan->ops_per_s
-		       : plan->bytes_per_s / pp->pass->bs_bytes;
 	if (plan->slices)
 		pp->cut = turns_cut_into(pp->stream.ops, plan->slices);
 	else
-		pp->cut = turns_cut(pp->stream.ops, plan->sliced ? rate : 0,
-				    PLAN_TURN_S,
-				    2 * (uint64_t)pp->pass->iodepth);
+		pp->cut = cut_pass(plan, pp);
 	return 0;
 }
 
@@ -224,44 +353,108 @@ plan_streams(const struct plan *plan, uint64_t round,
 	}
 }
 
+uint64_t
+plan_metadata_bytes(const struct config *config, uint64_t virtual_bytes)
+{
+	struct q2_create_opts opts = create_opts(config, virtual_bytes);
+	struct q2_measure measure;
+	struct q2_err ignored;
+
+	/* Of what holds all data, all of it would be measured. */
+	opts.preallocation = Q2_PREALLOC_METADATA;
+	if (strcmp(config->target, "qcow2") != 0 ||
+	    q2_measure(&opts, NULL, &measure, &ignored) < 0)
+		return 0;
+	return measure.required;
+}
+
+/* What makes a disk of the user's size beside the image. */
+static bool
+makes_disk(const struct config *c)
+{
+	/* What would fill it is not made: too long, too much. */
+	return strcmp(c->target, "qcow2") == 0 && !c->takes_all &&
+	       c->zero == Q2_ZERO_RANGE;
+}
+
+static bool
+disk_is_too_large(const struct plan *plan, const struct config *c)
+{
+	return plan->disk_most && c->prealloc == Q2_PREALLOC_METADATA &&
+	       plan_metadata_bytes(c, plan->disk_bytes) > plan->disk_most;
+}
+
 bool
 plan_does(const struct plan *plan, size_t config, size_t pass)
 {
 	const struct config *c = plan->configs[config];
 	enum pass_op op = plan->passes[pass].pass->op;
 
-	if (op != PASS_CREATE_DISK)
-		return true;
-	/* What would fill the user's size is not made: too long, too much. */
-	return strcmp(c->target, "qcow2") == 0 && !c->takes_all &&
-	       c->zero == Q2_ZERO_RANGE;
+	if (op == PASS_CREATE_DISK)
+		return makes_disk(c) && !disk_is_too_large(plan, c);
+	/* There is nothing to make. */
+	return op == PASS_STREAM || strcmp(c->target, "null") != 0;
+}
+
+const struct config *
+plan_left_out(const struct plan *plan)
+{
+	for (size_t p = 0; p < plan->npasses; p++) {
+		for (size_t c = 0; c < plan->nconfigs; c++) {
+			if (plan->passes[p].pass->op == PASS_CREATE_DISK &&
+			    makes_disk(plan->configs[c]) &&
+			    disk_is_too_large(plan, plan->configs[c]))
+				return plan->configs[c];
+		}
+	}
+	return NULL;
+}
+
+/* Bytes of its file after all passes. */
+static uint64_t
+config_space(const struct plan *plan, const struct config *config,
+	     uint64_t image_bytes, uint64_t requests)
+{
+	uint64_t touched = 0, area, each, bytes;
+
+	for (size_t i = 0; i < plan->npasses; i++) {
+		const struct pass *pass = plan->passes[i].pass;
+		uint64_t ops = pass_requests(plan, pass, requests);
+
+		if (pass->op != PASS_STREAM || !pass->write || pass->touch)
+			continue;
+		area = share_bytes(&pass->area_size, image_bytes);
+		each = max_u64(pass_stride(pass), config->cluster_size);
+		if (ops && !mul_overflows(ops, each, &bytes))
+			area = min_u64(area, bytes);
+		touched += area;
+	}
+	bytes = config->image_bytes ? config->image_bytes : image_bytes;
+	return plan_metadata_bytes(config, bytes) +
+	       (config->takes_all ? bytes : min_u64(bytes, touched));
 }
 
 uint64_t
 plan_space(const struct plan *plan, uint64_t image_bytes, uint64_t requests)
 {
-	uint64_t sum = 0, touched = 0;
+	uint64_t sum = 0, disk = 0;
 
-	for (size_t i = 0; i < plan->npasses; i++) {
-		const struct pass *pass = plan->passes[i].pass;
-		bool quick = plan->quick && pass->quick_share;
-
-		if (pass->op != PASS_STREAM || !pass->write || pass->touch)
-			continue;
-		if (pass->requests)
-			touched += requests * STREAM_STRIDE_DEFAULT;
-		else
-			touched += percent(image_bytes,
-					   quick ? pass->quick_share
-						 : pass->area_share);
-	}
 	for (size_t i = 0; i < plan->nconfigs; i++) {
-		if (strcmp(plan->configs[i]->target, "null") == 0)
-			continue;
-		sum += plan->configs[i]->takes_all
-			       ? image_bytes
-			       : min_u64(image_bytes, touched);
+		const struct config *c = plan->configs[i];
+
+		if (strcmp(c->target, "null") != 0)
+			sum += config_space(plan, c, image_bytes, requests);
+		/* One at a time, and removed at once. */
+		for (size_t p = 0; p < plan->npasses; p++) {
+			if (plan->passes[p].pass->op == PASS_CREATE_DISK &&
+			    c->prealloc == Q2_PREALLOC_METADATA &&
+			    plan_does(plan, i, p))
+				disk = max_u64(disk,
+					       plan_metadata_bytes(
+						       c, plan->disk_bytes));
+		}
 	}
+	sum += disk;
 	return sum ? sum + sum / 10 + SPACE_SPARE : 0;
 }
 
@@ -296,6 +489,36 @@ pass_seconds(const struct plan_pass *pp, const struct probe *probe)
 					       : 0);
 }
 
+/* What making an image, or one of the user's size, writes. */
+static uint64_t
+creation_bytes(const struct plan *plan, const struct config *config,
+	       enum pass_op op)
+{
+	if (op == PASS_CREATE && plan_writes_all(config))
+		return plan_config_bytes(plan, config);
+	if (config->prealloc == Q2_PREALLOC_OFF)
+		return 0;
+	return plan_metadata_bytes(config,
+				   op == PASS_CREATE_DISK
+					   ? plan->disk_bytes
+					   : plan_config_bytes(plan, config));
+}
+
+double
+plan_cell_s(const struct plan *plan, size_t config, size_t pass,
+	    const struct probe *probe)
+{
+	const struct plan_pass *pp = &plan->passes[pass];
+
+	if (!plan_does(plan, config, pass))
+		return 0;
+	if (pp->pass->op == PASS_STREAM)
+		return pass_seconds(pp, probe);
+	return (double)creation_bytes(plan, plan->configs[config],
+				      pp->pass->op) /
+	       probe->bytes_per_s;
+}
+
 struct plan_cost
 plan_cost(const struct plan *plan, const struct probe *probe)
 {
@@ -305,7 +528,6 @@ plan_cost(const struct plan *plan, const struct probe *probe)
 		.round_s = SETTLE_S,
 	};
 	uint64_t round_bytes = 0;
-	bool files = plan_has_files(plan);
 
 	for (size_t c = 0; c < plan->nconfigs; c++) {
 		cost.round_s += TRIAL_S;
@@ -315,23 +537,20 @@ plan_cost(const struct plan *plan, const struct probe *probe)
 			if (!plan_does(plan, c, p))
 				continue;
 			cost.cells++;
-			if (pp->pass->op == PASS_STREAM && pp->stream.write)
+			cost.round_s += plan_cell_s(plan, c, p, probe);
+			if (pp->pass->op != PASS_STREAM)
+				round_bytes += creation_bytes(
+					plan, plan->configs[c], pp->pass->op);
+			else if (pp->stream.write)
 				round_bytes += pp->stream.ops *
 					       pp->stream.bs_bytes;
-			if (pp->pass->op == PASS_STREAM) {
-				cost.round_s += pass_seconds(pp, probe);
-			} else if (pp->pass->op == PASS_CREATE &&
-				   plan_writes_all(plan->configs[c])) {
-				round_bytes += plan->image_bytes;
-				cost.round_s += (double)plan->image_bytes /
-						probe->bytes_per_s;
-			}
 		}
 	}
 	/* Two warm-up trials go before the rounds. */
 	cost.seconds = cost.round_s *
 		       ((double)plan->rounds + 2.0 / (double)plan->nconfigs);
-	cost.written = files ? round_bytes * (plan->rounds + 1) : 0;
+	cost.written = plan_has_files(plan) ? round_bytes * (plan->rounds + 1)
+					    : 0;
 	return cost;
 }
 
@@ -362,6 +581,90 @@ plan_quick_requests(const struct probe *probe)
 const struct probe plan_slow_disk = {.iops = 280, .bytes_per_s = 90e6};
 const struct probe plan_fast_disk = {.iops = 1e5, .bytes_per_s = 2e9};
 
+/* The largest image with which a round fits into space, in whole GiB if there
+ * is one; 0: none does. */
+static uint64_t
+fitting_image(const struct plan *plan, uint64_t space)
+{
+	uint64_t least = 0, most = plan->image_bytes / MiB;
+
+	while (least < most) {
+		uint64_t middle = least + (most - least + 1) / 2;
+
+		if (plan_space(plan, middle * MiB, plan->requests) <= space)
+			least = middle;
+		else
+			most = middle - 1;
+	}
+	least *= MiB;
+	return least >= GiB           ? align_down(least, GiB)
+	       : least >= IMAGE_LEAST ? least
+				      : 0;
+}
+
+static int
+does_not_fit(const struct plan *plan, uint64_t need, uint64_t space,
+	     struct q2_err *err)
+{
+	uint64_t fits = fitting_image(plan, space);
+	char how[160] = "";
+	bool gib = fits >= GiB;
+
+	if (fits)
+		(void)snprintf(how, sizeof(how),
+			       "images of %llu%c fit: --size %llu%c, or "
+			       "--image-size %llu%c%s; or ",
+			       (unsigned long long)(fits / (gib ? GiB : MiB)),
+			       gib ? 'g' : 'm',
+			       (unsigned long long)(fits / (gib ? GiB : MiB)),
+			       gib ? 'g' : 'm',
+			       (unsigned long long)(fits / (gib ? GiB : MiB)),
+			       gib ? 'g' : 'm',
+			       plan->suite->quick ? ", or --quick" : "");
+	return q2_fail(err, -ENOSPC,
+		       "the images of a round need %llu MiB and there are %llu "
+		       "MiB free; %sname another disk with --dir",
+		       (unsigned long long)div_up(need, MiB),
+		       (unsigned long long)(space / MiB), how);
+}
+
+/* Are the sizes those of images that can be made? */
+static int
+check_images(const struct plan *plan, struct q2_err *err)
+{
+	int r = 0;
+
+	for (size_t c = 0; c < plan->nconfigs && r >= 0; c++) {
+		const struct config *config = plan->configs[c];
+		uint64_t bytes = plan_config_bytes(plan, config);
+		struct q2_create_opts opts = create_opts(config, bytes);
+		struct q2_measure ignored;
+
+		if (bytes < plan->image_bytes)
+			return q2_fail(
+				err, -EINVAL,
+				"%s: image_size is less than the %llu "
+				"MiB that all work in",
+				config->label,
+				(unsigned long long)(plan->image_bytes / MiB));
+		if (strcmp(config->target, "qcow2") != 0)
+			continue;
+		r = q2_measure(&opts, NULL, &ignored, err);
+		if (r < 0)
+			return err_prefix(err, -EINVAL, "%s, --image-size %llu",
+					  config->label,
+					  (unsigned long long)bytes);
+		opts.virtual_size = plan->disk_bytes;
+		if (makes_disk(config))
+			r = q2_measure(&opts, NULL, &ignored, err);
+		if (r < 0)
+			r = err_prefix(err, -EINVAL, "%s, --size %llu",
+				       config->label,
+				       (unsigned long long)plan->disk_bytes);
+	}
+	return r;
+}
+
 int
 plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 	   const struct probe *probe, uint64_t space, struct q2_err *err)
@@ -372,30 +675,29 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 
 	plan->ops_per_s = probe->iops;
 	plan->bytes_per_s = probe->bytes_per_s;
+	plan->disk_most = max_u64(
+		min_u64((uint64_t)(probe->bytes_per_s *
+				   (plan->quick ? DISK_QUICK_S : DISK_S)),
+			space / 10),
+		1);
 	if (!requests)
-		requests = plan->quick ? plan_quick_requests(probe)
-				       : suite->requests;
+		requests = suite->probe_requests ? plan_quick_requests(probe)
+						 : suite->requests;
 	if (!image_bytes) {
-		image_bytes = plan->quick ? plan_quick_image(probe, plan, space)
-					  : suite->image_bytes;
+		image_bytes = suite->probe_image
+				      ? plan_quick_image(probe, plan, space)
+				      : suite->image_bytes;
 		/* What is larger than the user's disk says nothing of it. */
-		image_bytes = min_u64(image_bytes, plan->disk_bytes);
+		if (plan->disk_wished)
+			image_bytes = min_u64(image_bytes, plan->disk_bytes);
 	}
 	r = plan_resolve(plan, image_bytes, requests, err);
+	if (r >= 0)
+		r = check_images(plan, err);
 	if (r < 0)
 		return r;
 	need = plan_space(plan, plan->image_bytes, plan->requests);
-	if (need > space)
-		return q2_fail(err, -ENOSPC,
-			       "the images of a round need %llu MiB and there "
-			       "are %llu MiB free; %s",
-			       (unsigned long long)div_up(need, MiB),
-			       (unsigned long long)(space / MiB),
-			       plan->quick ? "name another disk with --dir"
-					   : "try --quick, or a smaller "
-					     "--image-size, or another disk "
-					     "with --dir");
-	return 0;
+	return need > space ? does_not_fit(plan, need, space, err) : 0;
 }
 
 unsigned

@@ -28,7 +28,7 @@ struct probe {
 
 /* What the user asked for; 0 or NULL: not said. */
 struct wishes {
-	const struct suite *suite;
+	const struct suite *suite; /* in its standard form */
 	bool quick;
 	uint64_t rounds, seed;
 	uint64_t image_bytes, requests, disk_bytes;
@@ -54,11 +54,15 @@ struct plan {
 	uint64_t rounds, seed;
 	uint64_t image_bytes, requests;
 	uint64_t disk_bytes; /* that the user wants to make */
+	bool disk_wished;    /* has the user said so? */
 	const char *aio;     /* NULL: the best there is */
 	enum q2_cache cache;
 	bool sliced;                   /* passes are cut into turns */
 	uint64_t slices;               /* so many; 0: by their length */
 	double ops_per_s, bytes_per_s; /* of the probe, for the turns */
+	/* Tables of a disk of the user's size: what has more is not made (0:
+	 * whatever it takes). */
+	uint64_t disk_most;
 };
 
 /* "none" ... and back; NULL for no such mode. */
@@ -72,7 +76,8 @@ uint64_t plan_quick_image(const struct probe *probe, const struct plan *plan,
 			  uint64_t space);
 uint64_t plan_quick_requests(const struct probe *probe);
 
-/* Configurations and passes of this form of the suite; no sizes yet. */
+/* Configurations and passes of this form of the suite; no sizes yet.  quick is
+ * for suites that have that form. */
 void plan_init(struct plan *plan, const struct wishes *wishes);
 
 /* Settle the sizes: areas, streams, turns.  -EINVAL if they do not fit each
@@ -83,7 +88,8 @@ int plan_resolve(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 /*
  * Choose image and requests, as wished (0: not said), by the form of the suite,
  * by the probe and by the free space, and resolve them.  -ENOSPC if it does not
- * fit into space, -EINVAL if the sizes do not fit each other.
+ * fit into space: then it is resolved all the same, and can be shown.  -EINVAL
+ * if the sizes do not fit each other.
  */
 int plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 	       const struct probe *probe, uint64_t space, struct q2_err *err);
@@ -114,17 +120,39 @@ struct plan_cost {
 };
 struct plan_cost plan_cost(const struct plan *plan, const struct probe *probe);
 
+/* Of these, one pass of one configuration in one round. */
+double plan_cell_s(const struct plan *plan, size_t config, size_t pass,
+		   const struct probe *probe);
+
 /* Has any configuration a file? */
 bool plan_has_files(const struct plan *plan);
 
-/* Another cache mode than was asked for; before sizes are resolved. */
+/* Another cache mode for all that have none of their own; before sizes are
+ * resolved. */
 void plan_set_cache(struct plan *plan, enum q2_cache cache);
+
+/* Its own, or what all others have. */
+enum q2_cache plan_config_cache(const struct plan *plan,
+				const struct config *config);
+const char *plan_config_aio(const struct plan *plan,
+			    const struct config *config);
+uint64_t plan_config_bytes(const struct plan *plan,
+			   const struct config *config);
+
+/* Tables of an image of that size in which nothing is missing: what
+ * preallocation=metadata writes. */
+uint64_t plan_metadata_bytes(const struct config *config,
+			     uint64_t virtual_bytes);
 
 /* Does its creation write the whole image? */
 bool plan_writes_all(const struct config *config);
 
 /* Does this configuration do this pass? */
 bool plan_does(const struct plan *plan, size_t config, size_t pass);
+
+/* A configuration whose disk of the user's size is not made, because its tables
+ * are too large to be written in each round; or NULL. */
+const struct config *plan_left_out(const struct plan *plan);
 
 /*
  * Halve image and requests until `rounds` rounds are predicted to fit into

@@ -131,21 +131,44 @@ probe_disk(const struct probe_opts *opts, struct probe *ret, struct q2_err *err)
 	return r < 0 ? err_prefix(err, r, "the probe of the disk failed") : 0;
 }
 
+/* A new empty file in dir, without a name; -1 if there can be none. */
+static int
+nameless_file(const char *dir)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/trying", dir);
+	int fd;
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -1;
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)unlink(path);
+	return fd;
+}
+
 bool
 probe_has_direct(const char *dir)
 {
-	char path[PATH_MAX];
+	int fd = nameless_file(dir);
 	bool has;
-	int fd, n;
 
-	n = snprintf(path, sizeof(path), "%s/direct", dir);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return false;
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return false;
 	has = fcntl(fd, F_SETFL, O_DIRECT) == 0;
 	(void)close(fd);
-	(void)unlink(path);
+	return has;
+}
+
+bool
+probe_has_length(const char *dir, uint64_t bytes)
+{
+	int fd = nameless_file(dir);
+	bool has;
+
+	if (fd < 0)
+		return false;
+	has = ftruncate(fd, (off_t)bytes) == 0;
+	(void)close(fd);
 	return has;
 }

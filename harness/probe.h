@@ -28,4 +28,7 @@ int probe_disk(const struct probe_opts *opts, struct probe *ret,
  * removes. */
 bool probe_has_direct(const char *dir);
 
+/* Can a file in dir be so long?  The same. */
+bool probe_has_length(const char *dir, uint64_t bytes);
+
 #endif

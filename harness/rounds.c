@@ -132,6 +132,7 @@ stamp(const struct work *w, const struct member *m, struct record *rec)
 {
 	const struct rounds *r = w->r;
 	const struct round *round = w->round;
+	const struct config *config = r->plan->configs[m->config];
 	json_t *keys = trial_spec_keys(r->plan, m->config,
 				       &r->plan->passes[w->pass]);
 	char id[ID_SIZE];
@@ -153,11 +154,14 @@ stamp(const struct work *w, const struct member *m, struct record *rec)
 	record_set_text(rec, TRIAL_machine, r->env->machine);
 	record_set_text(rec, TRIAL_env_fp, r->env->fingerprint);
 	record_set_int(rec, TRIAL_seed, r->plan->seed);
-	record_set_text(rec, TRIAL_cache_mode, r->cache_asked);
+	record_set_text(rec, TRIAL_cache_mode,
+			config->cache != Q2_CACHE_DEFAULT
+				? plan_cache_name(config->cache)
+				: r->cache_asked);
 	record_set_real(rec, TRIAL_settle_s, round->settled.waited_s);
 	if (round->settled.timeout)
 		record_add_flag(rec, TRIAL_flags, "short_settle");
-	if (strcmp(r->plan->configs[m->config]->target, "null") != 0)
+	if (strcmp(config->target, "null") != 0)
 		stamp_place(r->env, rec);
 }
 

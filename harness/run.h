@@ -51,7 +51,7 @@ struct run {
 	uint64_t rounds_done;
 	double round_s; /* that one has taken, with all around it */
 	struct run_qemu qemu;
-	bool kept;      /* images of the last round stay */
+	bool kept; /* images of the last round stay */
 	struct guard guard;
 	struct guard_window window; /* the last one, before the next round */
 	uint64_t redone, disturbed; /* rounds; disturbed ones that were kept */

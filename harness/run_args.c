@@ -12,34 +12,57 @@
 
 const char *const run_args_aio[] = {"io_uring", "libaio", "threads", NULL};
 
-static const char *
-suite_name(const void *arg, size_t i)
+/* --cache and --aio are keys of configurations too: there they beat the
+ * suite's. */
+int
+run_args_load(struct run_args *args, const char *name, struct q2_err *err)
 {
-	(void)arg;
-	return suites_at(i)->name;
+	const char *v[OPTION_LIST_MAX + 2];
+	struct suite_sets sets = {.v = v, .n = args->sets.n};
+	char cache[32], aio[32];
+	int r;
+
+	memcpy(v, args->sets.v, sets.n * sizeof(v[0]));
+	if (args->cache) {
+		(void)snprintf(cache, sizeof(cache), "cache=%s", args->cache);
+		v[sets.n++] = cache;
+	}
+	if (args->aio) {
+		(void)snprintf(aio, sizeof(aio), "aio=%s", args->aio);
+		v[sets.n++] = aio;
+	}
+	r = suites_load(name, &sets, &args->loaded, err);
+	if (r < 0)
+		return r;
+	args->suite = args->loaded;
+	args->name = name;
+	if (!args->quick || args->suite->quick)
+		return 0;
+	return q2_fail(err, -EINVAL,
+		       "%s has no [quick] section; leave out --quick", name);
 }
 
 static int
-find_suite(const char *name, const struct suite **ret, struct q2_err *err)
+find_suite(struct run_args *args, const char *name, struct q2_err *err)
 {
-	const char *near;
 	char list[256] = "";
 
-	*ret = name ? suites_find(name) : NULL;
-	if (*ret)
-		return 0;
+	if (name)
+		return run_args_load(args, name, err);
 	for (size_t i = 0; i < suites_count(); i++)
 		(void)snprintf(list + strlen(list), sizeof(list) - strlen(list),
-			       "%s%s", i ? ", " : "", suites_at(i)->name);
-	if (!name)
-		return q2_fail(err, -EINVAL, "which suite? There are %s", list);
-	near = options_nearest(name, suites_count(), suite_name, NULL);
-	if (near)
-		return q2_fail(err, -EINVAL,
-			       "unknown suite '%s'; did you mean '%s'?", name,
-			       near);
-	return q2_fail(err, -EINVAL, "unknown suite '%s'; there are %s", name,
+			       "%s%s", i ? ", " : "", suites_name(i));
+	return q2_fail(err, -EINVAL,
+		       "which suite? There are %s, and files that end in .ini",
 		       list);
+}
+
+void
+run_args_done(struct run_args *args)
+{
+	suites_free(args->loaded);
+	args->loaded = NULL;
+	args->suite = NULL;
 }
 
 static uint64_t
@@ -65,7 +88,7 @@ run_args_parse(const struct options *opts, int argc, char **argv,
 			  err);
 	if (r < 0)
 		return r;
-	r = find_suite(name, &ret->suite, err);
+	r = find_suite(ret, name, err);
 	if (r < 0)
 		return r;
 	if (ret->rounds > ROUNDS_MOST)

@@ -14,8 +14,11 @@
 
 /* 0, NULL or false: not said. */
 struct run_args {
-	const struct suite *suite;
+	struct suite *loaded;      /* all groups; run_args_done() frees it */
+	const struct suite *suite; /* the group at work */
+	const char *name;          /* of the suite or its file */
 	bool quick, keep, probe, no_qemu, strict_env;
+	struct option_list sets;
 	const char *dir, *out, *aio, *cache;
 	uint64_t rounds, seed, size, image_size, requests, slices;
 };
@@ -27,6 +30,13 @@ extern const char *const run_args_aio[];
 #define RUN_ARGS_COMMON                                                       \
 	{"quick", OPTION_FLAG, RUN_ARG(quick),                                \
 	 NULL,    NULL,        "the short form, under three minutes"},        \
+		{"set",                                                       \
+		 OPTION_LIST,                                                 \
+		 RUN_ARG(sets),                                               \
+		 "K=V",                                                       \
+		 NULL,                                                        \
+		 "another value: KEY=V, NAME.KEY=V, SECTION.KEY=V (see "      \
+		 "explain)"},                                                 \
 		{"dir",                                                       \
 		 OPTION_TEXT,                                                 \
 		 RUN_ARG(dir),                                                \
@@ -89,6 +99,10 @@ extern const char *const run_args_aio[];
  * reason. */
 int run_args_parse(const struct options *opts, int argc, char **argv,
 		   struct run_args *ret, struct q2_err *err);
+
+/* The suite of that name, as the options want it. */
+int run_args_load(struct run_args *args, const char *name, struct q2_err *err);
+void run_args_done(struct run_args *args);
 
 /* The part that the plan wants. */
 struct wishes run_args_wishes(const struct run_args *args);

@@ -16,8 +16,6 @@
 #include "harness/table.h"
 #include "plots/plots.h"
 
-#define MARGIN 0.05
-
 /* ---- run.json ---------------------------------------------------------- */
 
 static void
@@ -77,9 +75,23 @@ plan_json(const struct plan *plan)
 	set_int(json, "image_size", plan->image_bytes);
 	set_int(json, "requests", plan->requests);
 	set_int(json, "size", plan->disk_bytes);
-	set_real(json, "margin", MARGIN);
+	set_real(json, "margin", plan->suite->margin);
+	set_text(json, "group", plan->suite->group);
 	(void)json_object_set_new(json, "configurations", configs);
 	(void)json_object_set_new(json, "passes", passes_json(plan));
+	return json;
+}
+
+/* What to read again to get the same suite. */
+static json_t *
+spec_json(const struct run_args *args)
+{
+	json_t *json = json_object(), *sets = json_array();
+
+	set_text(json, "name", args->name);
+	for (size_t i = 0; i < args->sets.n; i++)
+		(void)json_array_append_new(sets, json_string(args->sets.v[i]));
+	(void)json_object_set_new(json, "set", sets);
 	return json;
 }
 
@@ -118,6 +130,7 @@ run_write_json(const struct run *run, const char *state, struct q2_err *err)
 	set_text(json, "cache", plan_cache_name(run->plan.cache));
 	set_text(json, "notice", run->notice);
 	set_text(json, "qemu", run->qemu.wanted ? run->qemu.version : "");
+	(void)json_object_set_new(json, "spec", spec_json(&run->args));
 	(void)json_object_set_new(json, "plan", plan_json(&run->plan));
 	if (run->probe.duration_s > 0)
 		(void)json_object_set_new(json, "probe", probe_json(run));
@@ -137,7 +150,7 @@ compute_cells(const struct run *run, struct rows *cells)
 		.baseline = suite->baseline,
 		.contrasts = suite->contrasts,
 		.ncontrasts = suite->ncontrasts,
-		.margin = MARGIN,
+		.margin = suite->margin,
 	};
 
 	cells_compute(&run->trials, &opts, cells);
@@ -228,7 +241,7 @@ static enum bench_exit
 print_advice(const struct run *run, const struct rows *cells)
 {
 	struct advice_opts opts = {
-		.margin = MARGIN,
+		.margin = run->plan.suite->margin,
 		.quick = run->plan.quick,
 		.user_bytes = run->plan.disk_bytes,
 		.round_s = run->round_s,

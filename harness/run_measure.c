@@ -7,6 +7,7 @@
 
 #include "engine/base/num.h"
 #include "harness/clock.h"
+#include "harness/probe_store.h"
 #include "harness/run.h"
 #include "harness/run_qemu.h"
 #include "harness/stop.h"
@@ -31,6 +32,7 @@ probe(struct run *run, uint64_t space, struct q2_err *err)
 		.most_bytes = space / 2,
 		.brief = run->args.image_size && run->args.requests,
 	};
+	int r;
 
 	/* Nothing to know: the disk does nothing, at once. */
 	if (!plan_has_files(&run->plan)) {
@@ -39,12 +41,61 @@ probe(struct run *run, uint64_t space, struct q2_err *err)
 	}
 	progress_draw(&run->progress, "probing the disk");
 	(void)snprintf(path, sizeof(path), "%s/probe", run->work.path);
-	return probe_disk(&opts, &run->probe, err);
+	r = probe_disk(&opts, &run->probe, err);
+	if (r >= 0 && !opts.brief)
+		probe_store_put(run->args.dir, run->plan.cache, &run->probe);
+	return r;
+}
+
+/*
+ * Can the file system hold files as long as they get?  A file of qcow2 without
+ * preallocation is short, whatever its disk.
+ */
+static enum bench_exit
+check_lengths(struct run *run, struct q2_err *err)
+{
+	struct plan *plan = &run->plan;
+
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		const struct config *c = plan->configs[i];
+		uint64_t bytes = plan_config_bytes(plan, c);
+
+		if (strcmp(c->target, "null") == 0 ||
+		    (!c->raw_state && c->prealloc == Q2_PREALLOC_OFF) ||
+		    probe_has_length(run->work.path, bytes))
+			continue;
+		(void)q2_fail(err, -EFBIG,
+			      "%s: %s cannot hold a file of %llu GiB; name a "
+			      "smaller --image-size",
+			      c->label,
+			      run->env.filesystem[0] ? run->env.filesystem
+						     : "the file system",
+			      (unsigned long long)(bytes / GiB));
+		return BENCH_ENVIRONMENT;
+	}
+	if (plan_has_files(plan) &&
+	    !probe_has_length(run->work.path, plan->disk_bytes))
+		plan->disk_most = 1; /* nothing that has tables */
+	return BENCH_OK;
+}
+
+static void
+say_left_out(struct run *run)
+{
+	const struct config *config = plan_left_out(&run->plan);
+
+	if (config)
+		progress_say(&run->progress,
+			     "note: %s is not made at the size that you want: "
+			     "its file would be too large, or its tables take "
+			     "too long in each round",
+			     config->label);
 }
 
 enum bench_exit
 run_size_up(struct run *run, struct q2_err *err)
 {
+	enum bench_exit code;
 	uint64_t space;
 	int r;
 
@@ -64,7 +115,11 @@ run_size_up(struct run *run, struct q2_err *err)
 		       &run->probe, space, err);
 	if (r == -EINVAL)
 		return BENCH_USAGE;
-	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+	if (r < 0)
+		return BENCH_ENVIRONMENT;
+	code = check_lengths(run, err);
+	say_left_out(run);
+	return code;
 }
 
 /* ---- warm-up ----------------------------------------------------------- */

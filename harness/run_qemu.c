@@ -142,8 +142,11 @@ make_suite(struct qemu_suite *s, const struct plan *plan,
 		.passes = s->passes,
 		.npasses = ARRAY_SIZE(s->passes),
 		.reference = RAW,
+		.margin = plan->suite->margin,
 		.rounds = ROUNDS,
-		.quick_rounds = ROUNDS,
+		.image_bytes = plan->suite->image_bytes,
+		.requests = plan->suite->requests,
+		.quick = &s->suite,
 	};
 }
 

@@ -2,9 +2,9 @@
 /*
  * suite.h - named comparisons: which configurations do which passes
  *
- * A suite is data: suites.c holds the table.  suites/NAME.ini says the same in
- * the words of a spec file, and a test compares the two.  Sizes are shares of
- * the image, so that the probe can choose the image (plan.h).
+ * A suite is read from a spec file (docs/spec-format.md); those of suites/ are
+ * part of the program.  Sizes may be shares of the image, so that the probe can
+ * choose the image (plan.h).
  */
 #ifndef HARNESS_SUITE_H
 #define HARNESS_SUITE_H
@@ -15,22 +15,38 @@
 
 #include "engine/q2.h"
 #include "harness/cells.h"
+#include "harness/spec_mem.h"
 #include "workloads/stream.h"
 
 #define SUITE_CONFIGS_MAX 16
 #define SUITE_PASSES_MAX  16
+#define SUITE_GROUPS_MAX  64
 
-/* A target with its image factors. */
+/* A target with its image factors.  What is 0 or NULL is not said: then it is
+ * the plan's (cache, aio, image_bytes) or the engine's default. */
 struct config {
 	const char *label;
 	const char *target;    /* raw, qcow2, null, nbd, qemu (targets/) */
 	const char *raw_state; /* sparse, falloc, written; NULL: not raw */
+	/* qcow2 only */
 	enum q2_prealloc prealloc;
-	enum q2_zero zero;     /* qcow2 only */
-	uint32_t cluster_size; /* qcow2 only */
-	const char *uri;       /* nbd only: the export */
-	bool overwrite; /* nbd only: what is there now may be destroyed */
-	bool not_quick; /* only in the standard form */
+	enum q2_zero zero;
+	uint32_t cluster_size; /* never 0 */
+	bool extended_l2;
+	unsigned compat; /* 2, or 0 for 3 */
+	unsigned refcount_bits;
+	bool lazy_refcounts;
+	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
+	unsigned cache_clean_interval; /* seconds; UINT_MAX: never */
+	/* nbd only */
+	const char *uri; /* the export */
+	bool overwrite;  /* what is there now may be destroyed */
+	/* how it is opened */
+	enum q2_cache cache;
+	const char *aio;
+	bool unmap; /* discard=unmap */
+	enum q2_detect_zeroes detect_zeroes;
+	uint64_t image_bytes; /* if it is not that of all others */
 	/* Bytes that the file takes when the image is filled, or only where it
 	 * was written: for the check of free space. */
 	bool takes_all;
@@ -42,26 +58,40 @@ enum pass_op {
 	PASS_STREAM,      /* requests */
 };
 
+/* A place or a length in an image. */
+struct share {
+	bool percent; /* of the image; else bytes */
+	uint64_t n;
+};
+
 /* One kind of work. */
 struct pass {
 	const char *name;
 	enum pass_op op;
 	/* PASS_CREATE_DISK: what would write that much is left out. */
 	enum stream_order order;
+	enum stream_place place;
 	bool write;
 	uint32_t bs_bytes;
 	uint32_t iodepth;
-	unsigned area_from, area_share; /* percent of the image */
-	/* in quick runs, if quick_share is not 0 */
-	unsigned quick_from, quick_share;
-	bool requests;     /* as many as the plan says, else each place once */
+	uint64_t stride_bytes; /* 0: the stream's default */
+	struct share area_off, area_size;
+	/* As many, or 0: each place once.  scaled: in proportion to what the
+	 * plan makes of the suite's number. */
+	uint64_t requests;
+	bool scaled;
+	uint64_t slices; /* turns of each configuration; 0: the plan decides */
 	const char *touch; /* pass whose bytes are used again, or NULL */
-	bool not_quick;
 };
 
+/*
+ * One comparison group in one form.  Everything it points at is its own, or of
+ * the suite that it hangs on.
+ */
 struct suite {
 	const char *name;
 	const char *question;
+	const char *group; /* "cluster_size=64k", or NULL: the only group */
 	const struct config *configs;
 	size_t nconfigs;
 	const struct pass *passes; /* in this order, on one image per trial */
@@ -71,11 +101,35 @@ struct suite {
 	const struct cells_contrast *contrasts;
 	size_t ncontrasts;
 	bool advice; /* ends with the sentence about preallocation */
-	unsigned rounds, quick_rounds;
-	uint64_t image_bytes, requests; /* standard form; quick: the probe */
+	double margin;
+	unsigned rounds;
+	uint64_t image_bytes, requests;
+	/* Chosen by the probe instead. */
+	bool probe_image, probe_requests;
+	enum q2_cache cache;  /* Q2_CACHE_DEFAULT: not said */
+	const char *aio;      /* NULL: not said */
+	struct suite *quick;  /* the quick form of this group, or NULL */
+	struct suite *next;   /* group, or NULL */
+	struct spec_mem *mem; /* owner of all groups and forms; in the first */
 };
 
+/* What the user puts in place of what the file says. */
+struct suite_sets {
+	const char *const *v; /* "key=value" */
+	size_t n;
+};
+
+/*
+ * Read a suite: its name, or the name of a file, which has a slash or ends in
+ * .ini.  -EINVAL with file:line:column and the remedy.  sets may be NULL.
+ */
+int suites_load(const char *name, const struct suite_sets *sets,
+		struct suite **ret, struct q2_err *err);
+void suites_free(struct suite *suite);
+
+/* Those of suites/, as they were when the program was built; never freed. */
 size_t suites_count(void);
+const char *suites_name(size_t i);
 const struct suite *suites_at(size_t i);
 const struct suite *suites_find(const char *name);
 

@@ -7,6 +7,7 @@
 #include "harness/trial.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,9 @@
 #include "engine/base/num.h"
 #include "harness/stats/verdict.h"
 #include "harness/targets/target.h"
+
+/* QEMU's default, which is the engine's. */
+#define CLEAN_INTERVAL_S 600
 
 static void
 set_target(const struct trial *t, struct record *rec)
@@ -38,7 +42,8 @@ set_target(const struct trial *t, struct record *rec)
 	record_set_text(rec, TRIAL_cache_mode, cache);
 	/* What cannot be had is an error: nothing falls back in silence. */
 	record_set_text(rec, TRIAL_cache_mode_effective, cache);
-	record_set_text(rec, TRIAL_discard_mode, "ignore");
+	record_set_text(rec, TRIAL_discard_mode,
+			spec->image.unmap ? "unmap" : "ignore");
 	record_set_text(rec, TRIAL_image_format,
 			target_format(spec->target, &spec->image));
 	record_set_text(rec, TRIAL_raw_state,
@@ -63,6 +68,16 @@ in_process(const struct trial *t)
 	return !t->spec->target->open_disk;
 }
 
+/* Seconds; 0: never. */
+static double
+clean_interval(const struct target_image *image)
+{
+	if (image->cache_clean_interval == UINT_MAX)
+		return 0;
+	return image->cache_clean_interval ? image->cache_clean_interval
+					   : CLEAN_INTERVAL_S;
+}
+
 static void
 set_qcow2(const struct trial *t, struct record *rec, const struct q2_info *info)
 {
@@ -84,7 +99,8 @@ set_qcow2(const struct trial *t, struct record *rec, const struct q2_info *info)
 	record_set_int(rec, TRIAL_l2_entry_bytes, info->l2_cache_entry_size);
 	record_set_int(rec, TRIAL_refcount_cache_bytes,
 		       info->refcount_cache_size);
-	record_set_real(rec, TRIAL_cache_clean_interval_s, 0);
+	record_set_real(rec, TRIAL_cache_clean_interval_s,
+			clean_interval(&t->spec->image));
 	record_set_text(rec, TRIAL_compression, "none");
 	record_set_text(rec, TRIAL_encryption, "none");
 	record_set_int(rec, TRIAL_chain_depth, 0);

@@ -2,6 +2,7 @@
 #include "harness/trial_spec.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ static const char *const prealloc_names[] = {"off", "metadata", "falloc",
 					     "full", NULL};
 static const char *const zero_names[] = {"default", "hole", "range", "write",
 					 NULL};
+static const char *const detect_names[] = {"off", "on", "unmap", NULL};
+static const char *const place_names[] = {"random", "start", "middle", NULL};
 static const char *const state_names[] = {"sparse", "falloc", "written", NULL};
 
 /* ---- writing ----------------------------------------------------------- */
@@ -56,6 +59,8 @@ pass_json(const struct plan_pass *pp, const struct stream_spec *stream)
 	set_int(json, "area_off", stream->area_off);
 	set_int(json, "area_bytes", stream->area_bytes);
 	set_int(json, "stride", stream->stride_bytes);
+	if (stream->place != STREAM_PLACE_RANDOM)
+		set_text(json, "place", place_names[stream->place]);
 	set_int(json, "ops", stream->ops);
 	set_hex(json, "seed", stream->seed);
 	if (pp->touch >= 0)
@@ -65,27 +70,67 @@ pass_json(const struct plan_pass *pp, const struct stream_spec *stream)
 	return json;
 }
 
+/* What is said beyond the first keys is left out where it is the default, so
+ * that a new key keeps old ids. */
+static void
+set_positive(json_t *json, const char *key, uint64_t value)
+{
+	if (value)
+		set_int(json, key, value);
+}
+
+static void
+set_true(json_t *json, const char *key, bool value)
+{
+	if (value)
+		(void)json_object_set_new(json, key, json_true());
+}
+
+static void
+set_qcow2(json_t *json, const struct config *config)
+{
+	set_text(json, "preallocation", prealloc_names[config->prealloc]);
+	set_text(json, "zero", zero_names[config->zero]);
+	set_int(json, "cluster_size", config->cluster_size);
+	set_true(json, "extended_l2", config->extended_l2);
+	set_positive(json, "compat", config->compat);
+	set_positive(json, "refcount_bits", config->refcount_bits);
+	set_true(json, "lazy_refcounts", config->lazy_refcounts);
+	set_positive(json, "l2_cache_size", config->l2_cache_size);
+	set_positive(json, "l2_cache_entry_size", config->l2_cache_entry_size);
+	set_positive(json, "refcount_cache_size", config->refcount_cache_size);
+	if (config->cache_clean_interval)
+		set_int(json, "cache_clean_interval",
+			config->cache_clean_interval == UINT_MAX
+				? 0
+				: config->cache_clean_interval);
+}
+
 static void
 set_image(json_t *json, const struct plan *plan, const struct config *config)
 {
+	const char *aio = plan_config_aio(plan, config);
+
 	set_text(json, "target", config->target);
-	set_int(json, "image_size", plan->image_bytes);
+	set_int(json, "image_size", plan_config_bytes(plan, config));
 	if (config->raw_state)
 		set_text(json, "state", config->raw_state);
-	if (config->cluster_size) {
-		set_text(json, "preallocation",
-			 prealloc_names[config->prealloc]);
-		set_text(json, "zero", zero_names[config->zero]);
-		set_int(json, "cluster_size", config->cluster_size);
-	}
+	if (config->cluster_size)
+		set_qcow2(json, config);
 	if (config->uri) {
 		set_text(json, "uri", config->uri);
 		(void)json_object_set_new(json, "overwrite",
 					  json_boolean(config->overwrite));
 	}
-	set_text(json, "cache", plan_cache_name(plan->cache));
-	if (plan->aio)
-		set_text(json, "aio", plan->aio);
+	set_text(json, "cache",
+		 plan_cache_name(plan_config_cache(plan, config)));
+	if (aio)
+		set_text(json, "aio", aio);
+	if (config->unmap)
+		set_text(json, "discard", "unmap");
+	if (config->detect_zeroes != Q2_DETECT_OFF)
+		set_text(json, "detect_zeroes",
+			 detect_names[config->detect_zeroes]);
 }
 
 json_t *
@@ -110,6 +155,17 @@ trial_spec_json(const struct plan *plan, size_t config, uint64_t round,
 	return json;
 }
 
+/* The pass whose bytes are used again, and where these lie. */
+static void
+set_touched(json_t *work, const struct plan_pass *touched)
+{
+	set_text(work, "touch", touched->pass->name);
+	set_positive(work, "touch_stride", touched->stream.stride_bytes);
+	if (touched->stream.place != STREAM_PLACE_RANDOM)
+		set_text(work, "touch_place",
+			 place_names[touched->stream.place]);
+}
+
 json_t *
 trial_spec_keys(const struct plan *plan, size_t config,
 		const struct plan_pass *pass)
@@ -127,7 +183,7 @@ trial_spec_keys(const struct plan *plan, size_t config,
 	(void)json_object_del(work, "turns");
 	(void)json_object_del(work, "slice_ops");
 	if (pass->touch >= 0)
-		set_text(work, "touch", plan->passes[pass->touch].pass->name);
+		set_touched(work, &plan->passes[pass->touch]);
 	if (pass->pass->op == PASS_CREATE_DISK)
 		set_int(json, "image_size", plan->disk_bytes);
 	(void)json_object_update(json, work);
@@ -197,6 +253,31 @@ get_word(struct reader *r, const char *key, const char *const *words)
 	return 0;
 }
 
+/* What may be left out. */
+static bool
+has(const struct reader *r, const char *key)
+{
+	return json_object_get(r->json, key);
+}
+
+static uint64_t
+get_int_or_0(struct reader *r, const char *key, uint64_t most)
+{
+	return has(r, key) ? get_int(r, key, 0, most) : 0;
+}
+
+static unsigned
+get_word_or_0(struct reader *r, const char *key, const char *const *words)
+{
+	return has(r, key) ? get_word(r, key, words) : 0;
+}
+
+static bool
+get_true(struct reader *r, const char *key)
+{
+	return json_is_true(json_object_get(r->json, key));
+}
+
 static void
 read_pass(struct reader *r, struct trial_spec *spec, size_t i)
 {
@@ -211,7 +292,9 @@ read_pass(struct reader *r, struct trial_spec *spec, size_t i)
 		return;
 	pass->stream = (struct stream_spec){
 		.order = (enum stream_order)get_word(r, "order", order_names),
-		.write = json_is_true(json_object_get(r->json, "write")),
+		.place = (enum stream_place)get_word_or_0(r, "place",
+							  place_names),
+		.write = get_true(r, "write"),
 		.bs_bytes = (uint32_t)get_int(r, "bs", 512, 64 * MiB),
 		.stride_bytes = get_int(r, "stride", 0, GiB),
 		.area_off = get_int(r, "area_off", 0, INT64_MAX),
@@ -238,8 +321,34 @@ read_pass(struct reader *r, struct trial_spec *spec, size_t i)
 }
 
 static void
+read_qcow2(struct reader *r, struct target_image *image)
+{
+	image->prealloc = (enum q2_prealloc)get_word(r, "preallocation",
+						     prealloc_names);
+	image->zero = (enum q2_zero)get_word(r, "zero", zero_names);
+	image->cluster_size = (uint32_t)get_int(r, "cluster_size", 512,
+						2 * MiB);
+	image->extended_l2 = get_true(r, "extended_l2");
+	image->compat = (unsigned)get_int_or_0(r, "compat", 3);
+	image->refcount_bits = (unsigned)get_int_or_0(r, "refcount_bits", 64);
+	image->lazy_refcounts = get_true(r, "lazy_refcounts");
+	image->l2_cache_size = get_int_or_0(r, "l2_cache_size", INT64_MAX);
+	image->l2_cache_entry_size = get_int_or_0(r, "l2_cache_entry_size",
+						  2 * MiB);
+	image->refcount_cache_size = get_int_or_0(r, "refcount_cache_size",
+						  INT64_MAX);
+	if (!has(r, "cache_clean_interval"))
+		return;
+	image->cache_clean_interval = (unsigned)get_int(
+		r, "cache_clean_interval", 0, INT32_MAX);
+	if (image->cache_clean_interval == 0)
+		image->cache_clean_interval = UINT_MAX;
+}
+
+static void
 read_image(struct reader *r, struct trial_spec *spec)
 {
+	static const char *const discards[] = {"ignore", "unmap", NULL};
 	const char *name = get_text(r, "target");
 
 	spec->target = target_find(name);
@@ -251,21 +360,17 @@ read_image(struct reader *r, struct trial_spec *spec)
 	    (spec->target == &target_qemu && json_object_get(r->json, "state")))
 		spec->image.raw_state =
 			state_names[get_word(r, "state", state_names)];
-	else if (spec->target == &target_qcow2 ||
-		 spec->target == &target_qemu) {
-		spec->image.prealloc = (enum q2_prealloc)get_word(
-			r, "preallocation", prealloc_names);
-		spec->image.zero = (enum q2_zero)get_word(r, "zero",
-							  zero_names);
-		spec->image.cluster_size = (uint32_t)get_int(r, "cluster_size",
-							     512, 2 * MiB);
-	}
+	else if (spec->target == &target_qcow2 || spec->target == &target_qemu)
+		read_qcow2(r, &spec->image);
 	if (spec->target == &target_nbd)
 		spec->image.uri = get_text(r, "uri");
 	spec->image.overwrite = json_is_true(
 		json_object_get(r->json, "overwrite"));
 	spec->image.cache = (enum q2_cache)(
 		get_word(r, "cache", plan_cache_names) + Q2_CACHE_NONE);
+	spec->image.unmap = get_word_or_0(r, "discard", discards);
+	spec->image.detect_zeroes = (enum q2_detect_zeroes)get_word_or_0(
+		r, "detect_zeroes", detect_names);
 }
 
 /* A server's export is not of our making. */

@@ -47,7 +47,7 @@ help_all(void)
 	       "Commands:\n");
 	for (size_t i = 0; (verb = verbs_at(i)); i++) {
 		if (verb->help)
-			printf("  %-8s %-6s %s\n", verb->name, verb->operands,
+			printf("  %-8s %-12s %s\n", verb->name, verb->operands,
 			       verb->help);
 	}
 	printf("\n'qcowbench help COMMAND' shows the options of one.\n\n"

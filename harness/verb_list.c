@@ -1,25 +1,118 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verb_list.c - the suites: what is asked, compared and done
+ * verb_list.c - the suites: what is asked, compared and done, and how long that
+ * takes
  */
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "harness/suite.h"
+#include "harness/plan.h"
+#include "harness/probe_store.h"
+#include "harness/table.h"
 #include "harness/verb.h"
+
+/* More than any disk has: what does not fit is for `plan` to say. */
+#define SPACE_ANY (UINT64_C(1) << 60)
+
+static double
+seconds_on(const struct suite *suite, bool quick, const struct probe *probe)
+{
+	struct wishes wishes = {.suite = suite, .quick = quick};
+	struct q2_err ignored;
+	struct plan plan;
+
+	plan_init(&plan, &wishes);
+	if (plan_sizes(&plan, 0, 0, probe, SPACE_ANY, &ignored) < 0)
+		return 0;
+	return plan_cost(&plan, probe).seconds;
+}
+
+/* "about 61 s here", if the disk is known; else from a fast one to a slow one.
+ */
+static void
+time_text(const struct suite *suite, bool quick, char *text, size_t size)
+{
+	struct wishes wishes = {.suite = suite, .quick = quick};
+	struct probe probe;
+	struct plan plan;
+	char fast[32], slow[32];
+	double age_s;
+
+	plan_init(&plan, &wishes);
+	table_seconds(seconds_on(suite, quick, &plan_fast_disk), fast,
+		      sizeof(fast));
+	if (!plan_has_files(&plan)) {
+		(void)snprintf(text, size, "about %s", fast);
+		return;
+	}
+	if (probe_store_get(".", plan.cache, &probe, &age_s)) {
+		table_seconds(seconds_on(suite, quick, &probe), fast,
+			      sizeof(fast));
+		(void)snprintf(text, size, "about %s here", fast);
+		return;
+	}
+	table_seconds(seconds_on(suite, quick, &plan_slow_disk), slow,
+		      sizeof(slow));
+	(void)snprintf(text, size, "%s (fast disk) to %s (slow disk)", fast,
+		       slow);
+}
+
+static void
+list_form(const struct suite *suite, bool quick)
+{
+	const struct suite *form = quick ? suite->quick : suite;
+	char text[96];
+
+	time_text(suite, quick, text, sizeof(text));
+	printf("  %s: %zu configuration%s, %zu passes, %u rounds: %s\n",
+	       quick ? "--quick " : "standard", form->nconfigs,
+	       form->nconfigs == 1 ? "" : "s", form->npasses, form->rounds,
+	       text);
+}
+
+static bool
+has_config(const struct suite *suite, const char *label)
+{
+	for (size_t i = 0; i < suite->nconfigs; i++) {
+		if (strcmp(suite->configs[i].label, label) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_pass(const struct suite *suite, const char *name)
+{
+	for (size_t i = 0; i < suite->npasses; i++) {
+		if (strcmp(suite->passes[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
 
 static void
 list_suite(const struct suite *suite)
 {
-	printf("%s: %s\n  configurations", suite->name, suite->question);
+	const struct suite *quick = suite->quick;
+
+	printf("%s: %s\n", suite->name, suite->question);
+	list_form(suite, false);
+	if (quick)
+		list_form(suite, true);
+	printf("  configurations");
 	for (size_t i = 0; i < suite->nconfigs; i++)
 		printf("%s %s%s", i ? "," : ":", suite->configs[i].label,
-		       suite->configs[i].not_quick ? " (not quick)" : "");
+		       quick && !has_config(quick, suite->configs[i].label)
+			       ? " (not quick)"
+			       : "");
 	printf("\n  passes");
 	for (size_t i = 0; i < suite->npasses; i++)
 		printf("%s %s%s", i ? "," : ":", suite->passes[i].name,
-		       suite->passes[i].not_quick ? " (not quick)" : "");
-	printf("\n  rounds: %u, quick %u\n", suite->rounds,
-	       suite->quick_rounds);
+		       quick && !has_pass(quick, suite->passes[i].name)
+			       ? " (not quick)"
+			       : "");
+	printf("\n");
 }
 
 static enum bench_exit
@@ -39,6 +132,8 @@ run_list(int argc, char **argv, struct q2_err *err)
 const struct verb verb_list = {
 	.name = "list",
 	.operands = "",
-	.help = "the suites: what they ask, compare and do",
+	.help = "the suites: what they ask, compare and do, and how long",
+	.more = "A suite of your own is a file that ends in .ini; 'qcowbench "
+		"explain' lists the keys.\n",
 	.run = run_list,
 };

@@ -2,16 +2,21 @@
 /*
  * verb_plan.c - what a run would do, how long, and how much space it takes
  *
- * Without --probe nothing is written: then sizes that the disk decides are
- * shown for a slow disk and for a fast one.
+ * Without --probe nothing is written: then the sizes that the disk decides
+ * follow from what an earlier probe has found out, or are shown for a slow disk
+ * and for a fast one.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/num.h"
+#include "harness/clock.h"
 #include "harness/env.h"
 #include "harness/probe.h"
+#include "harness/probe_store.h"
 #include "harness/run_args.h"
 #include "harness/table.h"
 #include "harness/verb.h"
@@ -22,6 +27,8 @@ static const struct option_spec plan_options[] = {
 	 "write to the disk for four seconds, to know it"},
 	RUN_ARGS_COMMON,
 };
+
+/* ---- one form ---------------------------------------------------------- */
 
 static void
 print_passes(const struct plan *plan)
@@ -52,32 +59,120 @@ print_passes(const struct plan *plan)
 	}
 }
 
+/* Seconds of one trial, in a column of the pass's width. */
+static void
+print_cell(const struct plan *plan, size_t c, size_t p,
+	   const struct probe *probe)
+{
+	int width = (int)max_u64(strlen(plan->passes[p].pass->name), 6);
+	double s = plan_cell_s(plan, c, p, probe);
+	char text[32] = "-";
+
+	if (plan_does(plan, c, p))
+		(void)snprintf(text, sizeof(text), s < 100 ? "%.2f" : "%.0f",
+			       s);
+	printf("  %*s", width, text);
+}
+
+static void
+print_table(const struct plan *plan, const struct probe *probe)
+{
+	int width = 0;
+
+	for (size_t c = 0; c < plan->nconfigs; c++)
+		width = (int)max_u64((uint64_t)width,
+				     strlen(plan->configs[c]->label));
+	printf("seconds of each trial, as far as the disk's speed tells:\n");
+	printf("  %-*s", width, "");
+	for (size_t p = 0; p < plan->npasses; p++)
+		printf("  %*s", 6, plan->passes[p].pass->name);
+	printf("\n");
+	for (size_t c = 0; c < plan->nconfigs; c++) {
+		printf("  %-*s", width, plan->configs[c]->label);
+		for (size_t p = 0; p < plan->npasses; p++)
+			print_cell(plan, c, p, probe);
+		printf("\n");
+	}
+}
+
+static void
+print_left_out(const struct plan *plan)
+{
+	const struct config *config = plan_left_out(plan);
+	char bytes[16];
+
+	if (!config)
+		return;
+	table_bytes((double)plan_metadata_bytes(config, plan->disk_bytes),
+		    bytes, sizeof(bytes));
+	printf("note: %s is not made at the size that you want: its tables "
+	       "alone are %s, in each round; name a smaller --size to have it "
+	       "measured\n",
+	       config->label, bytes);
+}
+
+static void
+print_sums(const struct plan *plan, const struct probe *probe)
+{
+	struct plan_cost cost = plan_cost(plan, probe);
+	time_t end = time(NULL) + (time_t)cost.seconds;
+	char seconds[32], when[32] = "";
+	struct tm tm;
+
+	table_seconds(cost.seconds, seconds, sizeof(seconds));
+	if (localtime_r(&end, &tm))
+		(void)strftime(
+			when, sizeof(when),
+			cost.seconds < 43200 ? "%H:%M" : "%Y-%m-%d %H:%M", &tm);
+	printf("%zu cells, %" PRIu64 " round%s, %" PRIu64
+	       " trial%s: about %s; begun now, it ends at %s\n",
+	       cost.cells, plan->rounds, plan->rounds == 1 ? "" : "s",
+	       cost.trials, cost.trials == 1 ? "" : "s", seconds, when);
+	if (plan->suite->advice && plan->rounds >= 6)
+		printf("then, where qemu-nbd is installed: 6 rounds of the two "
+		       "best through QEMU, beside raw (--no-qemu)\n");
+	if (plan->rounds < 6)
+		printf("note: fewer than 6 rounds give medians and no "
+		       "verdict\n");
+}
+
+/* A form that does not fit is shown all the same: -ENOSPC. */
 static int
 print_form(struct plan *plan, const struct run_args *args,
 	   const struct probe *probe, uint64_t space, struct q2_err *err)
 {
-	char image[16], need[16], written[16], seconds[32];
+	char image[16], need[16], written[16];
 	struct plan_cost cost;
 	int r;
 
 	r = plan_sizes(plan, args->image_size, args->requests, probe, space,
 		       err);
-	if (r < 0)
+	if (r < 0 && r != -ENOSPC)
 		return r;
 	cost = plan_cost(plan, probe);
 	table_bytes((double)plan->image_bytes, image, sizeof(image));
 	table_bytes((double)cost.space, need, sizeof(need));
 	table_bytes((double)cost.written, written, sizeof(written));
-	table_seconds(cost.seconds, seconds, sizeof(seconds));
 	printf("images: %s each; %s of space at once; %s written in all\n",
 	       image, need, written);
 	print_passes(plan);
-	printf("%zu cells, %" PRIu64 " rounds, %" PRIu64 " trials: about %s\n",
-	       cost.cells, plan->rounds, cost.trials, seconds);
-	if (plan->suite->advice)
-		printf("then, where qemu-nbd is installed: 6 rounds of the two "
-		       "best through QEMU, beside raw (--no-qemu)\n");
-	return 0;
+	print_table(plan, probe);
+	print_left_out(plan);
+	print_sums(plan, probe);
+	return r;
+}
+
+/* ---- which disk -------------------------------------------------------- */
+
+static void
+print_disk(const struct probe *probe)
+{
+	char speed[16], iops[16];
+
+	table_bytes(probe->bytes_per_s, speed, sizeof(speed));
+	table_number(probe->iops, iops, sizeof(iops));
+	printf("disk: %s/s in sequence, %s random writes of 4 KiB per second",
+	       speed, iops);
 }
 
 static int
@@ -87,7 +182,7 @@ probed(struct plan *plan, const struct run_args *args, uint64_t space,
 	struct probe_opts opts = {.aio = args->aio,
 				  .cache = plan->cache,
 				  .most_bytes = space / 2};
-	char path[WORKDIR_PATH + 16], speed[16], iops[16];
+	char path[WORKDIR_PATH + 16];
 	struct workdir work;
 	struct probe probe;
 	int r;
@@ -101,59 +196,106 @@ probed(struct plan *plan, const struct run_args *args, uint64_t space,
 	workdir_done(&work, false);
 	if (r < 0)
 		return r;
-	table_bytes(probe.bytes_per_s, speed, sizeof(speed));
-	table_number(probe.iops, iops, sizeof(iops));
-	printf("disk: %s/s in sequence, %s random writes of 4 KiB per second "
-	       "(%.1f s of probing)\n",
-	       speed, iops, probe.duration_s);
+	probe_store_put(args->dir, plan->cache, &probe);
+	print_disk(&probe);
+	printf(" (%.1f s of probing)\n", probe.duration_s);
 	return print_form(plan, args, &probe, space, err);
 }
+
+/* By what an earlier probe has found out, or for two kinds of disk. */
+static int
+unprobed(struct plan *plan, const struct run_args *args, uint64_t space,
+	 struct q2_err *err)
+{
+	struct q2_err second = {0};
+	struct probe probe;
+	double age_s;
+	char age[32];
+	int r;
+
+	if (probe_store_get(args->dir, plan->cache, &probe, &age_s)) {
+		table_seconds(age_s, age, sizeof(age));
+		print_disk(&probe);
+		printf(" (probed %s ago; --probe looks again)\n", age);
+		return print_form(plan, args, &probe, space, err);
+	}
+	if (!plan_has_files(plan))
+		return print_form(plan, args, &plan_fast_disk, space, err);
+	printf("the disk is not known; --probe looks at it\n");
+	printf("\nOn a slow disk:\n");
+	r = print_form(plan, args, &plan_slow_disk, space, err);
+	if (r < 0 && r != -ENOSPC)
+		return r;
+	printf("\nOn a fast disk:\n");
+	if (print_form(plan, args, &plan_fast_disk, space,
+		       r < 0 ? &second : err) < 0 &&
+	    r == 0)
+		r = err->code;
+	return r;
+}
+
+/* ---- the verb ---------------------------------------------------------- */
 
 static int
 print_plan(struct plan *plan, const struct run_args *args, uint64_t space,
 	   struct q2_err *err)
 {
-	int r;
-
-	printf("%s%s: %s\n", plan->suite->name, plan->quick ? ", quick" : "",
-	       plan->suite->question);
+	printf("%s%s%s%s: %s\n", plan->suite->name,
+	       plan->suite->group ? ", " : "",
+	       plan->suite->group ? plan->suite->group : "",
+	       plan->quick ? ", quick" : "", plan->suite->question);
 	printf("configurations:");
 	for (size_t i = 0; i < plan->nconfigs; i++)
 		printf("%s %s", i ? "," : "", plan->configs[i]->label);
 	printf("\n");
-	if (args->probe)
-		return probed(plan, args, space, err);
-	printf("\nOn a slow disk:\n");
-	r = print_form(plan, args, &plan_slow_disk, space, err);
+	return args->probe ? probed(plan, args, space, err)
+			   : unprobed(plan, args, space, err);
+}
+
+static enum bench_exit
+plan_groups(struct run_args *args, struct q2_err *err)
+{
+	struct q2_err one;
+	uint64_t space;
+	int r, worst = 0;
+
+	r = workdir_check(args->dir, err);
 	if (r < 0)
-		return r;
-	printf("\nOn a fast disk:\n");
-	return print_form(plan, args, &plan_fast_disk, space, err);
+		return r == -ENOENT || r == -ENOTDIR ? BENCH_USAGE
+						     : BENCH_ENVIRONMENT;
+	if (workdir_free_bytes(args->dir, &space, err) < 0)
+		return BENCH_ENVIRONMENT;
+	for (; args->suite; args->suite = args->suite->next) {
+		struct wishes wishes = run_args_wishes(args);
+		struct plan plan;
+
+		plan_init(&plan, &wishes);
+		one = (struct q2_err){0};
+		r = print_plan(&plan, args, space, &one);
+		if (r < 0 && worst == 0) {
+			worst = r;
+			*err = one;
+		}
+		/* What is known now need not be looked at again. */
+		args->probe = false;
+		if (args->suite->next)
+			printf("\n");
+	}
+	if (worst == -EINVAL)
+		return BENCH_USAGE;
+	return worst < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 
 static enum bench_exit
 run_plan(int argc, char **argv, struct q2_err *err)
 {
+	enum bench_exit code = BENCH_USAGE;
 	struct run_args args;
-	struct wishes wishes;
-	struct plan plan;
-	uint64_t space;
-	int r;
 
-	if (run_args_parse(&verb_plan.options, argc, argv, &args, err) < 0)
-		return BENCH_USAGE;
-	r = workdir_check(args.dir, err);
-	if (r < 0)
-		return r == -ENOENT || r == -ENOTDIR ? BENCH_USAGE
-						     : BENCH_ENVIRONMENT;
-	if (workdir_free_bytes(args.dir, &space, err) < 0)
-		return BENCH_ENVIRONMENT;
-	wishes = run_args_wishes(&args);
-	plan_init(&plan, &wishes);
-	r = print_plan(&plan, &args, space, err);
-	if (r == -EINVAL)
-		return BENCH_USAGE;
-	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+	if (run_args_parse(&verb_plan.options, argc, argv, &args, err) == 0)
+		code = plan_groups(&args, err);
+	run_args_done(&args);
+	return code;
 }
 
 const struct verb verb_plan = {

@@ -55,9 +55,18 @@ check_place(struct run *run, struct q2_err *err)
 static enum bench_exit
 check_aio(struct run *run, struct q2_err *err)
 {
-	struct q2_loop_opts opts = {.size = sizeof(opts), .aio = run->args.aio};
+	struct q2_loop_opts opts = {.size = sizeof(opts)};
 	struct q2_loop *loop;
 
+	for (size_t i = 0; i < run->plan.nconfigs; i++) {
+		opts.aio = run->plan.configs[i]->aio;
+		if (!opts.aio)
+			continue;
+		if (q2_loop_new(&opts, &loop, err) < 0)
+			return BENCH_ENVIRONMENT;
+		q2_loop_free(loop);
+	}
+	opts.aio = run->plan.aio;
 	if (q2_loop_new(&opts, &loop, err) < 0)
 		return BENCH_ENVIRONMENT;
 	(void)snprintf(run->aio, sizeof(run->aio), "%s", q2_loop_aio(loop));
@@ -108,25 +117,55 @@ check_space(struct run *run, struct q2_err *err)
 
 /* ---- the folder of the images ------------------------------------------ */
 
+static bool
+is_direct(enum q2_cache cache)
+{
+	return cache == Q2_CACHE_NONE || cache == Q2_CACHE_DIRECTSYNC;
+}
+
+/* The direct mode that was asked for, or NULL. */
+static const char *
+asked_direct(const struct run *run)
+{
+	for (size_t i = 0; i < run->plan.nconfigs; i++) {
+		enum q2_cache own = run->plan.configs[i]->cache;
+
+		if (is_direct(own))
+			return plan_cache_name(own);
+	}
+	return run->args.cache && is_direct(run->plan.cache) ? run->args.cache
+							     : NULL;
+}
+
+/* Does any configuration go around the page cache? */
+static bool
+wants_direct(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		if (is_direct(plan_config_cache(plan, plan->configs[i])))
+			return plan_has_files(plan);
+	}
+	return false;
+}
+
 /* A mode that was not asked for is only the default where it can be had. */
 static enum bench_exit
 check_direct(struct run *run, struct q2_err *err)
 {
 	size_t used = strlen(run->notice);
+	const char *asked = asked_direct(run);
 
-	if ((run->plan.cache != Q2_CACHE_NONE &&
-	     run->plan.cache != Q2_CACHE_DIRECTSYNC) ||
-	    !plan_has_files(&run->plan) || probe_has_direct(run->work.path))
+	if (!wants_direct(&run->plan) || probe_has_direct(run->work.path))
 		return BENCH_OK;
-	if (run->args.cache) {
+	if (asked) {
 		(void)q2_fail(err, -ENOTSUP,
-			      "%s: %s cannot do O_DIRECT, which --cache %s "
+			      "%s: %s cannot do O_DIRECT, which cache %s "
 			      "asks for; use --cache writeback, or another "
 			      "disk with --dir",
 			      run->args.dir,
 			      run->env.filesystem[0] ? run->env.filesystem
 						     : "the file system",
-			      run->args.cache);
+			      asked);
 		return BENCH_ENVIRONMENT;
 	}
 	plan_set_cache(&run->plan, Q2_CACHE_WRITEBACK);
@@ -247,17 +286,16 @@ tell_end(struct run *run, enum bench_exit code, struct q2_err *err)
 			     run->work.path);
 }
 
+/* One comparison group: a run of its own, with a folder of its own. */
 static enum bench_exit
-run_run(int argc, char **argv, struct q2_err *err)
+run_group(const struct run_args *args, struct q2_err *err)
 {
-	struct run run = {.out = {.jsonl = -1}};
+	struct run run = {.args = *args, .out = {.jsonl = -1}};
 	enum bench_exit code;
 
 	run.began_s = clock_s();
 	run.began_at_s = clock_wall_s();
 	progress_init(&run.progress);
-	if (run_args_parse(&verb_run.options, argc, argv, &run.args, err) < 0)
-		return BENCH_USAGE;
 	code = prepare(&run, err);
 	if (code == BENCH_OK)
 		code = measure(&run, err);
@@ -267,6 +305,61 @@ run_run(int argc, char **argv, struct q2_err *err)
 	rows_done(&run.trials);
 	rows_done(&run.series);
 	rows_done(&run.qemu.trials);
+	return code;
+}
+
+/* Its folder is OUT-cluster_size=64k. */
+static enum bench_exit
+run_named_group(const struct run_args *args, struct q2_err *err)
+{
+	struct run_args one = *args;
+	char name[OUTPUT_PATH];
+	int n;
+
+	if (!args->suite->group)
+		return run_group(args, err);
+	printf("%s\n", args->suite->group);
+	(void)fflush(stdout);
+	if (!args->out)
+		return run_group(args, err);
+	n = snprintf(name, sizeof(name), "%s-%s", args->out,
+		     args->suite->group);
+	if (n < 0 || (size_t)n >= sizeof(name)) {
+		(void)q2_fail(err, -ENAMETOOLONG, "%s: the name is too long",
+			      args->out);
+		return BENCH_USAGE;
+	}
+	one.out = name;
+	return run_group(&one, err);
+}
+
+/* Groups are not compared with each other: what one found out stays, whatever
+ * becomes of the next. */
+static enum bench_exit
+run_groups(struct run_args *args, struct q2_err *err)
+{
+	enum bench_exit code = BENCH_OK, one;
+
+	for (; args->suite; args->suite = args->suite->next) {
+		one = run_named_group(args, err);
+		if (code == BENCH_OK)
+			code = one;
+		/* Only what nobody could judge lets the others go on. */
+		if (one != BENCH_OK && one != BENCH_INCONCLUSIVE)
+			return one;
+	}
+	return code;
+}
+
+static enum bench_exit
+run_run(int argc, char **argv, struct q2_err *err)
+{
+	struct run_args args;
+	enum bench_exit code = BENCH_USAGE;
+
+	if (run_args_parse(&verb_run.options, argc, argv, &args, err) == 0)
+		code = run_groups(&args, err);
+	run_args_done(&args);
 	return code;
 }
 

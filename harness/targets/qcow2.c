@@ -12,6 +12,12 @@ qcow2_open_opts(const struct target_image *image)
 		.driver = "qcow2",
 		.cache = image->cache,
 		.zero = image->zero,
+		.flags = image->unmap ? Q2_UNMAP : 0,
+		.l2_cache_size = image->l2_cache_size,
+		.l2_cache_entry_size = image->l2_cache_entry_size,
+		.refcount_cache_size = image->refcount_cache_size,
+		.cache_clean_interval = image->cache_clean_interval,
+		.detect_zeroes = image->detect_zeroes,
 	};
 }
 
@@ -23,6 +29,10 @@ qcow2_create_opts(const struct target_image *image)
 		.driver = "qcow2",
 		.virtual_size = image->virtual_bytes,
 		.cluster_size = image->cluster_size,
+		.extended_l2 = image->extended_l2,
+		.compat = image->compat,
+		.refcount_bits = image->refcount_bits,
+		.lazy_refcounts = image->lazy_refcounts,
 		.preallocation = image->prealloc,
 		.cache = image->cache,
 	};

@@ -17,6 +17,8 @@ raw_open_opts(const struct target_image *image)
 		.size = sizeof(struct q2_open_opts),
 		.driver = "raw",
 		.cache = image->cache,
+		.flags = image->unmap ? Q2_UNMAP : 0,
+		.detect_zeroes = image->detect_zeroes,
 	};
 }
 

@@ -24,9 +24,17 @@ struct target_image {
 	const char *raw_state; /* sparse, falloc, written; NULL: qcow2 */
 	enum q2_zero zero;
 	uint32_t cluster_size;
+	/* What is 0 is the engine's default; see q2.h. */
+	bool extended_l2;
+	unsigned compat, refcount_bits;
+	bool lazy_refcounts;
+	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
+	unsigned cache_clean_interval;
 	enum q2_cache cache;
 	const char *uri; /* nbd only */
 	bool overwrite;  /* nbd: what is there now may be destroyed */
+	bool unmap; /* discard=unmap */
+	enum q2_detect_zeroes detect_zeroes;
 };
 
 #define TARGET_VERSION 64

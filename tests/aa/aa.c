@@ -51,8 +51,10 @@ print_disk(const struct session *s, const struct plan *plan)
 	char caption[256];
 
 	env_caption(&s->env, caption, sizeof(caption));
-	printf("%s, kernel %s, %u processors\n", caption, s->env.kernel,
-	       s->env.cpus);
+	printf("%s, kernel %s, %llu processors\n", caption,
+	       facts_get(&s->env.facts, ENV_kernel_release),
+	       (unsigned long long)facts_get_int(&s->env.facts,
+						 ENV_cpu_threads));
 	printf("probe: %.0f random 4k writes/s, %.0f MiB/s; images of %llu "
 	       "MiB, %llu requests, seed %llu\n",
 	       s->probe.iops, s->probe.bytes_per_s / (double)MiB,

@@ -92,12 +92,14 @@ void
 design_round(struct session *s, struct design *d, uint64_t number)
 {
 	enum bench_exit code;
+	const struct disk_rates rates = {s->probe.iops, s->probe.bytes_per_s};
 	struct round round;
 	struct q2_err err;
 
 	rounds_order(&d->plan, number ? number : 1, &round);
 	round.number = number;
-	round.settled = settle(s->work.path, s->env.dev_stat, &stop_requested);
+	round.settled = settle(s->work.path, &s->env.disks, &rates,
+			       &stop_requested);
 	code = round_run(&d->rounds, &round, &err);
 	workdir_empty(&s->work);
 	if (code != BENCH_OK) {

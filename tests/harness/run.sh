@@ -22,6 +22,9 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT TERM
 cd "$dir" || exit 1
+# What probes find out is kept there, not in the home of who runs the tests.
+XDG_CACHE_HOME=$dir/cache
+export XDG_CACHE_HOME
 bad=0
 
 check() { # name, command
@@ -64,22 +67,40 @@ nothing_left() { [ -z "$(ls -A "$fast")" ]; }
 no_arguments() { q; [ "$rc" = 2 ] && grep -q 'run preallocation --quick' err; }
 help_lists() {
 	q help && q --help && [ "$rc" = 0 ] && [ ! -s err ] || return 1
-	for w in run plan list env help preallocation 130; do grep -q -w -e "$w" out || return 1; done
+	for w in run plan list show explain env help preallocation 130; do grep -q -w -e "$w" out || return 1; done
 }
 help_of_each() {
-	for v in run plan list env help version trial; do
+	for v in run plan list show explain env help version trial; do
 		q help "$v" && [ "$rc" = 0 ] && [ -s out ] || return 1
 		q "$v" --help && [ "$rc" = 0 ] && [ -s out ] || return 1
 	done
 	q help run && grep -q -e '--keep' out && grep -q -e '--out OUT' out
 }
 version_says() { q --version && grep -q '^qcowbench [0-9]' out; }
+explains() {
+	q explain && [ "$rc" = 0 ] && grep -q '^  cluster_size ' out || return 1
+	q explain cluster-size && [ "$rc" = 0 ] &&
+		grep -q '^  values    512 to 2m, a power of two$' out &&
+		grep -q "^  name      qemu-img's$" out
+}
+shows() {
+	q show qcow2-off/read --quick --image-size 64m --requests 256 --json &&
+		[ "$rc" = 0 ] && grep -q '"cluster_size": 65536' out || return 1
+	id=$(sed -n 's/.*"cell_id": "\([0-9a-f]*\)".*/\1/p' out)
+	q show "$id" preallocation --quick --image-size 64m --requests 256 &&
+		grep -q "^cell_id  $id$" out && grep -q '^pass     read$' out
+}
 list_suites() { q list && grep -q '^preallocation:' out && grep -q '^aa:' out; }
 check "without a command: how to begin, status 2" no_arguments
 check "help lists commands and exit codes" help_lists
 check "help of each command" help_of_each
 check "version" version_says
 check "list" list_suites
+check "explain" explains
+check "show: a cell by name and by id" shows
+check "explain: the nearest key" \
+	refuses 2 "did you mean 'cluster_size'" explain clustersize
+check "show: no such cell" refuses 2 "no cell 'x/y'" show x/y
 
 check "unknown command: the nearest one" \
 	refuses 2 "did you mean 'run'" rnu
@@ -227,7 +248,9 @@ check "the same seed gives the same operations" same_seed_same_work
 # shellcheck disable=SC2086
 keeps() {
 	q run preallocation $tiny --rounds 1 --dir "$fast" --out kept --keep
-	[ "$rc" = 0 ] && grep -q 'images of the last round: ' err || return 1
+	# On a disk there would be advice, which one round cannot give.
+	[ "$rc" = 0 ] || [ "$rc" = 4 ] || return 1
+	grep -q 'images of the last round: ' err || return 1
 	[ "$(find "$fast"/qcowbench-work-*/ -type f | wc -l)" = 6 ]
 }
 images_are_good() {
@@ -307,6 +330,75 @@ plan_probes() {
 }
 check "plan writes nothing" plan_writes_nothing
 check "plan --probe looks, and leaves nothing" plan_probes
+# What was probed is known to the next plan of this disk.
+plan_remembers() {
+	q plan aa --quick --dir "$fast" && [ "$rc" = 0 ] &&
+		grep -q '^disk: .* (probed .* ago; --probe looks again)$' out
+}
+# Shown all the same, and how to make it fit.
+plan_too_large() {
+	q plan preallocation --set image_size=100t --size 200t --dir "$fast"
+	[ "$rc" = 6 ] && grep -q ' cells, 8 rounds' out &&
+		grep -q 'MiB free; images of .* fit: --size ' err
+}
+# 15.6 GiB of tables are not written in each round.
+plan_huge_disk() {
+	q plan preallocation --quick --size 100t --dir "$fast" &&
+		[ "$rc" = 0 ] &&
+		grep -q '^note: qcow2-metadata is not made at the size' out &&
+		grep -q '^37 cells' out
+}
+check "plan knows what was probed" plan_remembers
+check "plan shows what does not fit" plan_too_large
+check "plan judges a disk of 100t" plan_huge_disk
+check "a disk that no image can be" \
+	refuses 2 "qcow2-off, --size " plan preallocation --quick --size 8000000t
+
+# ---- a suite of one's own --------------------------------------------------
+cat >own.ini <<'EOF'
+[suite]
+question  = Does the cluster size matter?
+split     = cluster_size
+reference = raw
+rounds    = 1
+[defaults]
+image_size = 16m
+cluster_size = 64k,256k
+[configurations]
+raw = target=raw
+q-${cache} = target=qcow2 cache=none,writeback
+[passes]
+create = op=create
+w = rw=randwrite bs=4k iodepth=4 size=50% requests=32 place=start slices=2
+r = rw=randread bs=4k iodepth=4 touch=w
+EOF
+own_suite() {
+	q run own.ini --dir "$fast" --out own
+	[ "$rc" = 0 ] || { echo "status $rc"; return 1; }
+	[ ! -e own ] || return 1
+	for g in 64k 256k; do
+		csv=own-cluster_size=$g/trials.csv
+		[ "$(wc -l <"$csv")" = 10 ] &&
+			grep -q ',q-writeback,.*,writeback,writeback,' "$csv" &&
+			grep -q ',q-none,.*,none,none,' "$csv" || return 1
+	done
+	cat own-*/trials.csv | cut -d, -f6 | sort -u >groups
+	[ "$(wc -l <groups)" = 3 ] # two ids, and the head
+}
+one_group() {
+	q run ./own.ini --set cluster_size=1m --set rounds=1 --dir "$fast" \
+		--out one && [ "$rc" = 0 ] && [ -s one-cluster_size=1m/cells.csv ]
+}
+check "a suite of one's own: a group for each value" own_suite
+check "... and one of them by --set" one_group
+check "... which leaves no image" nothing_left
+check "... and has no quick form" \
+	refuses 2 "own.ini has no [quick] section" run own.ini --quick
+check "a mistake in it has a place" \
+	refuses 2 "--set bss=4k: 'bss' is no configuration, pass or key" \
+	run own.ini --set bss=4k
+check "no such file" refuses 2 "cannot read the spec file no.ini" plan no.ini
+
 full_stdout() { "$bench" list >/dev/full 2>err; [ $? = 6 ] && [ -s err ]; }
 [ ! -e /dev/full ] || check "a full stdout is an error" full_stdout
 

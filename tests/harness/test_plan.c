@@ -5,12 +5,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "engine/base/num.h"
 #include "harness/plan.h"
+#include "harness/trial_spec.h"
+#include "results/id.h"
 
 #define MUCH (UINT64_C(1) << 50)
 
@@ -198,7 +201,7 @@ test_every_suite_can_be_planned(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < suites_count(); i++) {
-		struct plan plan = quick_plan(suites_at(i)->name);
+		struct plan plan = quick_plan(suites_name(i));
 		struct plan_cost slow, fast;
 		struct q2_err err;
 
@@ -218,6 +221,67 @@ test_every_suite_can_be_planned(void **state)
 	}
 }
 
+/* ---- ids --------------------------------------------------------------- */
+
+/* The line of a cell in tests/golden/cell_ids.csv. */
+static void
+cell_line(const struct plan *plan, size_t c, size_t p, char *line, size_t size)
+{
+	json_t *keys = trial_spec_keys(plan, c, &plan->passes[p]);
+	char id[ID_SIZE];
+
+	id_of_json(keys, id);
+	json_decref(keys);
+	(void)snprintf(line, size, "%s,%s,%s,%s,%s\n", plan->suite->name,
+		       plan->quick ? "quick" : "standard",
+		       plan->configs[c]->label, plan->passes[p].pass->name, id);
+}
+
+static void
+compare_cells(const struct plan *plan, FILE *golden)
+{
+	char line[256], want[256];
+
+	for (size_t c = 0; c < plan->nconfigs; c++) {
+		for (size_t p = 0; p < plan->npasses; p++) {
+			if (!plan_does(plan, c, p))
+				continue;
+			cell_line(plan, c, p, line, sizeof(line));
+			assert_non_null(fgets(want, sizeof(want), golden));
+			assert_string_equal(line, want);
+		}
+	}
+}
+
+/* Results of years are compared by them. */
+static void
+test_cell_ids_stay(void **state)
+{
+	static const struct probe probe = {.iops = 10000, .bytes_per_s = 750e6};
+	FILE *golden = fopen("tests/golden/cell_ids.csv", "r");
+	char line[256];
+
+	(void)state;
+	assert_non_null(golden);
+	assert_non_null(fgets(line, sizeof(line), golden));
+	for (size_t i = 0; i < suites_count(); i++) {
+		for (int quick = 1; quick >= 0; quick--) {
+			struct wishes wishes = {.suite = suites_at(i),
+						.quick = quick,
+						.seed = 7};
+			struct q2_err err;
+			struct plan plan;
+
+			plan_init(&plan, &wishes);
+			assert_int_equal(
+				plan_sizes(&plan, 0, 0, &probe, MUCH, &err), 0);
+			compare_cells(&plan, golden);
+		}
+	}
+	assert_null(fgets(line, sizeof(line), golden));
+	(void)fclose(golden);
+}
+
 int
 main(void)
 {
@@ -231,6 +295,7 @@ main(void)
 		cmocka_unit_test(test_only_two_policies_make_the_users_disk),
 		cmocka_unit_test(test_halvings_until_it_fits),
 		cmocka_unit_test(test_every_suite_can_be_planned),
+		cmocka_unit_test(test_cell_ids_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

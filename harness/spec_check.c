@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spec_check.c - do the items of a group fit together?
+ *
+ * What depends on the size of the image in bytes is judged by the plan.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/num.h"
+#include "harness/options.h"
+#include "harness/spec_group.h"
+
+/* ---- labels ------------------------------------------------------------ */
+
+/* A key in which two items of one line differ, or NULL. */
+static const struct spec_key *
+difference(const struct spec_item *a, const struct spec_item *b)
+{
+	for (size_t i = 0; i < spec_keys_count(); i++) {
+		if (a->line == b->line && a->v[i].set && b->v[i].set &&
+		    strcmp(a->v[i].text, b->v[i].text) != 0)
+			return spec_keys_at(i);
+	}
+	return NULL;
+}
+
+static int
+check_labels(const struct spec_item *const *v, size_t n, struct q2_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < i; j++) {
+			const struct spec_pos *pos = &v[i]->line->key.pos;
+			const struct spec_pos *first = &v[j]->line->key.pos;
+			const struct spec_key *key = difference(v[j], v[i]);
+
+			if (!spec_same(v[i]->label, v[j]->label))
+				continue;
+			if (key)
+				return spec_fail(pos, err,
+						 "several are called '%s'; add "
+						 "${%s} to the label",
+						 v[i]->label, key->name);
+			return spec_fail(pos, err,
+					 "'%s' is called like that of %s:%u:%u",
+					 v[i]->label, first->file, first->line,
+					 first->col);
+		}
+	}
+	return 0;
+}
+
+/* ---- names in [suite] -------------------------------------------------- */
+
+static const char *
+config_at(const void *arg, size_t i)
+{
+	return ((const struct spec_group *)arg)->configs[i]->label;
+}
+
+/* The name is a configuration of the group; or one that is dropped, if that
+ * may be. */
+static int
+check_config(const struct spec_group *group, const char *key,
+	     const struct spec_word *word, bool may_drop, struct q2_err *err)
+{
+	const struct spec_item *item = spec_items_find(&group->form->configs,
+						       word->text);
+	char buf[SPEC_CUT];
+	const char *near;
+
+	if (spec_group_config(group, word->text) >= 0 ||
+	    (may_drop && item && item->dropped))
+		return 0;
+	if (item && item->dropped)
+		return spec_fail(&word->pos, err,
+				 "%s: '%s' is dropped in "
+				 "[quick]",
+				 key, item->label);
+	near = options_nearest(word->text, group->nconfigs, config_at, group);
+	return spec_fail(
+		&word->pos, err, "%s: '%s' is no configuration%s%s%s%s%s", key,
+		spec_cut(word->text, buf), group->name ? " of the group " : "",
+		group->name ? group->name : "", near ? "; did you mean '" : "",
+		near ? near : "", near ? "'?" : "");
+}
+
+static int
+check_contrast(const struct spec_group *group, const struct spec_word *word,
+	       struct q2_err *err)
+{
+	const char *slash = strchr(word->text, '/');
+	struct spec_word one = *word;
+	char buf[SPEC_CUT];
+	int r;
+
+	if (!slash || slash == word->text || !slash[1])
+		return spec_fail(&word->pos, err,
+				 "contrast: '%s' is not a pair A/B",
+				 spec_cut(word->text, buf));
+	one.text = spec_text(group->form->mem, word->text,
+			     (size_t)(slash - word->text));
+	r = check_config(group, "contrast", &one, true, err);
+	if (r < 0)
+		return r;
+	one.text = slash + 1;
+	if (word->pos.line)
+		one.pos.col += (unsigned)(slash + 1 - word->text);
+	return check_config(group, "contrast", &one, true, err);
+}
+
+static int
+check_names(const struct spec_group *group, struct q2_err *err)
+{
+	static const char *const names[] = {"reference", "baseline"};
+	const struct spec_entry *contrast = spec_form_entry(group->form,
+							    "contrast");
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) && r >= 0; i++) {
+		const struct spec_entry *entry = spec_form_entry(group->form,
+								 names[i]);
+
+		if (entry)
+			r = check_config(group, names[i], &entry->words[0],
+					 false, err);
+	}
+	for (size_t i = 0; contrast && i < contrast->nwords && r >= 0; i++)
+		r = check_contrast(group, &contrast->words[i], err);
+	return r;
+}
+
+/* ---- image keys -------------------------------------------------------- */
+
+/* Where to point at: the key, if it has been said. */
+static const struct spec_pos *
+place_of(const struct spec_item *item, const char *key)
+{
+	const struct spec_value *v = spec_item_value(item, key);
+
+	return v->set ? &v->pos : &item->line->key.pos;
+}
+
+static int
+check_image(const struct spec_item *item, struct q2_err *err)
+{
+	uint64_t cluster = spec_item_value(item, "cluster_size")->n;
+	uint64_t entry = spec_item_value(item, "l2_cache_entry_size")->n;
+	bool v2 = spec_item_value(item, "compat")->n % 2 == 0;
+	static const char *const v3_only[] = {"extended_l2", "lazy_refcounts"};
+
+	if (spec_item_value(item, "detect_zeroes")->n == Q2_DETECT_UNMAP &&
+	    !spec_item_value(item, "discard")->n)
+		return spec_fail(place_of(item, "detect_zeroes"), err,
+				 "%s: detect_zeroes=unmap takes discard=unmap",
+				 item->label);
+	if (spec_item_value(item, "target")->n != 1)
+		return 0;
+	if (spec_item_value(item, "extended_l2")->n && cluster < 16 * KiB)
+		return spec_fail(place_of(item, "extended_l2"), err,
+				 "%s: extended_l2 takes clusters of at least "
+				 "16k, not %s",
+				 item->label,
+				 spec_item_value(item, "cluster_size")->text);
+	if (entry > cluster)
+		return spec_fail(
+			place_of(item, "l2_cache_entry_size"), err,
+			"%s: l2_cache_entry_size %s is more than a "
+			"cluster of %s",
+			item->label,
+			spec_item_value(item, "l2_cache_entry_size")->text,
+			spec_item_value(item, "cluster_size")->text);
+	for (size_t i = 0; v2 && i < ARRAY_SIZE(v3_only); i++) {
+		if (spec_item_value(item, v3_only[i])->n)
+			return spec_fail(place_of(item, v3_only[i]), err,
+					 "%s: %s takes compat=1.1", item->label,
+					 v3_only[i]);
+	}
+	if (v2 && spec_item_value(item, "refcount_bits")->n != 16)
+		return spec_fail(
+			place_of(item, "refcount_bits"), err,
+			"%s: compat=0.10 has refcounts of 16 bits only",
+			item->label);
+	return 0;
+}
+
+/* ---- order of passes --------------------------------------------------- */
+
+static bool
+is_op(const struct spec_item *pass, enum pass_op op)
+{
+	return spec_item_value(pass, "op")->n == (uint64_t)op;
+}
+
+static bool
+writes(const struct spec_item *pass)
+{
+	return is_op(pass, PASS_STREAM) &&
+	       spec_item_value(pass, "rw")->n % 2 == 1;
+}
+
+static bool
+touches_first(const struct spec_item *pass)
+{
+	return strcmp(spec_item_value(pass, "touch")->text, "first") == 0;
+}
+
+/* An image is made once, before anything is done with it. */
+static int
+check_creation(const struct spec_group *group, struct q2_err *err)
+{
+	bool files = false;
+	size_t made = 0;
+
+	for (size_t i = 0; i < group->nconfigs; i++)
+		files |= spec_item_value(group->configs[i], "target")->n != 2;
+	for (size_t i = 0; i < group->npasses && files; i++) {
+		const struct spec_item *pass = group->passes[i];
+
+		made += is_op(pass, PASS_CREATE);
+		if (made > 1)
+			return spec_fail(&pass->line->key.pos, err,
+					 "'%s' makes the image a second time",
+					 pass->label);
+		if (made == 0)
+			return spec_fail(&pass->line->key.pos, err,
+					 "'%s' has no image yet; the first "
+					 "pass is create = op=create",
+					 pass->label);
+	}
+	return 0;
+}
+
+static const char *
+pass_at(const void *arg, size_t i)
+{
+	return ((const struct spec_group *)arg)->passes[i]->label;
+}
+
+/* touch=NAME of pass i is no pass of the group. */
+static int
+no_such_pass(const struct spec_group *group, size_t i, struct q2_err *err)
+{
+	const struct spec_value *touch = spec_item_value(group->passes[i],
+							 "touch");
+	const struct spec_item *item = spec_items_find(&group->form->passes,
+						       touch->text);
+	const char *near = options_nearest(touch->text, i, pass_at, group);
+	char buf[SPEC_CUT];
+
+	if (item && item->dropped)
+		return spec_fail(&touch->pos, err,
+				 "touch: '%s' is dropped in [quick]; drop '%s' "
+				 "too",
+				 item->label, group->passes[i]->label);
+	return spec_fail(&touch->pos, err, "touch: there is no pass '%s'%s%s%s",
+			 spec_cut(touch->text, buf),
+			 near ? "; did you mean '" : "", near ? near : "",
+			 near ? "'?" : "");
+}
+
+static int
+check_touched(const struct spec_group *group, size_t i, struct q2_err *err)
+{
+	static const char *const keys[] = {"size", "offset", "stride", "place"};
+	const struct spec_item *pass = group->passes[i];
+	const struct spec_value *touch = spec_item_value(pass, "touch");
+	int of = spec_group_pass(group, touch->text);
+	const struct spec_item *touched = of < 0 ? NULL : group->passes[of];
+
+	if (!touched)
+		return no_such_pass(group, i, err);
+	if ((size_t)of >= i)
+		return spec_fail(&touch->pos, err,
+				 "touch: '%s' does not come before '%s'",
+				 touched->label, pass->label);
+	if (!writes(touched))
+		return spec_fail(&touch->pos, err, "touch: '%s' writes nothing",
+				 touched->label);
+	if (!touches_first(touched))
+		return spec_fail(&touch->pos, err,
+				 "touch: '%s' uses the bytes of '%s' itself; "
+				 "name that one",
+				 touched->label,
+				 spec_item_value(touched, "touch")->text);
+	for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
+		const struct spec_key *key = spec_keys_find(
+			keys[k], SPEC_SCOPE(SPEC_OF_PASS));
+
+		if (pass->own[spec_keys_index(key)])
+			return spec_fail(place_of(pass, keys[k]), err,
+					 "%s: '%s' works where '%s' did; %s is "
+					 "for touch=first",
+					 keys[k], pass->label, touched->label,
+					 keys[k]);
+	}
+	return 0;
+}
+
+/* ---- where passes work ------------------------------------------------- */
+
+/* Do two areas in the same unit share a place? */
+static bool
+overlap(const struct spec_item *a, const struct spec_item *b)
+{
+	const struct spec_value *ao = spec_item_value(a, "offset");
+	const struct spec_value *as = spec_item_value(a, "size");
+	const struct spec_value *bo = spec_item_value(b, "offset");
+	const struct spec_value *bs = spec_item_value(b, "size");
+	/* Nothing is in any unit. */
+	bool a_percent = ao->n ? ao->percent : as->percent;
+	bool b_percent = bo->n ? bo->percent : bs->percent;
+
+	return as->percent == a_percent && bs->percent == b_percent &&
+	       a_percent == b_percent &&
+	       ranges_overlap(ao->n, as->n, bo->n, bs->n);
+}
+
+static int
+check_area(const struct spec_group *group, size_t i, struct q2_err *err)
+{
+	const struct spec_item *pass = group->passes[i];
+	const struct spec_value *off = spec_item_value(pass, "offset");
+	const struct spec_value *size = spec_item_value(pass, "size");
+
+	if (off->percent && size->percent && off->n + size->n > 100)
+		return spec_fail(off->n ? &off->pos : &size->pos, err,
+				 "'%s' ends at %" PRIu64
+				 "%%, beyond the image: offset=%" PRIu64
+				 "%% and size=%" PRIu64 "%%",
+				 pass->label, off->n + size->n, off->n,
+				 size->n);
+	if (!writes(pass))
+		return spec_fail(place_of(pass, "rw"), err,
+				 "'%s' reads what nobody has written; name a "
+				 "writing pass with touch=",
+				 pass->label);
+	for (size_t j = 0; j < i; j++) {
+		const struct spec_item *other = group->passes[j];
+
+		if (writes(other) && touches_first(other) &&
+		    overlap(other, pass))
+			return spec_fail(
+				&pass->line->key.pos, err,
+				"'%s' is no first touch: it works where '%s' "
+				"has written; move it with offset=, or use "
+				"touch=%s",
+				pass->label, other->label, other->label);
+	}
+	return 0;
+}
+
+static int
+check_pass(const struct spec_group *group, size_t i, struct q2_err *err)
+{
+	const struct spec_item *pass = group->passes[i];
+	const struct spec_value *slices = spec_item_value(pass, "slices");
+
+	if (!is_op(pass, PASS_STREAM))
+		return 0;
+	if (slices->set && slices->n > 1 && slices->n % 2)
+		return spec_fail(&slices->pos, err,
+				 "slices: %s is odd; turns come in pairs, or "
+				 "there is one",
+				 slices->text);
+	return touches_first(pass) ? check_area(group, i, err)
+				   : check_touched(group, i, err);
+}
+
+int
+spec_check(const struct spec_group *group, struct q2_err *err)
+{
+	int r = check_labels(group->configs, group->nconfigs, err);
+
+	if (r >= 0)
+		r = check_labels(group->passes, group->npasses, err);
+	for (size_t i = 0; i < group->nconfigs && r >= 0; i++)
+		r = check_image(group->configs[i], err);
+	if (r >= 0)
+		r = check_creation(group, err);
+	for (size_t i = 0; i < group->npasses && r >= 0; i++)
+		r = check_pass(group, i, err);
+	return r < 0 ? r : check_names(group, err);
+}
