@@ -156,6 +156,8 @@ enum q2_open_flags {
 	Q2_UNMAP = 1 << 4,       /* discard=unmap; default is ignore */
 	Q2_NO_IO = 1 << 5,       /* for information only: open neither backing
 				    nor data file */
+	Q2_CHECK_CHAIN = 1 << 6, /* with Q2_CHECK: the backing files must be
+				    there, too, which a check does not need */
 };
 
 /* One finding, as qemu-img words it; without a newline. */

@@ -56,8 +56,9 @@ damage_found(struct image *img, const char *fmt, ...)
 	if (img->read_only)
 		return -EIO;
 	img->damaged = true;
+	/* What QEMU answers from now on: there is no disk any more. */
 	if (!img->failed) {
-		img->failed = -EIO;
+		img->failed = -ENOMEDIUM;
 		(void)mark_set(img, INCOMPAT_CORRUPT);
 	}
 	return -EIO;

@@ -15,8 +15,8 @@ struct image;
 
 /*
  * Going on would destroy something.  An image that is open for writing is
- * marked corrupt, in the file too, and takes no further writes; what can be
- * read still is.  Returns -EIO.
+ * marked corrupt, in the file too, and takes no further writes (-ENOMEDIUM);
+ * what can be read still is.  Returns -EIO.
  */
 int Q2_CO damage_found(struct image *img, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -398,7 +398,8 @@ image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
 	if (r < 0)
 		return r;
 	assert(o.img);
-	if (!(opts->flags & (Q2_NO_IO | Q2_CHECK)))
+	if (!(opts->flags & (Q2_NO_IO | Q2_CHECK)) ||
+	    opts->flags & Q2_CHECK_CHAIN)
 		r = layers_open_backing(o.img, opts, err);
 	if (r == 0 && image_is_qcow2(o.img) && !o.img->read_only &&
 	    !(opts->flags & Q2_CHECK))

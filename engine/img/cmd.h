@@ -27,6 +27,7 @@ int cmd_resize(int argc, char **argv);
 
 /* Print the help of a subcommand, or of the program if name is NULL. */
 void help_print(const char *name);
+void help_print_version(void);
 
 /* Values of getopt_long() for options that have no letter. */
 enum cmd_option {

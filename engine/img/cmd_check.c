@@ -249,6 +249,10 @@ cmd_check(int argc, char **argv)
 	if (status != CMD_GO_ON)
 		return status;
 	open->flags |= Q2_CHECK;
+	/* qemu-img opens all it can find; without its base an image can be
+	 * checked just as well. */
+	if (msg_role() == ROLE_QEMU_IMG)
+		open->flags |= Q2_CHECK_CHAIN;
 	if (args.repair == Q2_REPAIR_NONE)
 		open->flags |= Q2_RDONLY;
 	else if (open->flags & Q2_FORCE_SHARE)

@@ -278,6 +278,15 @@ static const char help_io[] =
 	"Exit status: 0 all commands did well, 1 one did not.\n";
 
 void
+help_print_version(void)
+{
+	if (msg_role() == ROLE_QCOWIMG)
+		say("qcowimg version %s\n", q2_version());
+	else
+		say("%s version %s (qcowimg)\n", msg_name(), q2_version());
+}
+
+void
 help_print(const char *name)
 {
 	static const struct {
