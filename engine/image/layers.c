@@ -161,12 +161,7 @@ open_next(struct image *img, const struct q2_open_opts *opts,
 static int
 fail_backing(struct q2_err *err, int r)
 {
-	char reason[sizeof(err->text)];
-
-	if (!err)
-		return r;
-	(void)strcpy(reason, err->text);
-	return q2_fail(err, r, "Could not open backing file: %.900s", reason);
+	return err_prefix(err, r, "Could not open backing file");
 }
 
 int
