@@ -320,8 +320,8 @@ decode_bitmaps_ext(const struct header_span *s, const struct header_ext *ext,
 		return err_field(
 			err,
 			q2_fail(err, -Q2_ECORRUPT,
-				"bitmaps_ext: image has %u bitmaps, exceeding "
-				"the supported maximum of %d",
+				"bitmaps_ext: Image has %u bitmaps, exceeding "
+				"the QEMU supported maximum of %d",
 				h->bitmaps, Q2_MAX_BITMAPS),
 			"number of bitmaps", h->bitmaps);
 	if (h->bitmaps == 0)
@@ -503,6 +503,12 @@ check_rest(const struct header_span *s, const struct header *h, bool for_check,
 					 "Unsupported encryption method %u",
 					 h->crypt_method),
 				 "crypt_method", h->crypt_method);
+	if (h->autoclear & AUTOCLEAR_DATA_FILE_RAW &&
+	    !(h->incompatible & INCOMPAT_DATA_FILE))
+		return err_field(err,
+				 q2_fail(err, -EINVAL,
+					 "data-file-raw requires a data file"),
+				 "autoclear_features", h->autoclear);
 	g = geom_init(h->cluster_bits, h->refcount_order, extended,
 		      h->virtual_size);
 	return check_tables(h, &g, for_check, err);

@@ -238,12 +238,15 @@ map_entry_is_valid(const struct image *img, const struct l2_entry *e)
 		is_aligned(e->host, img->geom.cluster_size));
 }
 
-int Q2_CO
-map_tell(struct image *img, uint64_t guest, const struct l2_entry *e)
+/* What is wrong with guest's entry e, which is not valid; invalid is how QEMU
+ * begins where no other words fit. */
+static int Q2_CO
+tell_damage(struct image *img, uint64_t guest, const struct l2_entry *e,
+	    const char *invalid)
 {
 	uint64_t table = l2_host(img, guest);
 	uint64_t index = geom_l2_index(&img->geom, guest);
-	const char *what = "Invalid cluster entry found";
+	const char *what = invalid;
 
 	if (img->header.version < 3 && e->kind != CLUSTER_NORMAL)
 		what = "Zero cluster entry found in pre-v3 image";
@@ -263,6 +266,25 @@ map_tell(struct image *img, uint64_t guest, const struct l2_entry *e)
 	return damage_found(
 		img, "%s (L2 offset: %#" PRIx64 ", L2 index: %#" PRIx64 ")",
 		what, table, index);
+}
+
+int Q2_CO
+map_tell(struct image *img, uint64_t guest, const struct l2_entry *e)
+{
+	return tell_damage(img, guest, e, "Invalid cluster entry found");
+}
+
+/* It reads as zeros, like all that is there. */
+static void
+tell_outside(struct image *img, uint64_t guest, const struct map_extent *ext)
+{
+	if (extent_is_outside(img, ext))
+		damage_note(img,
+			    "Cluster allocation offset %#" PRIx64
+			    " beyond the end of the image file (L2 offset: "
+			    "%#" PRIx64 ", L2 index: %#" PRIx64 ")",
+			    ext->entry.host, l2_host(img, guest),
+			    geom_l2_index(&img->geom, guest));
 }
 
 bool
@@ -318,15 +340,10 @@ map_lookup(struct image *img, uint64_t guest, uint64_t len,
 	if (r < 0)
 		return r;
 	if (!extent_is_valid(img, guest, ret_ext))
-		return map_tell(img, guest, &ret_ext->entry);
-	/* It reads as zeros, like all that is there. */
-	if (extent_is_outside(img, ret_ext))
-		damage_note(img,
-			    "Cluster allocation offset %#" PRIx64
-			    " beyond the end of the image file (L2 offset: "
-			    "%#" PRIx64 ", L2 index: %#" PRIx64 ")",
-			    ret_ext->entry.host, l2_host(img, guest),
-			    geom_l2_index(&img->geom, guest));
+		/* Two spaces follow in QEMU. */
+		return tell_damage(img, guest, &ret_ext->entry,
+				   "Invalid cluster entry found ");
+	tell_outside(img, guest, ret_ext);
 	return 0;
 }
 
@@ -338,8 +355,12 @@ map_lookup_to_write(struct image *img, uint64_t guest, uint64_t len,
 	const struct l2_entry *e = &ret_ext->entry;
 	int r = find_extent(img, guest, len, ret_ext);
 
-	if (r < 0 || extent_is_valid(img, guest, ret_ext))
+	if (r < 0)
 		return r;
+	if (extent_is_valid(img, guest, ret_ext)) {
+		tell_outside(img, guest, ret_ext);
+		return 0;
+	}
 	if (g->external_data || !l2_subs_are_valid(e))
 		return map_tell(img, guest, e);
 	if (e->copied && !is_aligned(e->host, g->cluster_size))
@@ -401,8 +422,12 @@ map_may_change(struct image *img, uint64_t guest)
 	r = map_check_table(img, guest);
 	if (r < 0)
 		return r;
-	/* Shared with a snapshot, which this engine does not write to yet. */
+	/* Shared with a snapshot: a copy would be needed, and another entry in
+	 * the L1 table.  This engine does not do that yet. */
 	if (!(entry & ENTRY_COPIED)) {
+		r = meta_own(img, META_L1, img->l1.host, img->l1.bytes);
+		if (r < 0)
+			return r;
 		damage_note(img,
 			    "L2 table offset %#" PRIx64
 			    " not marked as ours (L1 index: %#" PRIx64 ")",

@@ -111,6 +111,16 @@ meta_hit(const struct image *img, uint64_t host, uint64_t len)
 	return false;
 }
 
+/* Does entry i?  One that is unaligned names nothing that is ever used. */
+static bool
+names_cluster(const struct image *img, const struct table *t, uint32_t i,
+	      uint64_t mask)
+{
+	uint64_t host = t->entries[i] & mask;
+
+	return host && is_aligned(host, img->geom.cluster_size);
+}
+
 /* How many entries of t name a cluster in [host, host + len). */
 static uint32_t
 naming(const struct image *img, const struct table *t, uint64_t mask,
@@ -119,7 +129,7 @@ naming(const struct image *img, const struct table *t, uint64_t mask,
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
-		n += (t->entries[i] & mask) &&
+		n += names_cluster(img, t, i, mask) &&
 		     ranges_overlap(host, len, t->entries[i] & mask,
 				    img->geom.cluster_size);
 	return n;
@@ -201,7 +211,7 @@ add_table(struct image *img, const struct table *t, uint64_t mask)
 	if (r == 0 && own)
 		r = meta_add(img, t->host, own);
 	for (uint32_t i = 0; r == 0 && i < t->n; i++)
-		if (t->entries[i] & mask)
+		if (names_cluster(img, t, i, mask))
 			r = meta_add(img, t->entries[i] & mask, 1);
 	return r;
 }

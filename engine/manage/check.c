@@ -300,6 +300,14 @@ check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 	if (size < 0)
 		return q2_fail(err, (int)size, "could not get the length: %s",
 			       strerror((int)-size));
+	/* All that is in use would be taken for leaks. */
+	if (fix != Q2_REPAIR_NONE && geom_l1_entries(c.g, img->size) &&
+	    img->header.l1_offset >= (uint64_t)size)
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Check failed: the L1 table begins "
+					 "beyond the end of the file"),
+				 "l1_table_offset", img->header.l1_offset);
 	c.file_bytes = (uint64_t)size;
 	counters.total_clusters = div_up(img->size, c.g->cluster_size);
 	r = check(&c);
