@@ -233,6 +233,9 @@ extent_is_outside(const struct image *img, const struct map_extent *ext)
 bool
 map_entry_is_valid(const struct image *img, const struct l2_entry *e)
 {
+	if (img->header.version < 3 &&
+	    (e->kind == CLUSTER_ZERO_PLAIN || e->kind == CLUSTER_ZERO_ALLOC))
+		return false;
 	return l2_subs_are_valid(e) &&
 	       (img->geom.external_data || e->kind == CLUSTER_COMPRESSED ||
 		is_aligned(e->host, img->geom.cluster_size));

@@ -157,6 +157,12 @@ class_at(const struct image *img, int own, uint64_t host, uint64_t len)
 	return NULL;
 }
 
+bool
+meta_has_l2(const struct image *img, uint64_t host, uint64_t len)
+{
+	return naming(img, &img->l1, ENTRY_OFFSET_MASK, host, len) > 0;
+}
+
 int Q2_CO
 meta_own(struct image *img, enum meta_kind own, uint64_t host, uint64_t len)
 {

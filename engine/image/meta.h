@@ -44,6 +44,10 @@ void meta_remove(struct image *img, uint64_t host, uint64_t clusters);
 /* Is there metadata in the image file's bytes [host, host + len)? */
 bool meta_hit(const struct image *img, uint64_t host, uint64_t len);
 
+/* Is there an L2 table of the image in the bytes [host, host + len)?  Looks at
+ * the whole L1 table. */
+bool meta_has_l2(const struct image *img, uint64_t host, uint64_t len);
+
 /*
  * Before metadata of kind own, in the bytes [host, host + len), is changed:
  * does nothing else claim them, so that the change destroys nothing?  0, or

@@ -275,6 +275,33 @@ prepare(struct image *img, enum q2_repair fix, struct q2_err *err)
 	return 0;
 }
 
+/* Before anything is repaired by it: is the L1 table one? */
+static int
+judge_l1(const struct image *img, uint64_t file_bytes, struct q2_err *err)
+{
+	const struct table *l1 = &img->l1;
+
+	/* All that is in use would be taken for leaks. */
+	if (geom_l1_entries(&img->geom, img->size) && l1->host >= file_bytes)
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Check failed: the L1 table begins "
+					 "beyond the end of the file"),
+				 "l1_table_offset", l1->host);
+	/* Flags would be set right in what is something else. */
+	if (l1->n && (l1->host < img->geom.cluster_size ||
+		      meta_has_l2(img, l1->host, l1->bytes)))
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"Check failed: the L1 table of %u "
+				"entries overlaps with the header or L2 "
+				"tables",
+				l1->n),
+			"l1_table_offset", l1->host);
+	return 0;
+}
+
 int Q2_CO
 check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 	    const struct finder *finder, struct q2_err *err)
@@ -300,14 +327,11 @@ check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 	if (size < 0)
 		return q2_fail(err, (int)size, "could not get the length: %s",
 			       strerror((int)-size));
-	/* All that is in use would be taken for leaks. */
-	if (fix != Q2_REPAIR_NONE && geom_l1_entries(c.g, img->size) &&
-	    img->header.l1_offset >= (uint64_t)size)
-		return err_field(err,
-				 q2_fail(err, -Q2_ECORRUPT,
-					 "Check failed: the L1 table begins "
-					 "beyond the end of the file"),
-				 "l1_table_offset", img->header.l1_offset);
+	if (fix != Q2_REPAIR_NONE) {
+		r = judge_l1(img, (uint64_t)size, err);
+		if (r < 0)
+			return r;
+	}
 	c.file_bytes = (uint64_t)size;
 	counters.total_clusters = div_up(img->size, c.g->cluster_size);
 	r = check(&c);

@@ -68,8 +68,11 @@ struct field_row {
 	struct field_poke poke[3];
 	/* Opening for writing is refused in these words; NULL: it is not. */
 	const char *refused;
-	/* In use these words are told, by all operations in `tells`. */
-	const char *told, *tells;
+	/* What is told in use, and by which operations; the others tell
+	 * nothing. */
+	struct {
+		const char *ops, *words;
+	} told[4];
 	/* Operations that fail, and that leave the corrupt bit; NULL: none. */
 	const char *fails, *marks;
 	enum field_lost lost;

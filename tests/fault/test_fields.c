@@ -438,10 +438,15 @@ judge_open(const struct field_row *row, int what)
 static void
 judge_told(const struct field_row *row, int what)
 {
-	if (in(row->tells, what) && !strstr(told->found, row->told))
+	const char *words = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(row->told); i++)
+		if (in(row->told[i].ops, what))
+			words = row->told[i].words;
+	if (words && !strstr(told->found, words))
 		complain(row, what, "tells '%s', not of '%s'", told->found,
-			 row->told);
-	else if (!in(row->tells, what) && told->found[0])
+			 words);
+	else if (!words && told->found[0])
 		complain(row, what, "tells '%s'", told->found);
 }
 
@@ -505,10 +510,10 @@ qemu_command(const struct field_row *row, int what)
 			  : what == 'd' ? "discard 0 %u"
 			  : what == 'z' ? "write -z 0 %u"
 			  : what == 'u' ? "write -zu 0 %u"
-					: "write %u 512";
+					: "write %u %u";
 
 	/* NOLINTNEXTLINE(clang-diagnostic-format-nonliteral) */
-	(void)snprintf(text, sizeof(text), fmt, what == 'n' ? 8 * n : n);
+	(void)snprintf(text, sizeof(text), fmt, what == 'n' ? 8 * n : n, n);
 	return text;
 }
 
