@@ -50,6 +50,9 @@ struct q2_err {
 	int line; /* where in the engine, for bug reports */
 	const char *file;
 	char text[1024];
+	char detail[128]; /* which field of the image has which value, where
+			     the text, which is qemu-img's, does not say it;
+			     "" otherwise */
 };
 
 /* ---- loops ------------------------------------------------------------- */

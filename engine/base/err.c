@@ -16,9 +16,20 @@ err_set(struct q2_err *err, int code, const char *file, int line,
 	err->code = code;
 	err->file = file;
 	err->line = line;
+	err->detail[0] = '\0';
 	va_start(ap, fmt);
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	return code;
+}
+
+int
+err_field(struct q2_err *err, int code, const char *field,
+	  unsigned long long value)
+{
+	if (err)
+		(void)snprintf(err->detail, sizeof(err->detail), "%s is %#llx",
+			       field, value);
 	return code;
 }
 

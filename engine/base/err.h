@@ -26,6 +26,11 @@
 int err_set(struct q2_err *err, int code, const char *file, int line,
 	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* In err->detail: the field of the file that is wrong, and its value.  Returns
+ * code. */
+int err_field(struct q2_err *err, int code, const char *field,
+	      unsigned long long value);
+
 /* Put "fmt...: " before the text that err has. Returns err's code. */
 int err_prefix(struct q2_err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

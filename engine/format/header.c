@@ -69,23 +69,38 @@ check_fixed(const struct header_span *s, const struct header *h,
 
 	header_span_read(s, magic, 0, sizeof(magic));
 	if (load_be32(magic) != HEADER_MAGIC)
-		return q2_fail(err, -EINVAL, "Image is not in qcow2 format");
+		return err_field(
+			err,
+			q2_fail(err, -EINVAL, "Image is not in qcow2 format"),
+			"magic", load_be32(magic));
 	if (h->version < 2 || h->version > 3)
-		return q2_fail(err, -ENOTSUP, "Unsupported qcow2 version %u",
-			       h->version);
+		return err_field(err,
+				 q2_fail(err, -ENOTSUP,
+					 "Unsupported qcow2 version %u",
+					 h->version),
+				 "version", h->version);
 	if (h->cluster_bits < Q2_MIN_CLUSTER_BITS ||
 	    h->cluster_bits > Q2_MAX_CLUSTER_BITS)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Unsupported cluster size: 2^%u",
-			       h->cluster_bits);
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Unsupported cluster size: 2^%u",
+					 h->cluster_bits),
+				 "cluster_bits", h->cluster_bits);
 	if (h->version == 3 && h->header_length < HEADER_V3_BYTES)
-		return q2_fail(err, -Q2_ECORRUPT, "qcow2 header too short");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT, "qcow2 header too short"),
+			"header_length", h->header_length);
 	if (h->header_length > UINT64_C(1) << h->cluster_bits)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "qcow2 header exceeds cluster size");
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "qcow2 header exceeds cluster size"),
+				 "header_length", h->header_length);
 	if (s->backing_off > UINT64_C(1) << h->cluster_bits)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Invalid backing file offset");
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Invalid backing file offset"),
+				 "backing_file_offset", s->backing_off);
 	return 0;
 }
 
@@ -109,28 +124,51 @@ check_compression(const struct header *h, struct q2_err *err)
 	bool bit = h->incompatible & INCOMPAT_COMPRESSION;
 
 	if (h->compression_type > 1)
-		return q2_fail(err, -ENOTSUP,
-			       "qcow2: unknown compression type: %u",
-			       h->compression_type);
+		return err_field(err,
+				 q2_fail(err, -ENOTSUP,
+					 "qcow2: unknown compression type: %u",
+					 h->compression_type),
+				 "compression_type", h->compression_type);
 	if (h->compression_type != 0 && !bit)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "qcow2: Compression type incompatible feature "
-			       "bit must be set");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"qcow2: Compression type incompatible feature "
+				"bit must be set"),
+			"compression_type", h->compression_type);
 	if (h->compression_type == 0 && bit)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "qcow2: Compression type incompatible feature "
-			       "bit must not be set");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"qcow2: Compression type incompatible feature "
+				"bit must not be set"),
+			"incompatible_features", h->incompatible);
 	return 0;
 }
 
+/* A table that the header names. */
+struct extern_table {
+	const char *name, *n_field, *offset_field;
+	uint64_t n, unit, max; /* entries; bytes of one; bytes at most */
+	uint64_t offset;
+};
+
 static int
-check_table(const struct geom *g, uint64_t offset, uint64_t bytes, uint64_t max,
-	    const char *name, struct q2_err *err)
+check_table(const struct geom *g, const struct extern_table *t,
+	    struct q2_err *err)
 {
-	if (bytes > max)
-		return q2_fail(err, -Q2_ECORRUPT, "%s too large", name);
-	if (offset > INT64_MAX - bytes || geom_in_cluster(g, offset))
-		return q2_fail(err, -Q2_ECORRUPT, "%s offset invalid", name);
+	uint64_t bytes = t->n * t->unit;
+
+	if (bytes > t->max)
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT, "%s too large", t->name),
+			t->n_field, t->n);
+	if (t->offset > INT64_MAX - bytes || geom_in_cluster(g, t->offset))
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT, "%s offset invalid",
+					 t->name),
+				 t->offset_field, t->offset);
 	return 0;
 }
 
@@ -138,33 +176,52 @@ static int
 check_tables(const struct header *h, const struct geom *g, bool for_check,
 	     struct q2_err *err)
 {
+	const struct extern_table refs = {
+		"Reference count table", "refcount_table_clusters",
+		"refcount_table_offset", h->reftable_clusters,
+		g->cluster_size,         Q2_MAX_REFTABLE_BYTES,
+		h->reftable_offset,
+	};
+	const struct extern_table snapshots = {
+		"Snapshot table",
+		"nb_snapshots",
+		"snapshots_offset",
+		h->snapshots,
+		40,
+		UINT64_C(40) * Q2_MAX_SNAPSHOTS,
+		h->snapshots_offset,
+	};
+	const struct extern_table l1 = {
+		"Active L1 table", "l1_size", "l1_table_offset",
+		h->l1_entries,     8,         Q2_MAX_L1_BYTES,
+		h->l1_offset,
+	};
 	int r;
 
 	if (!h->reftable_clusters && !for_check)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Image does not contain a reference count "
-			       "table");
-	r = check_table(g, h->reftable_offset,
-			(uint64_t)h->reftable_clusters << g->cluster_bits,
-			Q2_MAX_REFTABLE_BYTES, "Reference count table", err);
-	if (r < 0)
-		return r;
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"Image does not contain a reference count "
+				"table"),
+			"refcount_table_clusters", h->reftable_clusters);
+	r = check_table(g, &refs, err);
 	/* check reports a bad snapshot table itself */
-	if (!for_check) {
-		r = check_table(
-			g, h->snapshots_offset, UINT64_C(40) * h->snapshots,
-			UINT64_C(40) * Q2_MAX_SNAPSHOTS, "Snapshot table", err);
-		if (r < 0)
-			return r;
-	}
-	r = check_table(g, h->l1_offset, UINT64_C(8) * h->l1_entries,
-			Q2_MAX_L1_BYTES, "Active L1 table", err);
+	if (r == 0 && !for_check)
+		r = check_table(g, &snapshots, err);
+	if (r == 0)
+		r = check_table(g, &l1, err);
 	if (r < 0)
 		return r;
 	if (geom_l1_entries(g, h->virtual_size) > INT32_MAX)
-		return q2_fail(err, -Q2_ECORRUPT, "Image is too big");
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT, "Image is too big"),
+				 "size", h->virtual_size);
 	if (h->l1_entries < geom_l1_entries(g, h->virtual_size))
-		return q2_fail(err, -Q2_ECORRUPT, "L1 table is too small");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT, "L1 table is too small"),
+			"l1_size", h->l1_entries);
 	return 0;
 }
 
@@ -227,7 +284,10 @@ fail_features(const struct header_span *s, const struct header *h,
 		(void)snprintf(text + n, sizeof(text) - n,
 			       "%sUnknown incompatible feature: %" PRIx64,
 			       n ? ", " : "", unknown);
-	return q2_fail(err, -ENOTSUP, "Unsupported qcow2 feature(s): %s", text);
+	return err_field(err,
+			 q2_fail(err, -ENOTSUP,
+				 "Unsupported qcow2 feature(s): %s", text),
+			 "incompatible_features", h->incompatible);
 }
 
 static int
@@ -237,8 +297,11 @@ decode_bitmaps_ext(const struct header_span *s, const struct header_ext *ext,
 	uint8_t b[BITMAPS_EXT_BYTES];
 
 	if (ext->len != sizeof(b))
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "bitmaps_ext: Invalid extension length");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"bitmaps_ext: Invalid extension length"),
+			"length of the bitmaps extension", ext->len);
 	/* Not trustworthy: a program without bitmaps has written here. */
 	if (!(h->autoclear & AUTOCLEAR_BITMAPS)) {
 		h->has_stale_bitmaps = true;
@@ -249,25 +312,41 @@ decode_bitmaps_ext(const struct header_span *s, const struct header_ext *ext,
 	h->bitmaps_bytes = load_be64(b + 8);
 	h->bitmaps_offset = load_be64(b + 16);
 	if (load_be32(b + 4) != 0)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "bitmaps_ext: Reserved field is not zero");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"bitmaps_ext: Reserved field is not zero"),
+			"reserved field of the bitmaps extension",
+			load_be32(b + 4));
 	if (h->bitmaps > Q2_MAX_BITMAPS)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "bitmaps_ext: image has %u bitmaps, exceeding "
-			       "the supported maximum of %d",
-			       h->bitmaps, Q2_MAX_BITMAPS);
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"bitmaps_ext: Image has %u bitmaps, exceeding "
+				"the QEMU supported maximum of %d",
+				h->bitmaps, Q2_MAX_BITMAPS),
+			"number of bitmaps", h->bitmaps);
 	if (h->bitmaps == 0)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "found bitmaps extension with zero bitmaps");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"found bitmaps extension with zero bitmaps"),
+			"number of bitmaps", h->bitmaps);
 	if (h->bitmaps_offset & ((UINT64_C(1) << h->cluster_bits) - 1))
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "bitmaps_ext: invalid bitmap directory offset");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"bitmaps_ext: invalid bitmap directory offset"),
+			"bitmap directory offset", h->bitmaps_offset);
 	if (h->bitmaps_bytes > MAX_BITMAP_DIRECTORY)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "bitmaps_ext: bitmap directory size (%" PRIu64
-			       ") exceeds the maximum supported size (%" PRIu64
-			       ")",
-			       h->bitmaps_bytes, MAX_BITMAP_DIRECTORY);
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"bitmaps_ext: bitmap directory size (%" PRIu64
+				") exceeds the maximum supported size (%" PRIu64
+				")",
+				h->bitmaps_bytes, MAX_BITMAP_DIRECTORY),
+			"bitmap directory size", h->bitmaps_bytes);
 	h->has_bitmaps = true;
 	return 0;
 }
@@ -279,22 +358,31 @@ decode_crypto_ext(const struct header_span *s, const struct header_ext *ext,
 	uint8_t b[CRYPTO_EXT_BYTES];
 
 	if (h->crypt_method != 2)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "CRYPTO header extension only expected with "
-			       "LUKS encryption method");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"CRYPTO header extension only expected with "
+				"LUKS encryption method"),
+			"crypt_method", h->crypt_method);
 	if (ext->len != sizeof(b))
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "CRYPTO header extension size %u, but expected "
-			       "size %zu",
-			       ext->len, sizeof(b));
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"CRYPTO header extension size %u, but expected "
+				"size %zu",
+				ext->len, sizeof(b)),
+			"length of the encryption extension", ext->len);
 	header_span_read(s, b, ext->off, sizeof(b));
 	h->crypto_offset = load_be64(b);
 	h->crypto_bytes = load_be64(b + 8);
 	if (h->crypto_offset & ((UINT64_C(1) << h->cluster_bits) - 1))
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Encryption header offset '%" PRIu64
-			       "' is not a multiple of cluster size '%u'",
-			       h->crypto_offset, 1U << h->cluster_bits);
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"Encryption header offset '%" PRIu64
+				"' is not a multiple of cluster size '%u'",
+				h->crypto_offset, 1U << h->cluster_bits),
+			"encryption header offset", h->crypto_offset);
 	h->has_crypto = true;
 	return 0;
 }
@@ -306,10 +394,13 @@ decode_ext(const struct header_span *s, const struct header_ext *ext,
 	switch (ext->type) {
 	case EXT_BACKING_FORMAT:
 		if (ext->len > Q2_MAX_BACKING_FORMAT)
-			return q2_fail(err, -Q2_ECORRUPT,
-				       "ERROR: ext_backing_format: len=%u too "
-				       "large (>=%d)",
-				       ext->len, Q2_MAX_BACKING_FORMAT + 1);
+			return err_field(
+				err,
+				q2_fail(err, -Q2_ECORRUPT,
+					"ERROR: ext_backing_format: len=%u too "
+					"large (>=%d)",
+					ext->len, Q2_MAX_BACKING_FORMAT + 1),
+				"length of the backing format", ext->len);
 		header_span_read(s, h->backing_format, ext->off, ext->len);
 		h->backing_format[ext->len] = 0;
 		return 0;
@@ -322,10 +413,13 @@ decode_ext(const struct header_span *s, const struct header_ext *ext,
 		return decode_crypto_ext(s, ext, h, err);
 	case EXT_DATA_FILE:
 		if (ext->len > Q2_MAX_BACKING_NAME)
-			return q2_fail(err, -Q2_ECORRUPT,
-				       "the data file name is too long: %u "
-				       "bytes",
-				       ext->len);
+			return err_field(
+				err,
+				q2_fail(err, -Q2_ECORRUPT,
+					"the data file name is too long: %u "
+					"bytes",
+					ext->len),
+				"length of the data file name", ext->len);
 		header_span_read(s, h->data_file, ext->off, ext->len);
 		h->data_file[ext->len] = 0;
 		return 0;
@@ -338,7 +432,7 @@ static int
 decode_exts(const struct header_span *s, struct header *h, struct q2_err *err)
 {
 	uint64_t off = h->header_length;
-	struct header_ext ext;
+	struct header_ext ext = {0};
 	int r;
 
 	while (header_next_ext(s, &off, &ext, &r)) {
@@ -347,11 +441,16 @@ decode_exts(const struct header_span *s, struct header *h, struct q2_err *err)
 			return r;
 	}
 	if (r < 0)
-		return q2_fail(err, r, "Header extension too large");
+		return err_field(err,
+				 q2_fail(err, r, "Header extension too large"),
+				 "length of a header extension", ext.len);
 	if (h->crypt_method == 2 && !h->has_crypto)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Missing CRYPTO header for crypt method %u",
-			       h->crypt_method);
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"Missing CRYPTO header for crypt method %u",
+				h->crypt_method),
+			"crypt_method", h->crypt_method);
 	return 0;
 }
 
@@ -364,7 +463,10 @@ decode_backing_name(const struct header_span *s, struct header *h,
 	if (!s->backing_off)
 		return 0;
 	if (s->backing_len > min_u64(Q2_MAX_BACKING_NAME, room))
-		return q2_fail(err, -Q2_ECORRUPT, "Backing file name too long");
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Backing file name too long"),
+				 "backing_file_size", s->backing_len);
 	header_span_read(s, h->backing_file, s->backing_off, s->backing_len);
 	h->backing_file[s->backing_len] = 0;
 	return 0;
@@ -385,17 +487,30 @@ check_rest(const struct header_span *s, const struct header *h, bool for_check,
 	if (h->incompatible & ~INCOMPAT_KNOWN)
 		return fail_features(s, h, err);
 	if (extended && h->cluster_bits < Q2_MIN_CLUSTER_BITS + 5)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Unsupported subcluster size: %u",
-			       1U << (h->cluster_bits - 5));
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Unsupported subcluster size: %u",
+					 1U << (h->cluster_bits - 5)),
+				 "cluster_bits", h->cluster_bits);
 	if (h->refcount_order > 6)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Reference count entry width too large; may not "
-			       "exceed 64 bits");
+		return err_field(
+			err,
+			q2_fail(err, -Q2_ECORRUPT,
+				"Reference count entry width too large; may not "
+				"exceed 64 bits"),
+			"refcount_order", h->refcount_order);
 	if (h->crypt_method > 2)
-		return q2_fail(err, -Q2_ECORRUPT,
-			       "Unsupported encryption method %u",
-			       h->crypt_method);
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Unsupported encryption method %u",
+					 h->crypt_method),
+				 "crypt_method", h->crypt_method);
+	if (h->autoclear & AUTOCLEAR_DATA_FILE_RAW &&
+	    !(h->incompatible & INCOMPAT_DATA_FILE))
+		return err_field(err,
+				 q2_fail(err, -EINVAL,
+					 "data-file-raw requires a data file"),
+				 "autoclear_features", h->autoclear);
 	g = geom_init(h->cluster_bits, h->refcount_order, extended,
 		      h->virtual_size);
 	return check_tables(h, &g, for_check, err);

@@ -2,11 +2,14 @@
 #include "engine/image/alloc.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/format/refcount.h"
+#include "engine/image/damage.h"
 #include "engine/image/image.h"
+#include "engine/image/refblock.h"
 #include "engine/image/reftable.h"
 
 /* The file grows in steps of an eighth of itself, within these: seldom enough
@@ -19,17 +22,18 @@
 /* The slice that holds the refcount of cluster, pinned; *ret_index counts its
  * entries.  The block must exist. */
 static int Q2_CO
-refs_get(struct image *img, uint64_t cluster, struct slice **ret_slice,
-	 uint64_t *ret_index)
+refs_get(struct image *img, uint64_t cluster, enum refblock_use use,
+	 struct slice **ret_slice, uint64_t *ret_index)
 {
 	const struct geom *g = &img->geom;
 	uint64_t block = cluster >> g->refblock_bits;
 	uint64_t in_block = cluster & (g->refblock_entries - 1);
 	uint64_t per_slice = img->refs.slice_bytes * 8 / g->refcount_bits;
-	uint64_t host = img->reftable.entries[block] & REFTABLE_OFFSET_MASK;
+	uint64_t host;
+	int r = refblock_host(img, block, use, &host);
 
-	if (!is_aligned(host, g->cluster_size))
-		return -Q2_ECORRUPT;
+	if (r < 0)
+		return r;
 	*ret_index = in_block & (per_slice - 1);
 	return slice_get(img, &img->refs,
 			 host + in_block / per_slice * img->refs.slice_bytes,
@@ -56,7 +60,7 @@ alloc_refcount(struct image *img, uint64_t cluster, uint64_t *ret_count)
 		*ret_count = 0;
 		return 0;
 	}
-	r = refs_get(img, cluster, &s, &index);
+	r = refs_get(img, cluster, REFBLOCK_READ, &s, &index);
 	if (r < 0)
 		return r;
 	*ret_count = refcount_get(s->data, img->geom.refcount_order, index);
@@ -73,6 +77,18 @@ note_changed(struct image *img, uint64_t first, uint64_t n, uint64_t from,
 		summary_took(&img->alloc.summary, first, n);
 	else if (n && !to)
 		summary_freed(&img->alloc.summary, first, n);
+}
+
+/* The refcount of cluster is not what it must have been; a clue for whoever
+ * asks why nothing happens. */
+static int
+refcount_is_wrong(struct image *img, uint64_t cluster, uint64_t count)
+{
+	damage_note(img,
+		    "Cluster %#" PRIx64 " has refcount %" PRIu64 ", but is %s",
+		    cluster << img->geom.cluster_bits, count,
+		    count ? "being allocated" : "in use");
+	return -EIO;
 }
 
 /*
@@ -94,13 +110,17 @@ refs_change(struct image *img, uint64_t first, uint64_t n, uint64_t from,
 		uint64_t index, count, n_changed = 0;
 		int r;
 
-		r = refs_get(img, first + *ret_done, &s, &index);
+		r = refs_get(img, first + *ret_done,
+			     from ? REFBLOCK_FREE : REFBLOCK_ALLOC, &s, &index);
 		if (r < 0)
 			return r;
 		count = min_u64(n - *ret_done, per_slice - index);
 		for (uint64_t i = 0; i < count && r == 0; i++) {
-			if (refcount_get(s->data, order, index + i) != from) {
-				r = -Q2_ECORRUPT;
+			uint64_t now = refcount_get(s->data, order, index + i);
+
+			if (now != from) {
+				r = refcount_is_wrong(img, first + *ret_done,
+						      now);
 				break;
 			}
 			refcount_set(s->data, order, index + i, to);
@@ -130,6 +150,15 @@ alloc_reserve(struct image *img, uint64_t host)
 	return r == -ENOTSUP ? 0 : r;
 }
 
+/* The header's region has no refcount block: none of what is in use there is
+ * counted. */
+static int Q2_CO
+first_block_is_missing(struct image *img)
+{
+	return damage_found(img, "Preventing invalid allocation of refcount "
+				 "block at offset 0");
+}
+
 /*
  * The refcount block for cluster's region is missing: make it, in the first
  * cluster of the region, which it describes itself.  Nothing else can be
@@ -147,10 +176,15 @@ make_refblock(struct image *img, uint64_t cluster)
 	r = POINT_HIT(&img->points, refblock_alloc);
 	if (r < 0)
 		return r;
+	if (!first)
+		return first_block_is_missing(img);
 	if (meta_hit(img, first << g->cluster_bits, g->cluster_size))
 		return meta_refuse(img, first << g->cluster_bits,
 				   g->cluster_size);
-	r = alloc_grow_file(img, (first + 1) << g->cluster_bits);
+	r = meta_own(img, META_REFTABLE, img->reftable.host,
+		     img->reftable.bytes);
+	if (r == 0)
+		r = alloc_grow_file(img, (first + 1) << g->cluster_bits);
 	if (r == 0)
 		r = alloc_reserve(img, first << g->cluster_bits);
 	if (r == 0)
@@ -200,7 +234,7 @@ scan_slice(struct image *img)
 	struct slice *s;
 	int r;
 
-	r = refs_get(img, a->cursor, &s, &index);
+	r = refs_get(img, a->cursor, REFBLOCK_ALLOC, &s, &index);
 	if (r < 0)
 		return r;
 	while (index < per_slice && refcount_get(s->data, order, index)) {
@@ -417,13 +451,15 @@ refs_add(struct image *img, uint64_t cluster, int add, uint64_t *ret_count)
 	int r;
 
 	if (!has_refblock(img, cluster))
-		return -Q2_ECORRUPT;
-	r = refs_get(img, cluster, &s, &index);
+		return cluster >> g->refblock_bits
+			       ? refcount_is_wrong(img, cluster, 0)
+			       : first_block_is_missing(img);
+	r = refs_get(img, cluster, REFBLOCK_FREE, &s, &index);
 	if (r < 0)
 		return r;
 	count = refcount_get(s->data, g->refcount_order, index);
 	if (count == 0)
-		r = -Q2_ECORRUPT;
+		r = refcount_is_wrong(img, cluster, 0);
 	else if (add > 0 && count == g->refcount_max)
 		r = -ERANGE;
 	if (r == 0) {
@@ -453,14 +489,16 @@ alloc_reference(struct image *img, uint64_t host, uint64_t clusters)
 	return r;
 }
 
-/* How many of the clusters from first on, at most n, have one reference. */
+/* How many of the clusters from first on, at most n, have one reference and
+ * are no metadata. */
 static uint64_t Q2_CO
 last_references(struct image *img, uint64_t first, uint64_t n)
 {
 	uint64_t i, count;
 
 	for (i = 0; i < n; i++)
-		if (alloc_refcount(img, first + i, &count) < 0 || count != 1)
+		if (meta_hit(img, (first + i) << img->geom.cluster_bits, 1) ||
+		    alloc_refcount(img, first + i, &count) < 0 || count != 1)
 			break;
 	return i;
 }
@@ -473,9 +511,18 @@ alloc_release(struct image *img, uint64_t host, uint64_t clusters, bool punch)
 	uint64_t first = host >> bits, end = first + clusters;
 
 	while (first < end) {
-		uint64_t n = last_references(img, first, end - first);
-		uint64_t left = 0;
+		uint64_t n, left = 0;
 		int r = 0;
+
+		/* An entry was wrong that named a table, which stays. */
+		if (meta_hit(img, first << bits, 1)) {
+			damage_note(img,
+				    "Cannot free metadata cluster %#" PRIx64,
+				    first << bits);
+			first++;
+			continue;
+		}
+		n = last_references(img, first, end - first);
 
 		/* While it still has its reference nobody else can have it. */
 		if (n && punch)

@@ -8,29 +8,57 @@
 #include "engine/image/image.h"
 #include "engine/image/mark.h"
 
-int Q2_CO
-damage_found(struct image *img, const char *fmt, ...)
+static void
+tell(struct image *img, const char *before, const char *after, const char *fmt,
+     va_list ap)
 {
-	bool first = !img->damaged;
 	char what[256], text[512];
+
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	(void)snprintf(text, sizeof(text), "qcow2: %s: %s; %s", before, what,
+		       after);
+	img->noted = true;
+	if (img->opts.finding)
+		img->opts.finding(img->opts.finding_arg, text);
+}
+
+static void __attribute__((format(printf, 2, 0)))
+note(struct image *img, const char *fmt, va_list ap)
+{
+	if (!img->noted)
+		tell(img, "Image is corrupt",
+		     "further non-fatal corruption events will be suppressed",
+		     fmt, ap);
+}
+
+void
+damage_note(struct image *img, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	note(img, fmt, ap);
 	va_end(ap);
-	(void)snprintf(text, sizeof(text),
-		       img->read_only
-			       ? "qcow2: Image is corrupt: %s; further "
-				 "non-fatal corruption events will be "
-				 "suppressed"
-			       : "qcow2: Marking image as corrupt: %s; further "
-				 "corruption events will be suppressed",
-		       what);
+}
+
+int Q2_CO
+damage_found(struct image *img, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (img->read_only)
+		note(img, fmt, ap);
+	else if (!img->damaged)
+		tell(img, "Marking image as corrupt",
+		     "further corruption events will be suppressed", fmt, ap);
+	va_end(ap);
+	if (img->read_only)
+		return -EIO;
 	img->damaged = true;
-	if (first && img->opts.finding)
-		img->opts.finding(img->opts.finding_arg, text);
-	if (!img->read_only && !img->failed) {
-		img->failed = -EIO;
+	/* What QEMU answers from now on: there is no disk any more. */
+	if (!img->failed) {
+		img->failed = -ENOMEDIUM;
 		(void)mark_set(img, INCOMPAT_CORRUPT);
 	}
 	return -EIO;

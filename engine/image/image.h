@@ -42,7 +42,8 @@ struct image {
 	bool lazy;                       /* refcounts may stay behind (E3) */
 	enum q2_detect_zeroes detect_zeroes;
 	int failed;        /* a sync has failed: nothing is written any more */
-	bool damaged;      /* damage.c has told so */
+	bool damaged;      /* marked corrupt by damage.c */
+	bool noted;        /* damage.c has told of something */
 	unsigned requests; /* request.c: submitted and not done */
 	struct gate gate;
 

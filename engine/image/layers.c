@@ -182,13 +182,8 @@ open_next(struct image *img, const char *other, const struct q2_open_opts *opts,
 static int
 fail_backing(struct q2_err *err, unsigned depth, int r)
 {
-	char reason[sizeof(err->text)];
-
-	for (unsigned i = 0; err && i < depth && i < DEPTH_TOLD; i++) {
-		(void)strcpy(reason, err->text);
-		(void)q2_fail(err, r, "Could not open backing file: %.900s",
-			      reason);
-	}
+	for (unsigned i = 0; err && i < depth && i < DEPTH_TOLD; i++)
+		(void)err_prefix(err, r, "Could not open backing file");
 	return r;
 }
 

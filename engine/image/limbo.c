@@ -2,8 +2,11 @@
 #include "engine/image/limbo.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
+#include "engine/base/num.h"
+#include "engine/image/damage.h"
 #include "engine/image/image.h"
 
 /* More than this waiting starts a commit, since space must come back, and holds
@@ -85,9 +88,15 @@ void
 limbo_add(struct image *img, uint64_t host, uint64_t clusters, bool request)
 {
 	struct limbo *l = &img->limbo;
-	struct item *item = malloc(sizeof(*item));
+	struct item *item;
 	bool was_small = l->bytes <= LIMBO_MAX;
 
+	if (!is_aligned(host, img->geom.cluster_size)) {
+		damage_note(img, "Cannot free unaligned cluster %#" PRIx64,
+			    host);
+		return;
+	}
+	item = malloc(sizeof(*item));
 	if (!item)
 		return;
 	*item = (struct item){
@@ -250,7 +259,10 @@ limbo_drain(struct image *img)
 
 	while (r == 0 &&
 	       (l->working || !list_empty(&l->items) || !cache_is_clean(img))) {
-		r = cache_commit(img);
+		/* Damage that is found in freeing stops writing; what has
+		 * been written is not lost by that. */
+		if (!cache_is_clean(img))
+			r = cache_commit(img);
 		if (r == 0)
 			work_now(img);
 	}

@@ -50,23 +50,51 @@ l2_table_is_valid(const struct image *img, uint64_t host)
 	return is_aligned(host, img->geom.cluster_size);
 }
 
+/* Is [host, host + 1) behind the end of the image file?  It may have grown
+ * under somebody else's hands since it was opened. */
+static bool
+is_outside(const struct image *img, uint64_t host)
+{
+	return host >= img->alloc.file_bytes &&
+	       host >= (uint64_t)aio_size(img->file);
+}
+
+int Q2_CO
+map_check_table(struct image *img, uint64_t guest)
+{
+	uint64_t host = l2_host(img, guest);
+	uint64_t index = geom_l1_index(&img->geom, guest);
+
+	if (!l2_table_is_valid(img, host))
+		return damage_found(img,
+				    "L2 table offset %#" PRIx64
+				    " unaligned (L1 index: %#" PRIx64 ")",
+				    host, index);
+	/* It reads as zeros, like all that is there. */
+	if (host && is_outside(img, host))
+		damage_note(img,
+			    "L2 table offset %#" PRIx64
+			    " beyond the end of the image file (L1 index: "
+			    "%#" PRIx64 ")",
+			    host, index);
+	return 0;
+}
+
 int Q2_CO
 map_get(struct image *img, uint64_t guest, struct slice **ret_slice,
 	uint32_t *ret_index)
 {
 	uint64_t host;
+	int r;
 
 	assert(guest < img->size);
 	if (!l2_host(img, guest)) {
 		*ret_slice = NULL;
 		return 0;
 	}
-	if (!l2_table_is_valid(img, l2_host(img, guest)))
-		return damage_found(img,
-				    "L2 table offset %#" PRIx64
-				    " unaligned (L1 index: %#" PRIx64 ")",
-				    l2_host(img, guest),
-				    geom_l1_index(&img->geom, guest));
+	r = map_check_table(img, guest);
+	if (r < 0)
+		return r;
 	host = slice_place(img, guest, ret_index);
 	return slice_get(img, &img->l2, host,
 			 (uint32_t)geom_l1_index(&img->geom, guest), ret_slice);
@@ -191,13 +219,37 @@ extent_is_valid(const struct image *img, uint64_t guest,
 	return is_aligned(e->host, g->cluster_size);
 }
 
-/* What is wrong with the entry of guest, which is not valid. */
+/* Is the last cluster of ext behind the end of the image file? */
+static bool
+extent_is_outside(const struct image *img, const struct map_extent *ext)
+{
+	return (ext->kind == CLUSTER_NORMAL ||
+		ext->kind == CLUSTER_ZERO_ALLOC) &&
+	       img->data == img->file &&
+	       is_outside(img, geom_cluster_start(&img->geom,
+						  ext->host + ext->len - 1));
+}
+
+bool
+map_entry_is_valid(const struct image *img, const struct l2_entry *e)
+{
+	if (img->header.version < 3 &&
+	    (e->kind == CLUSTER_ZERO_PLAIN || e->kind == CLUSTER_ZERO_ALLOC))
+		return false;
+	return l2_subs_are_valid(e) &&
+	       (img->geom.external_data || e->kind == CLUSTER_COMPRESSED ||
+		is_aligned(e->host, img->geom.cluster_size));
+}
+
+/* What is wrong with guest's entry e, which is not valid; invalid is how QEMU
+ * begins where no other words fit. */
 static int Q2_CO
-tell_damage(struct image *img, uint64_t guest, const struct l2_entry *e)
+tell_damage(struct image *img, uint64_t guest, const struct l2_entry *e,
+	    const char *invalid)
 {
 	uint64_t table = l2_host(img, guest);
 	uint64_t index = geom_l2_index(&img->geom, guest);
-	const char *what = "Invalid cluster entry found";
+	const char *what = invalid;
 
 	if (img->header.version < 3 && e->kind != CLUSTER_NORMAL)
 		what = "Zero cluster entry found in pre-v3 image";
@@ -219,6 +271,25 @@ tell_damage(struct image *img, uint64_t guest, const struct l2_entry *e)
 		what, table, index);
 }
 
+int Q2_CO
+map_tell(struct image *img, uint64_t guest, const struct l2_entry *e)
+{
+	return tell_damage(img, guest, e, "Invalid cluster entry found");
+}
+
+/* It reads as zeros, like all that is there. */
+static void
+tell_outside(struct image *img, uint64_t guest, const struct map_extent *ext)
+{
+	if (extent_is_outside(img, ext))
+		damage_note(img,
+			    "Cluster allocation offset %#" PRIx64
+			    " beyond the end of the image file (L2 offset: "
+			    "%#" PRIx64 ", L2 index: %#" PRIx64 ")",
+			    ext->entry.host, l2_host(img, guest),
+			    geom_l2_index(&img->geom, guest));
+}
+
 bool
 map_peek(struct image *img, uint64_t guest, uint64_t len,
 	 struct map_extent *ret_ext)
@@ -238,12 +309,14 @@ map_peek(struct image *img, uint64_t guest, uint64_t len,
 		return false;
 	img->points.n.l2_hits++;
 	map_extent(img, s, index, guest, len, ret_ext);
-	return extent_is_valid(img, guest, ret_ext);
+	return extent_is_valid(img, guest, ret_ext) &&
+	       !extent_is_outside(img, ret_ext);
 }
 
-int Q2_CO
-map_lookup(struct image *img, uint64_t guest, uint64_t len,
-	   struct map_extent *ret_ext)
+/* The extent at guest, whatever its entry says. */
+static int Q2_CO
+find_extent(struct image *img, uint64_t guest, uint64_t len,
+	    struct map_extent *ret_ext)
 {
 	struct slice *s = NULL;
 	uint32_t index = 0;
@@ -258,9 +331,54 @@ map_lookup(struct image *img, uint64_t guest, uint64_t len,
 	}
 	map_extent(img, s, index, guest, len, ret_ext);
 	slice_put(&img->l2, s);
-	return extent_is_valid(img, guest, ret_ext)
-		       ? 0
-		       : tell_damage(img, guest, &ret_ext->entry);
+	return 0;
+}
+
+int Q2_CO
+map_lookup(struct image *img, uint64_t guest, uint64_t len,
+	   struct map_extent *ret_ext)
+{
+	int r = find_extent(img, guest, len, ret_ext);
+
+	if (r < 0)
+		return r;
+	if (!extent_is_valid(img, guest, ret_ext))
+		/* Two spaces follow in QEMU. */
+		return tell_damage(img, guest, &ret_ext->entry,
+				   "Invalid cluster entry found ");
+	tell_outside(img, guest, ret_ext);
+	return 0;
+}
+
+int Q2_CO
+map_lookup_to_write(struct image *img, uint64_t guest, uint64_t len,
+		    struct map_extent *ret_ext)
+{
+	const struct geom *g = &img->geom;
+	const struct l2_entry *e = &ret_ext->entry;
+	int r = find_extent(img, guest, len, ret_ext);
+
+	if (r < 0)
+		return r;
+	if (extent_is_valid(img, guest, ret_ext)) {
+		tell_outside(img, guest, ret_ext);
+		return 0;
+	}
+	if (g->external_data || !l2_subs_are_valid(e))
+		return map_tell(img, guest, e);
+	if (e->copied && !is_aligned(e->host, g->cluster_size))
+		return damage_found(img,
+				    "%s cluster offset %#" PRIx64
+				    " unaligned (guest offset: %#" PRIx64 ")",
+				    e->kind == CLUSTER_NORMAL
+					    ? "Data"
+					    : "Preallocated zero",
+				    e->host, guest);
+	if (geom_in_cluster(g, guest) || len < g->cluster_size)
+		return map_tell(img, guest, e);
+	*ret_ext = (struct map_extent){.kind = CLUSTER_UNALLOCATED,
+				       .len = g->cluster_size};
+	return 0;
 }
 
 /*
@@ -276,7 +394,9 @@ make_l2_locked(struct image *img, uint64_t guest)
 
 	if (l2_host(img, guest))
 		return 0;
-	r = POINT_HIT(&img->points, l2_alloc);
+	r = meta_own(img, META_L1, img->l1.host, img->l1.bytes);
+	if (r == 0)
+		r = POINT_HIT(&img->points, l2_alloc);
 	if (r < 0)
 		return r;
 	r = alloc_run(img, 1, &run);
@@ -294,19 +414,43 @@ make_l2_locked(struct image *img, uint64_t guest)
 }
 
 int Q2_CO
+map_may_change(struct image *img, uint64_t guest)
+{
+	uint64_t index = geom_l1_index(&img->geom, guest);
+	uint64_t entry = img->l1.entries[index];
+	int r;
+
+	if (!l2_host(img, guest))
+		return 0;
+	r = map_check_table(img, guest);
+	if (r < 0)
+		return r;
+	/* Shared with a snapshot: a copy would be needed, and another entry in
+	 * the L1 table.  This engine does not do that yet. */
+	if (!(entry & ENTRY_COPIED)) {
+		r = meta_own(img, META_L1, img->l1.host, img->l1.bytes);
+		if (r < 0)
+			return r;
+		damage_note(img,
+			    "L2 table offset %#" PRIx64
+			    " not marked as ours (L1 index: %#" PRIx64 ")",
+			    l2_host(img, guest), index);
+		return -ENOTSUP;
+	}
+	return meta_own(img, META_L2, l2_host(img, guest),
+			img->geom.cluster_size);
+}
+
+int Q2_CO
 map_get_for_change(struct image *img, uint64_t guest, struct slice **ret_slice,
 		   uint32_t *ret_index)
 {
-	uint64_t entry = img->l1.entries[geom_l1_index(&img->geom, guest)];
-	int r = 0;
+	int r = map_may_change(img, guest);
 
-	if (!(entry & ENTRY_OFFSET_MASK)) {
+	if (r == 0 && !l2_host(img, guest)) {
 		co_mutex_lock(&img->l2_mutex);
 		r = make_l2_locked(img, guest);
 		co_mutex_unlock(&img->l2_mutex);
-	} else if (!(entry & ENTRY_COPIED)) {
-		/* Shared with a snapshot: must be copied before it changes. */
-		r = -ENOTSUP;
 	}
 	if (r < 0)
 		return r;

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "engine/base/num.h"
@@ -32,6 +33,7 @@ insert(struct meta *m, uint64_t cluster)
 {
 	size_t i = find(m, cluster);
 
+	m->shared |= m->slots[i] != 0;
 	m->n += !m->slots[i];
 	m->slots[i] = cluster + 1;
 }
@@ -40,7 +42,8 @@ insert(struct meta *m, uint64_t cluster)
 static int
 reserve(struct meta *m, uint64_t more)
 {
-	struct meta larger = {.mask = m->slots ? m->mask : 63};
+	struct meta larger = {.mask = m->slots ? m->mask : 63,
+			      .shared = m->shared};
 
 	if (m->slots && (m->n + more) * 3 / 2 <= m->mask)
 		return 0;
@@ -108,34 +111,91 @@ meta_hit(const struct image *img, uint64_t host, uint64_t len)
 	return false;
 }
 
-/* What the metadata at host is, in QEMU's words. */
+/* Does entry i?  One that is unaligned names nothing that is ever used. */
+static bool
+names_cluster(const struct image *img, const struct table *t, uint32_t i,
+	      uint64_t mask)
+{
+	uint64_t host = t->entries[i] & mask;
+
+	return host && is_aligned(host, img->geom.cluster_size);
+}
+
+/* How many entries of t name a cluster in [host, host + len). */
+static uint32_t
+naming(const struct image *img, const struct table *t, uint64_t mask,
+       uint64_t host, uint64_t len)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++)
+		n += names_cluster(img, t, i, mask) &&
+		     ranges_overlap(host, len, t->entries[i] & mask,
+				    img->geom.cluster_size);
+	return n;
+}
+
+/* What the metadata at host is, other than the one piece of kind own (-1:
+ * none) that is known to be there; in QEMU's words.  NULL: nothing. */
 static const char *
-class_at(const struct image *img, uint64_t host, uint64_t len)
+class_at(const struct image *img, int own, uint64_t host, uint64_t len)
 {
 	const struct table *l1 = &img->l1, *refs = &img->reftable;
 
 	if (host < img->geom.cluster_size)
 		return "qcow2_header";
-	if (ranges_overlap(host, len, l1->host, l1->bytes))
+	if (own != META_L1 && ranges_overlap(host, len, l1->host, l1->bytes))
 		return "active L1 table";
-	if (ranges_overlap(host, len, refs->host, refs->bytes))
+	if (own != META_REFTABLE &&
+	    ranges_overlap(host, len, refs->host, refs->bytes))
 		return "refcount table";
-	for (uint32_t i = 0; i < l1->n; i++)
-		if (ranges_overlap(host, len,
-				   l1->entries[i] & ENTRY_OFFSET_MASK,
-				   img->geom.cluster_size))
-			return "active L2 table";
-	return "refcount block";
+	if (naming(img, l1, ENTRY_OFFSET_MASK, host, len) > (own == META_L2))
+		return "active L2 table";
+	if (naming(img, refs, REFTABLE_OFFSET_MASK, host, len) >
+	    (own == META_REFBLOCK))
+		return "refcount block";
+	return NULL;
+}
+
+bool
+meta_has_l2(const struct image *img, uint64_t host, uint64_t len)
+{
+	return naming(img, &img->l1, ENTRY_OFFSET_MASK, host, len) > 0;
+}
+
+int Q2_CO
+meta_own(struct image *img, enum meta_kind own, uint64_t host, uint64_t len)
+{
+	static const char *const names[] = {
+		[META_L1] = "active L1 table",
+		[META_L2] = "L2 table",
+		[META_REFTABLE] = "refcount table",
+		[META_REFBLOCK] = "refblock",
+	};
+	const char *class;
+
+	if (!img->meta.shared)
+		return 0;
+	class = class_at(img, (int)own, host, len);
+	if (!class)
+		return 0;
+	(void)POINT_HIT(&img->points, metadata_overlap);
+	return damage_found(img,
+			    "Preventing invalid write on metadata (%s at "
+			    "%#" PRIx64 " overlaps with %s)",
+			    names[own], host, class);
 }
 
 int Q2_CO
 meta_refuse(struct image *img, uint64_t host, uint64_t len)
 {
+	const char *class = class_at(img, -1, host, len);
+
 	(void)POINT_HIT(&img->points, metadata_overlap);
 	return damage_found(img,
 			    "Preventing invalid write on metadata (overlaps "
 			    "with %s)",
-			    class_at(img, host, len));
+			    class ? class : "metadata");
 }
 
 static uint64_t
@@ -157,7 +217,7 @@ add_table(struct image *img, const struct table *t, uint64_t mask)
 	if (r == 0 && own)
 		r = meta_add(img, t->host, own);
 	for (uint32_t i = 0; r == 0 && i < t->n; i++)
-		if (t->entries[i] & mask)
+		if (names_cluster(img, t, i, mask))
 			r = meta_add(img, t->entries[i] & mask, 1);
 	return r;
 }

@@ -23,6 +23,14 @@ struct image;
 struct meta {
 	uint64_t *slots; /* cluster + 1, or 0; open addressing */
 	size_t n, mask;
+	bool shared; /* some cluster is named twice */
+};
+
+enum meta_kind {
+	META_L1,
+	META_L2,
+	META_REFTABLE,
+	META_REFBLOCK,
 };
 
 /* From the tables in memory. 0 or -ENOMEM. */
@@ -35,6 +43,18 @@ void meta_remove(struct image *img, uint64_t host, uint64_t clusters);
 
 /* Is there metadata in the image file's bytes [host, host + len)? */
 bool meta_hit(const struct image *img, uint64_t host, uint64_t len);
+
+/* Is there an L2 table of the image in the bytes [host, host + len)?  Looks at
+ * the whole L1 table. */
+bool meta_has_l2(const struct image *img, uint64_t host, uint64_t len);
+
+/*
+ * Before metadata of kind own, in the bytes [host, host + len), is changed:
+ * does nothing else claim them, so that the change destroys nothing?  0, or
+ * what meta_refuse() returns.  Images that are in order cost a test of a flag.
+ */
+int Q2_CO meta_own(struct image *img, enum meta_kind own, uint64_t host,
+		   uint64_t len);
 
 /*
  * For somebody who was about to write there: the image is marked corrupt, in

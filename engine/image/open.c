@@ -52,12 +52,20 @@ load_table(struct image *img, struct table *t, enum aio_class cls, uint32_t n,
 }
 
 static int Q2_CO
-load_tables(struct image *img, struct q2_err *err)
+load_tables(struct image *img, bool for_check, struct q2_err *err)
 {
 	const struct header *h = &img->header;
 	uint64_t reft_bytes = (uint64_t)h->reftable_clusters << h->cluster_bits;
 	int r;
 
+	/* It would read as zeros, and so would all of the disk.  QEMU lets it. */
+	if (!for_check && geom_l1_entries(&img->geom, img->size) &&
+	    h->l1_offset >= (uint64_t)aio_size(img->file))
+		return err_field(err,
+				 q2_fail(err, -Q2_ECORRUPT,
+					 "Could not read L1 table: it begins "
+					 "beyond the end of the file"),
+				 "l1_table_offset", h->l1_offset);
 	r = load_table(img, &img->l1, AIO_L1, h->l1_entries, h->l1_offset);
 	if (r < 0)
 		return q2_fail(err, r,
@@ -161,7 +169,8 @@ open_qcow2(void *arg)
 
 	r = open_header(img, o->opts, o->err);
 	if (r == 0)
-		r = load_tables(img, o->err);
+		r = load_tables(img, o->opts->flags & (Q2_CHECK | Q2_NO_IO),
+				o->err);
 	if (r == 0)
 		r = open_caches(img, o->opts, o->err);
 	if (r < 0)

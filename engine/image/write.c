@@ -156,6 +156,19 @@ write_joined(struct image *img, struct inflight *f, struct iov_iter *it,
 	return r;
 }
 
+/* The entries have host clusters already: may they be written? */
+static int Q2_CO
+use_owned(struct image *img, const struct inflight *f)
+{
+	uint64_t len = f->n << img->geom.sub_bits;
+
+	if (img->data != img->file)
+		return 0;
+	if (meta_hit(img, f->host, len))
+		return meta_refuse(img, f->host, len);
+	return alloc_cover(img, f->host + len);
+}
+
 /* Host clusters for f, at most f->n: fewer shrink it. */
 static int Q2_CO
 take_clusters(struct image *img, struct inflight *f)
@@ -165,11 +178,7 @@ take_clusters(struct image *img, struct inflight *f)
 	int r;
 
 	if (f->owned)
-		return img->data != img->file
-			       ? 0
-			       : alloc_cover(img,
-					     f->host + (f->n
-							<< img->geom.sub_bits));
+		return use_owned(img, f);
 	r = alloc_run(img, f->n >> bits, &run);
 	if (r < 0)
 		return r;
@@ -296,6 +305,10 @@ write_unmapped(struct image *img, const struct map_extent *ext,
 		wait_for(img, f);
 		return 0;
 	}
+	/* Before clusters are taken that could not be linked. */
+	r = map_may_change(img, off);
+	if (r < 0)
+		return r;
 	f = hold_range(img, ext, off, it->left, owned);
 	if (!f)
 		return -ENOMEM;
@@ -331,7 +344,7 @@ write_part(struct fan *fan, struct iov_iter *it, uint64_t off,
 		wait_for(img, f);
 		return 0;
 	}
-	r = map_lookup(img, off, it->left, &ext);
+	r = map_lookup_to_write(img, off, it->left, &ext);
 	if (r < 0)
 		return r;
 	/* The lookup may have parked: somebody may hold the cluster now. */

@@ -118,6 +118,12 @@ changed_entry(const struct image *img, const struct target *t,
 	bool has_host = e->kind == CLUSTER_NORMAL ||
 			e->kind == CLUSTER_ZERO_ALLOC;
 
+	/* All of the cluster changes, by check_entries(): what is wrong goes,
+	 * and is not freed (limbo.c). */
+	if (!map_entry_is_valid(img, e)) {
+		*e = unlinked_entry(img);
+		return true;
+	}
 	if (is_done(img, t, e))
 		return false;
 	if (has_host && keeps_host(img, t)) {
@@ -198,22 +204,30 @@ change_entries(struct image *img, struct slice *s, uint32_t index,
 	freed_end(&freed);
 }
 
-/* Is there an entry that this engine cannot change, or that contradicts
- * itself? */
+/*
+ * Is there an entry among those of [first, first + n) subclusters that this
+ * engine cannot change?  -EUCLEAN and the guest cluster for one that
+ * contradicts itself, of which only a part would change.
+ */
 static int
 check_entries(const struct image *img, const struct slice *s, uint32_t index,
-	      uint64_t n)
+	      uint64_t first, uint64_t n, uint64_t *ret_cluster)
 {
-	for (uint64_t i = 0; i < n; i++) {
-		struct l2_entry e = map_entry(img, s, index + (uint32_t)i);
+	const struct geom *g = &img->geom;
+	uint64_t begin = first / g->subs, end = div_up(first + n, g->subs);
+
+	for (uint64_t c = begin; c < end; c++) {
+		struct l2_entry e = map_entry(img, s,
+					      index + (uint32_t)(c - begin));
 
 		/* The host clusters of compressed ones are shared. */
 		if (e.kind == CLUSTER_COMPRESSED)
 			return -ENOTSUP;
-		if (!l2_subs_are_valid(&e) ||
-		    (!img->geom.external_data &&
-		     !is_aligned(e.host, img->geom.cluster_size)))
+		if (g->subs > 1 && !map_entry_is_valid(img, &e) &&
+		    subs_within(g, c, first, n) != SUBS_ALL) {
+			*ret_cluster = c;
 			return -Q2_ECORRUPT;
+		}
 	}
 	return 0;
 }
@@ -245,7 +259,8 @@ change_held(struct image *img, uint64_t first, uint64_t n, enum change change)
 {
 	const struct geom *g = &img->geom;
 	uint64_t guest = first << g->sub_bits;
-	uint64_t clusters = div_up(first + n, g->subs) - first / g->subs;
+	uint64_t wrong = 0;
+	struct l2_entry e = {0};
 	struct slice *s;
 	uint32_t index;
 	int r;
@@ -256,11 +271,15 @@ change_held(struct image *img, uint64_t first, uint64_t n, enum change change)
 	r = map_get_for_change(img, guest, &s, &index);
 	if (r < 0)
 		return r;
-	r = check_entries(img, s, index, clusters);
+	r = check_entries(img, s, index, first, n, &wrong);
 	if (r == 0)
 		change_entries(img, s, index, first, n, change);
+	else if (r == -Q2_ECORRUPT)
+		e = map_entry(img, s,
+			      index + (uint32_t)(wrong - first / g->subs));
 	slice_put(&img->l2, s);
-	return r;
+	return r == -Q2_ECORRUPT ? map_tell(img, wrong << g->cluster_bits, &e)
+				 : r;
 }
 
 /*
@@ -286,7 +305,9 @@ change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 			return r;
 		if (image_data_is_raw(img) && change == KEEP)
 			r = cow_zero_host(img, off, ext.len);
-		else if (ext.kind == CLUSTER_NORMAL && ext.copied)
+		else if (ext.kind == CLUSTER_NORMAL && ext.copied &&
+			 (img->data != img->file ||
+			  !meta_hit(img, ext.host, ext.len)))
 			r = file_discard(img->data, ext.len, ext.host);
 		cache_data_written(img);
 	}

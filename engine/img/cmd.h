@@ -28,6 +28,7 @@ int cmd_resize(int argc, char **argv);
 
 /* Print the help of a subcommand, or of the program if name is NULL. */
 void help_print(const char *name);
+void help_print_version(void);
 
 /* Every manual, for scripts: manual_dump(). */
 void help_dump(void);

@@ -81,6 +81,18 @@ take_snapshot(struct convert_args *args)
 	return complain("Failed in parsing snapshot param '%s'", optarg);
 }
 
+/* qemu-img makes the target before it looks at this. */
+static int
+take_cache(struct convert_args *args)
+{
+	if (file_parse_cache(optarg, &args->target.open.cache))
+		return CMD_GO_ON;
+	if (msg_role() == ROLE_QCOWIMG)
+		return complain("Invalid cache option: %s", optarg);
+	args->wrong_cache = optarg;
+	return CMD_GO_ON;
+}
+
 /* Options with a value. */
 static int
 take_value(int c, char **argv, struct convert_args *args)
@@ -106,9 +118,7 @@ take_value(int c, char **argv, struct convert_args *args)
 	case 'l':
 		return take_snapshot(args);
 	case 't':
-		if (!file_parse_cache(optarg, &args->target.open.cache))
-			return complain("Invalid cache option: %s", optarg);
-		return CMD_GO_ON;
+		return take_cache(args);
 	case 'T':
 		if (!file_parse_cache(optarg, &args->common.file.open.cache))
 			return complain("Invalid source cache option: %s",

@@ -26,6 +26,7 @@ struct convert_args {
 	/* Judged, and refused in the end. */
 	bool compressed, offload, salvage, bitmaps, skip_broken;
 	const char *snapshot;
+	const char *wrong_cache; /* -t, to be complained of late; or NULL */
 };
 
 /* Do it; returns the exit status. */

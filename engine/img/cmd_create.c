@@ -320,6 +320,12 @@ create_from_table(const struct create_args *args, const char *path,
 		say("\n");
 	}
 	r = create_opts_take(c, &o, &err);
+	/* Rounded up to sectors it is more than QEMU can count. */
+	if (r == 0 && o.virtual_size > INT64_MAX - 511 &&
+	    msg_role() != ROLE_QCOWIMG && strcmp(c->format, "qcow2") == 0)
+		return complain("%s: Could not resize image: Image size cannot "
+				"be negative",
+				args->filename);
 	/* Its message may be longer than the engine's can be. */
 	if (r == 0 && backing && strlen(backing) > BACKING_NAME_MAX)
 		return complain("%s: Could not assign backing file '%s' with "

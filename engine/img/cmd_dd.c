@@ -130,7 +130,8 @@ struct range {
 };
 
 /*
- * The part of the source that skip and count mean; 0, or 1 after a complaint.
+ * The part of the source that skip and count mean, which is all zeros at first;
+ * 0, or 1 after a complaint.
  * As in QEMU count is where the source ends: skipped blocks are counted too.
  */
 static int
@@ -141,9 +142,12 @@ range_of(const struct dd_args *args, const struct file *in, struct range *ret)
 	if (args->has_count && !mul_overflows(args->count, args->bs, &bytes))
 		end = min_u64(end, bytes);
 	if (mul_overflows(args->skip, args->bs, &ret->off) ||
-	    (ret->off > end && ret->off > q2_size(in->img)))
-		return complain("%s: cannot skip to specified offset",
-				args->in);
+	    (ret->off > end && ret->off > q2_size(in->img))) {
+		(void)complain("%s: cannot skip to specified offset", args->in);
+		ret->off = end;
+		/* qemu-img goes on, and makes an empty image. */
+		return msg_role() == ROLE_QCOWIMG;
+	}
 	ret->len = end > ret->off ? end - ret->off : 0;
 	return 0;
 }

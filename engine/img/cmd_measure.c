@@ -54,6 +54,20 @@ complain_of_list(const struct q2_err *err, const char *format)
 
 /* ---- the command line -------------------------------------------------- */
 
+/* What qemu-img does of this subcommand alone: it lets getopt() speak, prints
+ * its whole help, and is content. */
+static int
+help_of_wrong_option(char **argv)
+{
+	if (optopt)
+		talk("%s: invalid option -- '%c'", argv[0], optopt);
+	else
+		talk("%s: unrecognized option '%s'", argv[0], argv[optind - 1]);
+	help_print_version();
+	help_print(NULL);
+	return 0;
+}
+
 static int
 take_option(int c, char **argv, struct measure_args *args)
 {
@@ -71,6 +85,10 @@ take_option(int c, char **argv, struct measure_args *args)
 		return size_argument("image size", optarg, &args->size) < 0
 			       ? 1
 			       : CMD_GO_ON;
+	case '?':
+		if (msg_role() == ROLE_QEMU_IMG)
+			return help_of_wrong_option(argv);
+		return cmd_common_option(c, argv, &args->common);
 	default:
 		return cmd_common_option(c, argv, &args->common);
 	}

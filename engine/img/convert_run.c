@@ -5,7 +5,8 @@
  *
  * A target that we have made is removed when the copy fails or is
  * interrupted; a file that was there before stays, empty: no half image is
- * left that looks like a whole one.
+ * left that looks like a whole one.  Called qemu-img, the program leaves what
+ * qemu-img leaves: the target as it is.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,6 +23,9 @@
 #include "engine/img/msg.h"
 #include "engine/img/progress.h"
 #include "engine/img/size.h"
+
+/* The status of a refusal that qemu-img takes for success; ours is 1. */
+#define REFUSED 2
 
 struct conversion {
 	struct convert_args *args;
@@ -233,9 +237,11 @@ check_existing_target(struct conversion *c)
 	same = same_as_source(c);
 	if (same)
 		return complain("'%s' is source and target", same);
-	if (c->args->copy.target_is_zero && info.backing_file)
-		return complain("Cannot use --target-is-zero when the "
-				"destination image has a backing file");
+	if (c->args->copy.target_is_zero && info.backing_file) {
+		(void)complain("Cannot use --target-is-zero when the "
+			       "destination image has a backing file");
+		return REFUSED;
+	}
 	if (q2_size(c->target.img) < c->bytes)
 		return complain("output file is smaller than input file");
 	return 0;
@@ -250,6 +256,9 @@ get_target(struct conversion *c)
 		status = judge_target(c);
 	if (!c->args->no_create && status == 0)
 		status = make_target(c);
+	if (status == 0 && c->args->wrong_cache)
+		status = complain("Invalid cache option: %s",
+				  c->args->wrong_cache);
 	if (status == 0)
 		status = open_target(c);
 	if (status == 0 && c->args->no_create)
@@ -293,6 +302,8 @@ undo(const struct conversion *c)
 {
 	struct stat st;
 
+	if (msg_role() != ROLE_QCOWIMG)
+		return;
 	if (!c->made) {
 		if (c->args->no_create)
 			note("'%s' holds a part of the data",
@@ -362,5 +373,5 @@ convert_run(struct convert_args *args)
 	create_opts_done(&c.create);
 	free(c.src);
 	free(c.images);
-	return status;
+	return status == REFUSED ? msg_role() == ROLE_QCOWIMG : status;
 }

@@ -35,6 +35,15 @@ print_program(void)
 }
 
 void
+help_print_version(void)
+{
+	if (msg_role() == ROLE_QCOWIMG)
+		say("qcowimg version %s\n", q2_version());
+	else
+		say("%s version %s (qcowimg)\n", msg_name(), q2_version());
+}
+
+void
 help_print(const char *name)
 {
 	for (size_t i = 0; name && i < ARRAY_SIZE(manuals); i++) {

@@ -254,5 +254,8 @@ io_strerror(int result)
 {
 	if (result == -EUCLEAN)
 		return "the image is corrupt";
+	if (result == -ENOMEDIUM && msg_role() == ROLE_QCOWIMG)
+		return "the image was marked corrupt; repair it with check "
+		       "-r all";
 	return strerror(-result);
 }

@@ -418,7 +418,8 @@ io_cmd_flush(struct io *io, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	if (r < 0)
+	/* qemu-io says nothing. */
+	if (r < 0 && msg_role() == ROLE_QCOWIMG)
 		say("flush failed: %s\n", io_strerror(r));
 	return r;
 }

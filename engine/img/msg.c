@@ -120,6 +120,8 @@ print_reason(const struct q2_err *err)
 			      : islower(s[1]) ? " "
 					      : "; ",
 			      *s);
+	if (err->detail[0])
+		(void)fprintf(stderr, " (%s)", err->detail);
 	(void)fprintf(stderr, "%s%s\n", remedy ? "; " : "",
 		      remedy ? remedy : "");
 }

@@ -111,14 +111,20 @@ print_help_of(const char *name)
 	return 0;
 }
 
-static int
-print_version(void)
+/* There are no trace events; as in QEMU a name that means none is told, and a
+ * pattern that matches none is not. */
+static void
+take_trace(const char *text)
 {
-	if (msg_role() == ROLE_QCOWIMG)
-		say("qcowimg version %s\n", q2_version());
-	else
-		say("%s version %s (qcowimg)\n", msg_name(), q2_version());
-	return 0;
+	static const char enable[] = "enable=";
+	size_t len;
+
+	if (strncmp(text, enable, sizeof(enable) - 1) == 0)
+		text += sizeof(enable) - 1;
+	len = strcspn(text, ",");
+	if (len && !memchr(text, '*', len) && !memchr(text, '=', len))
+		(void)complain("warning: trace event '%.*s' does not exist",
+			       (int)len, text);
 }
 
 static int
@@ -127,6 +133,7 @@ run(int argc, char **argv)
 	static const struct option options[] = {
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
+		{"trace", required_argument, NULL, 'T'},
 		{0},
 	};
 	const struct command *command;
@@ -134,13 +141,21 @@ run(int argc, char **argv)
 
 	if (msg_role() == ROLE_QEMU_IO)
 		return cmd_io(argc, argv);
-	while ((c = getopt_long(argc, argv, "+:hV", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:hVT:", options, NULL)) != -1) {
 		if (c == 'h')
 			return print_help_of(NULL);
-		if (c == 'V')
-			return print_version();
-		return complain_usage("unrecognized option '%s'",
-				      argv[optind - 1]);
+		if (c == 'V') {
+			help_print_version();
+			return 0;
+		}
+		if (c == ':')
+			return complain_usage("missing argument for option "
+					      "'%s'",
+					      argv[optind - 1]);
+		if (c != 'T')
+			return complain_usage("unrecognized option '%s'",
+					      argv[optind - 1]);
+		take_trace(optarg);
 	}
 	if (optind >= argc)
 		return complain_usage("Not enough arguments");

@@ -275,6 +275,23 @@ prepare(struct image *img, enum q2_repair fix, struct q2_err *err)
 	return 0;
 }
 
+/* Before anything is repaired by it: is the L1 table one?  Flags would be set
+ * right in what is an L2 table. */
+static int
+judge_l1(const struct image *img, struct q2_err *err)
+{
+	const struct table *l1 = &img->l1;
+
+	if (!l1->n || !meta_has_l2(img, l1->host, l1->bytes))
+		return 0;
+	return err_field(err,
+			 q2_fail(err, -Q2_ECORRUPT,
+				 "Check failed: the L1 table of %u entries "
+				 "overlaps with L2 tables",
+				 l1->n),
+			 "l1_table_offset", l1->host);
+}
+
 int Q2_CO
 check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 	    const struct finder *finder, struct q2_err *err)
@@ -300,6 +317,11 @@ check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 	if (size < 0)
 		return q2_fail(err, (int)size, "could not get the length: %s",
 			       strerror((int)-size));
+	if (fix != Q2_REPAIR_NONE) {
+		r = judge_l1(img, err);
+		if (r < 0)
+			return r;
+	}
 	c.file_bytes = (uint64_t)size;
 	counters.total_clusters = div_up(img->size, c.g->cluster_size);
 	r = check(&c);

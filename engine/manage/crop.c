@@ -10,6 +10,7 @@
 #include "engine/image/image.h"
 #include "engine/image/io.h"
 #include "engine/image/map.h"
+#include "engine/image/refblock.h"
 
 /* ---- clusters on their way to limbo, in runs --------------------------- */
 
@@ -54,7 +55,7 @@ freeing_add_entry(struct freeing *f, const struct l2_entry *e)
 		freeing_add(f, start,
 			    div_up(e->host + e->len - start, g->cluster_size));
 	else if (e->kind == CLUSTER_NORMAL || e->kind == CLUSTER_ZERO_ALLOC)
-		freeing_add(f, start, 1);
+		freeing_add(f, e->host, 1);
 }
 
 /* ---- unlinking --------------------------------------------------------- */
@@ -109,9 +110,12 @@ crop_table(struct freeing *f, uint32_t index, uint8_t *buf)
 	uint64_t host = img->l1.entries[index] & ENTRY_OFFSET_MASK;
 	int r;
 
-	if (!is_aligned(host, g->cluster_size))
-		return -Q2_ECORRUPT;
-	r = file_read(img->file, AIO_L2, buf, g->cluster_size, host);
+	r = map_check_table(img,
+			    (uint64_t)index << (g->l2_bits + g->cluster_bits));
+	if (r == 0)
+		r = meta_own(img, META_L2, host, g->cluster_size);
+	if (r == 0)
+		r = file_read(img->file, AIO_L2, buf, g->cluster_size, host);
 	if (r < 0)
 		return r;
 	slice_drop(&img->l2, host, g->cluster_size);
@@ -182,10 +186,11 @@ crop_zero_tail(struct image *img)
 static int Q2_CO
 read_block(struct image *img, uint32_t region, uint8_t *buf)
 {
-	uint64_t host = img->reftable.entries[region] & REFTABLE_OFFSET_MASK;
+	uint64_t host;
+	int r = refblock_host(img, region, REFBLOCK_ALLOC, &host);
 
-	if (!is_aligned(host, img->geom.cluster_size))
-		return -Q2_ECORRUPT;
+	if (r < 0)
+		return r;
 	return file_read(img->file, AIO_REFCOUNT, buf, img->geom.cluster_size,
 			 host);
 }

@@ -92,9 +92,9 @@ for c in info check map; do
 	expect "no such file for $c" 1 "No such file.*name right" \
 		"$img" $c no.qcow2
 	expect "a directory for $c" 1 "regular file" "$img" $c dir
-	expect "not a qcow2 file for $c" 1 "not in qcow2 format; .*-f raw" \
+	expect "not a qcow2 file for $c" 1 "not in qcow2 format .*; .*-f raw" \
 		"$img" $c -f qcow2 text
-	expect "truncated header for $c" 1 "too short; .*restore" \
+	expect "truncated header for $c" 1 "too short .*; .*restore" \
 		"$img" $c short
 	expect "unknown format for $c" 1 "nosuch.*there are qcow2 and raw" \
 		"$img" $c -f nosuch ok.qcow2

@@ -69,11 +69,22 @@ filter_line(const struct filter *f, char *line, size_t size)
 	regfree(&re);
 }
 
-/* Of qemu-io's help, captured is the first line. */
+/* Of qemu-io's help, captured is the first line; of qemu-img's, only the
+ * version above it. */
+static bool
+is_help_of(const char *line, const char *program)
+{
+	size_t len = strlen(program);
+
+	return strncmp(line, "Usage: ", 7) == 0 &&
+	       strncmp(line + 7, program, len) == 0;
+}
+
 static bool
 is_help(const char *line)
 {
-	return strncmp(line, "Usage: qemu-io ", 15) == 0;
+	return is_help_of(line, "qemu-io ") ||
+	       is_help_of(line, "qemu-img COMMAND ");
 }
 
 /* The text after the filters; the caller frees it. */
@@ -92,8 +103,10 @@ texts_filtered(const char *text)
 		line[len] = 0;
 		for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
 			filter_line(&filters[i], line, size);
-		append(out, size, line, strlen(line));
-		append(out, size, "\n", text[len] == '\n');
+		if (!is_help_of(line, "qemu-img COMMAND ")) {
+			append(out, size, line, strlen(line));
+			append(out, size, "\n", text[len] == '\n');
+		}
 		if (is_help(line)) {
 			append(out, size, "(help)\n", 7);
 			break;

@@ -284,7 +284,7 @@ test_guest_data_never_reaches_metadata(void **state)
 	assert_int_equal(stats_of(b).metadata_overlap, 1);
 	assert_true(inner(b)->header.incompatible & INCOMPAT_CORRUPT);
 	/* Nothing is written any more. */
-	assert_int_equal(q2_pwrite(b->img, b->buf, 4096, 65536), -EIO);
+	assert_int_equal(q2_pwrite(b->img, b->buf, 4096, 65536), -ENOMEDIUM);
 	assert_true(q2_close(b->img, &err) < 0);
 	b->img = NULL;
 	assert_true(q2_open((struct q2_loop *)b->loop, "disk",
