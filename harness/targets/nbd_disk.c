@@ -70,6 +70,7 @@ add_done(struct nbd_disk *nbd, struct q2_req *rq, int result)
 /* Called with the handle's lock held: no call of libnbd may come from here, so
  * done() has to wait. */
 static int
+/* NOLINTNEXTLINE(readability-non-const-parameter): libnbd's type */
 completed(void *user, int *error)
 {
 	struct q2_req *rq = user;
@@ -155,8 +156,9 @@ nbd_disk_close(struct disk *disk, struct q2_err *err)
 	return r;
 }
 
-static int
-make(struct nbd_disk **ret, struct q2_err *err)
+/* NULL with a reason. */
+static struct nbd_disk *
+make(struct q2_err *err)
 {
 	struct nbd_disk *nbd = calloc(1, sizeof(*nbd));
 
@@ -164,12 +166,12 @@ make(struct nbd_disk **ret, struct q2_err *err)
 		nbd->handle = nbd_create();
 	if (!nbd || !nbd->handle) {
 		free(nbd);
-		return q2_fail(err, -ENOMEM, "no memory for an NBD client");
+		(void)q2_fail(err, -ENOMEM, "no memory for an NBD client");
+		return NULL;
 	}
 	/* Buffers are ours, and are initialised. */
 	(void)nbd_set_pread_initialize(nbd->handle, false);
-	*ret = nbd;
-	return 0;
+	return nbd;
 }
 
 static int
@@ -240,11 +242,11 @@ int
 nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 		const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd;
-	int r = make(&nbd, err);
+	struct nbd_disk *nbd = make(err);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!nbd)
+		return -ENOMEM;
 	if (nbd_connect_uri(nbd->handle, uri) < 0) {
 		r = failure(nbd);
 		r = q2_fail(err, r, "cannot reach %s: %s", uri, nbd->error);
@@ -259,12 +261,12 @@ int
 nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 		   const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd;
-	int r = make(&nbd, err);
+	struct nbd_disk *nbd = make(err);
+	int r;
 
-	if (r < 0) {
+	if (!nbd) {
 		(void)close(fd);
-		return r;
+		return -ENOMEM;
 	}
 	/* libnbd has the descriptor from here on, whatever comes of it. */
 	if (nbd_connect_socket(nbd->handle, fd) < 0) {
