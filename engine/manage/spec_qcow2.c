@@ -261,16 +261,17 @@ take_layer(struct q2_spec *spec, const char *prefix, struct q2_open_opts *o,
 	char file[SPEC_KEY_BYTES];
 	int r = new_backing(spec, prefix, o, &below, err);
 
+	if (r < 0)
+		return r;
+	assert(below);
 	scratch.path = as_in_header;
-	if (r == 0)
-		r = take_backing_driver(p, prefix, &below->driver, err);
+	r = take_backing_driver(p, prefix, &below->driver, err);
 	if (r == 0)
 		r = spec_take_node(p, prefix, &scratch, err);
 	if (r == 0 && pairs_has_prefix(p, spec_key(prefix, "file.", file)))
 		r = take_other_file(spec, file, &scratch, &below->part, err);
 	if (r < 0)
 		return r;
-	assert(below);
 	below->cache = scratch.opts.cache;
 	if (scratch.path != as_in_header)
 		o->backing_file = scratch.path;
