@@ -161,6 +161,14 @@ enum q2_open_flags {
 /* One finding, as qemu-img words it; without a newline. */
 typedef void (*q2_finding_fn)(void *arg, const char *text);
 
+/* The bytes of a file from offset on; with has_size so many, else to its end.
+ * {0} is all of it.  offset and size are raw's options in QEMU. */
+struct q2_part {
+	uint64_t offset;
+	uint64_t size; /* a multiple of 512 */
+	bool has_size;
+};
+
 struct q2_open_opts {
 	size_t size;
 	const char *driver; /* "qcow2", "raw", "null"; NULL: probe */
@@ -198,6 +206,17 @@ struct q2_open_opts {
 	 * that can be opened nevertheless: QEMU's warning without its
 	 * beginning; a second line says what to do.  May be NULL. */
 	q2_finding_fn warning;
+	/* Where in path the image is, and in the data file the guest's data.
+	 * What has a size keeps it. */
+	struct q2_part part, data_part;
+	/*
+	 * The file below, where the header's is not meant: another name,
+	 * relative to the working directory, and how it is opened.  Of the
+	 * latter, which may be NULL, count the driver, the sizes of caches and
+	 * the names of other files; all else is as for the image itself.
+	 */
+	const char *backing_file;
+	const struct q2_open_opts *backing;
 };
 
 int q2_open(struct q2_loop *loop, const char *path,
@@ -302,15 +321,19 @@ int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
  *	driver		qcow2, raw, null-co (file: raw, without a format)
  *	cache.direct, cache.no-flush, read-only, force-share, discard,
  *	detect-zeroes, auto-read-only and node-name (taken, no effect)
- *	file.driver	file or host_device
+ *	file.driver	file or host_device; or raw, with file.offset, file.size
+ *			and again file.file.*: a part of that
  *	file.filename, file.locking, file.aio, and file.* of the above
  *
- * of qcow2: cache-size, l2-cache-size, l2-cache-entry-size,
+ * of raw: offset and size, the part of the file that is meant; of qcow2: cache-size, l2-cache-size, l2-cache-entry-size,
  * refcount-cache-size, cache-clean-interval, lazy-refcounts,
  * pass-discard-request, pass-discard-snapshot, pass-discard-other,
- * discard-no-unref, overlap-check and overlap-check.*, encrypt.key-secret,
- * encrypt.format, data-file.filename, backing (null), backing.driver; of
- * null-co: size.
+ * discard-no-unref, overlap-check and overlap-check.* (checked, without effect:
+ * what is known of the metadata is always kept from being overwritten),
+ * encrypt.key-secret, encrypt.format, data-file.*, a file or raw on one,
+ * backing (null), and backing.*, all of this for the layer below, whose file is
+ * the header's unless backing.file.filename is there; of null-co: size.
+ * Anything else is an error that names it.
  */
 struct q2_spec {
 	/*

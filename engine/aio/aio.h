@@ -80,7 +80,8 @@ struct aio_op {
 	struct list link;
 	struct list wlink; /* on file->writing, if it changes bytes */
 	uint64_t moved;    /* bytes done by earlier attempts */
-	struct iovec seg;  /* what a continued attempt moves */
+	struct iovec seg;  /* what an attempt moves that is not for all */
+	bool is_cut;       /* it ends behind the part of the file */
 	int64_t raw;       /* bytes, or negative errno, of the last
 					   attempt */
 	unsigned retries;
@@ -180,7 +181,11 @@ struct aio_file {
 	uint32_t align;        /* of offsets and lengths; 1: any */
 	uint32_t mem_align;    /* of addresses; 1: any */
 	uint32_t range_align;  /* of AIO_ZERO and AIO_DISCARD, at least align */
-	bool is_block;         /* a block device: fixed length, never a hole */
+	bool is_block;         /* a block device, or a part of a file with an
+				  end: fixed length, never a hole */
+	bool is_device;        /* the former */
+	uint64_t base;         /* aio_set_part(): where offset 0 is */
+	uint64_t end;          /* of the part, counted from there; 0: none */
 	bool inline_io;        /* the backend runs requests at once */
 	struct points *points; /* the opener's counters */
 	int sync_error;        /* a failed sync stays: see AIO_SYNC */
@@ -199,6 +204,16 @@ struct aio_file {
 int aio_open(struct loop *loop, const char *path, unsigned flags,
 	     struct points *points, struct aio_file **ret_file,
 	     struct q2_err *err);
+/* Is there such a part of size bytes?  Messages are QEMU's. */
+int aio_check_part(const struct q2_part *part, uint64_t size,
+		   struct q2_err *err);
+/*
+ * From now on file is a part of itself: what begins at offset, and, with
+ * has_size, ends size bytes later, where nothing can be written behind and
+ * zeros are read.  Once, before anything else is done with the file.
+ */
+int aio_set_part(struct aio_file *file, const struct q2_part *part,
+		 struct q2_err *err);
 /* Nothing may be in flight.  Gives up locks. */
 void aio_close(struct aio_file *file);
 

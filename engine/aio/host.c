@@ -78,6 +78,7 @@ look_at(struct aio_file *file, const char *path, struct q2_err *err)
 		return q2_fail(err, -EISDIR, "Could not open '%s': %s", path,
 			       strerror(EISDIR));
 	file->is_block = S_ISBLK(st.st_mode);
+	file->is_device = file->is_block;
 	if (!S_ISREG(st.st_mode) && !file->is_block)
 		return q2_fail(err, -EINVAL,
 			       "'%s' is neither a regular file nor a block "
@@ -167,7 +168,7 @@ host_size(struct aio_backend *b, struct aio_file *file)
 	uint64_t bytes;
 
 	(void)b;
-	if (file->is_block) {
+	if (file->is_device) {
 		if (ioctl(file->fd, BLKGETSIZE64, &bytes) < 0)
 			return -errno;
 		return (int64_t)bytes;

@@ -118,47 +118,6 @@ known_result(const struct aio_op *op, int *ret)
 	return false;
 }
 
-void
-aio_submit(struct aio_op *op)
-{
-	struct aio_file *file = op->file;
-	struct loop *loop = file->loop;
-	int r;
-
-	assert(!moves_bytes(op) || (is_aligned(op->off, file->align) &&
-				    is_aligned(op->len, file->align)));
-	op->moved = 0;
-	op->retries = 0;
-	op->raw = 0;
-	if (changes_bytes(op))
-		list_append(&file->writing, &op->wlink);
-	else
-		list_init(&op->wlink);
-
-	if (!known_result(op, &r)) {
-		r = count(op);
-		if (r == 0) {
-			list_append(&loop->queued, &op->link);
-			return;
-		}
-	}
-	/* The longest way round: done() never runs inside a submission. */
-	op->moved = op->len;
-	op->raw = r;
-	list_append(&loop->completed, &op->link);
-}
-
-void
-aio_complete(struct aio_op *op, int64_t raw)
-{
-	struct loop *loop = op->file->loop;
-
-	assert(loop->inflight > 0);
-	loop->inflight--;
-	op->raw = raw;
-	list_append(&loop->completed, &op->link);
-}
-
 /* Where the byte op->moved of its memory is; *ret_i the entry. */
 static size_t
 find_moved(const struct aio_op *op, int *ret_i)
@@ -182,26 +141,9 @@ set_segment(struct aio_op *op)
 	op->seg.iov_base = (char *)op->iov[i].iov_base + skip;
 	op->seg.iov_len = min_u64(op->iov[i].iov_len - skip,
 				  op->len - op->moved);
-}
-
-void
-aio_attempt(const struct aio_op *op, const struct iovec **ret_iov, int *ret_cnt,
-	    uint64_t *ret_off, uint64_t *ret_len)
-{
-	*ret_off = op->off + op->moved;
-	*ret_len = op->len - op->moved;
-	*ret_iov = op->iov;
-	*ret_cnt = op->iovcnt;
-	if (!moves_bytes(op))
-		return;
-	if (op->moved > 0) {
-		*ret_iov = &op->seg;
-		*ret_cnt = 1;
-		*ret_len = op->seg.iov_len;
-	} else if (op->iovcnt > IOV_MAX) {
-		*ret_cnt = IOV_MAX;
-		*ret_len = iov_length(op->iov, IOV_MAX);
-	}
+	if (op->is_cut)
+		op->seg.iov_len = min_u64(op->seg.iov_len,
+					  op->file->end - op->off - op->moved);
 }
 
 static void
@@ -211,6 +153,97 @@ zero_rest(struct aio_op *op)
 
 	iov_advance(&it, op->moved);
 	iov_fill(&it, 0, op->len - op->moved);
+}
+
+/*
+ * As known_result(), of an op that reaches behind the end of a part of a file:
+ * there is nothing, and what other parts hold is nobody's business here.
+ */
+static bool
+cut_at_end(struct aio_op *op, int *ret)
+{
+	uint64_t end = op->file->end;
+
+	if (!end || op->kind == AIO_SYNC)
+		return false;
+	*ret = -EINVAL;
+	if (op->kind == AIO_TRUNCATE)
+		return true;
+	if (op->off + op->len <= end)
+		return false;
+	*ret = 0;
+	if (op->kind == AIO_READ && op->off < end) {
+		op->is_cut = true;
+		set_segment(op);
+		return false;
+	}
+	if (op->kind == AIO_READ)
+		zero_rest(op);
+	else if (op->kind != AIO_DISCARD)
+		*ret = -ENOSPC;
+	return true;
+}
+
+void
+aio_submit(struct aio_op *op)
+{
+	struct aio_file *file = op->file;
+	struct loop *loop = file->loop;
+	int r;
+
+	assert(!moves_bytes(op) || (is_aligned(op->off, file->align) &&
+				    is_aligned(op->len, file->align)));
+	op->moved = 0;
+	op->retries = 0;
+	op->raw = 0;
+	op->is_cut = false;
+	if (changes_bytes(op))
+		list_append(&file->writing, &op->wlink);
+	else
+		list_init(&op->wlink);
+
+	if (!known_result(op, &r) && !cut_at_end(op, &r)) {
+		r = count(op);
+		if (r == 0) {
+			list_append(&loop->queued, &op->link);
+			return;
+		}
+	}
+	/* The longest way round: done() never runs inside a submission. */
+	op->moved = op->len;
+	op->raw = r;
+	list_append(&loop->completed, &op->link);
+}
+
+void
+aio_complete(struct aio_op *op, int64_t raw)
+{
+	struct loop *loop = op->file->loop;
+
+	assert(loop->inflight > 0);
+	loop->inflight--;
+	op->raw = raw;
+	list_append(&loop->completed, &op->link);
+}
+
+void
+aio_attempt(const struct aio_op *op, const struct iovec **ret_iov, int *ret_cnt,
+	    uint64_t *ret_off, uint64_t *ret_len)
+{
+	*ret_off = op->file->base + op->off + op->moved;
+	*ret_len = op->len - op->moved;
+	*ret_iov = op->iov;
+	*ret_cnt = op->iovcnt;
+	if (!moves_bytes(op))
+		return;
+	if (op->moved > 0 || op->is_cut) {
+		*ret_iov = &op->seg;
+		*ret_cnt = 1;
+		*ret_len = op->seg.iov_len;
+	} else if (op->iovcnt > IOV_MAX) {
+		*ret_cnt = IOV_MAX;
+		*ret_len = iov_length(op->iov, IOV_MAX);
+	}
 }
 
 /*
@@ -229,6 +262,11 @@ advance(struct aio_op *op)
 		return true;
 	}
 	op->moved += whole;
+	if (op->is_cut && op->off + op->moved == op->file->end) {
+		zero_rest(op);
+		op->moved = op->len;
+		return true;
+	}
 	if (whole > 0) {
 		op->retries = 0;
 		set_segment(op);

@@ -95,8 +95,13 @@ prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
 static void
 prepare_range(struct io_uring_sqe *sqe, const struct aio_op *op, int mode)
 {
-	io_uring_prep_fallocate(sqe, op->file->fd, mode, (off_t)op->off,
-				(off_t)op->len);
+	const struct iovec *iov;
+	uint64_t off, len;
+	int cnt;
+
+	aio_attempt(op, &iov, &cnt, &off, &len);
+	io_uring_prep_fallocate(sqe, op->file->fd, mode, (off_t)off,
+				(off_t)len);
 }
 
 /* file->priv: its slot + 1. */

@@ -4,6 +4,7 @@
  * (qcow2-reference.md 3)
  */
 #include <inttypes.h>
+#include <limits.h>
 
 #include "engine/base/err.h"
 #include "engine/base/num.h"
@@ -56,6 +57,8 @@ cache_sizes(const struct image *img, const struct q2_open_opts *o,
 	if (!ret->l2)
 		ret->l2 = L2_CACHE_DEFAULT;
 	ret->l2 = min_u64(ret->l2, l2_full);
+	if (ret->refs / cluster > INT_MAX)
+		return q2_fail(err, -EINVAL, "Refcount cache size too big");
 	/* More than all refcounts of a file twice as large is of no use. */
 	refs_full = align_up(2 * max_u64(img->size, (uint64_t)file_bytes) /
 				     cluster * img->geom.refcount_bits / 8,

@@ -48,7 +48,7 @@ look(struct image *img)
 	uint64_t clusters, there, threshold;
 
 	if (bytes < 0 || allocated < 0 || img->file->fd < 0 ||
-	    img->data != img->file)
+	    img->data != img->file || img->file->base || img->file->end)
 		return false;
 	clusters = div_up((uint64_t)bytes, img->geom.cluster_size);
 	there = (uint64_t)allocated >> img->geom.cluster_bits;
@@ -69,8 +69,10 @@ bool
 holes_at(const struct aio_file *file, uint64_t off, uint64_t len,
 	 uint64_t *ret_len)
 {
-	int64_t data = file->fd < 0 ? (int64_t)off
-				    : lseek(file->fd, (off_t)off, SEEK_DATA);
+	/* The end of a part of a file is none of holes. */
+	bool knows = file->fd >= 0 && !(file->base | file->end);
+	int64_t data = knows ? lseek(file->fd, (off_t)off, SEEK_DATA)
+			     : (int64_t)off;
 	int64_t end = INT64_MAX;
 
 	/* No data until the end of the file, or a file system that does not
@@ -81,7 +83,7 @@ holes_at(const struct aio_file *file, uint64_t off, uint64_t len,
 		*ret_len = min_u64(len, (uint64_t)data - off);
 		return true;
 	}
-	if (file->fd >= 0)
+	if (knows)
 		end = lseek(file->fd, (off_t)off, SEEK_HOLE);
 	*ret_len = end > (int64_t)off ? min_u64(len, (uint64_t)end - off) : len;
 	return false;

@@ -77,7 +77,9 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 		return 0;
 	if (!img->geom.external_data || !name[0])
 		return fail_data(img, err);
-	r = plain_name(name, &path, err);
+	/* One of the caller's is a path already. */
+	path = name;
+	r = opts->data_file ? 0 : plain_name(name, &path, err);
 	if (r < 0)
 		return r;
 	assert(path);
@@ -91,6 +93,9 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 		img->data = img->file;
 		return r;
 	}
+	r = aio_set_part(img->data, &opts->data_part, err);
+	if (r < 0)
+		return r;
 	if (opts->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK))
 		return 0;
 	return aio_lock(img->data,
@@ -120,35 +125,45 @@ is_loop(const struct image *top, const struct image *layer)
 	return false;
 }
 
-/* How layers below are opened: as the top, but for reading. */
+/* How the layer below img is opened: as img was, with opts, but for reading,
+ * and with what opts say of it. */
 static struct q2_open_opts
-layer_opts(const struct image *above, const struct q2_open_opts *top,
-	   const char *driver)
+layer_opts(const struct image *img, const struct q2_open_opts *opts)
 {
-	const char *format = above->header.backing_format;
+	const char *format = img->header.backing_format;
+	struct q2_open_opts below = {.size = sizeof(below)};
 
-	return (struct q2_open_opts){
-		.size = sizeof(struct q2_open_opts),
-		.driver = driver      ? driver
-			  : format[0] ? format
-				      : NULL,
-		.cache = top->cache,
-		.flags = Q2_RDONLY | (top->flags &
-				      (Q2_FORCE_SHARE | Q2_NO_LOCK | Q2_CHECK)),
-		.warning = top->warning,
-		.finding_arg = top->finding_arg,
-	};
+	/* Its caller may know fewer options. */
+	if (opts->backing)
+		memcpy(&below, opts->backing,
+		       min_u64(opts->backing->size, sizeof(below)));
+	if (opts->backing_driver)
+		below.driver = opts->backing_driver;
+	/* The header does not know what another file is. */
+	if (!below.driver && !opts->backing_file && format[0])
+		below.driver = format;
+	if (!below.cache)
+		below.cache = opts->cache;
+	below.flags = Q2_RDONLY |
+		      (opts->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK | Q2_CHECK));
+	below.warning = opts->warning;
+	below.finding_arg = opts->finding_arg;
+	return below;
 }
 
-/* Open the layer that img names, as img->backing. */
+/* Open the layer that is below img, or, if it is not NULL, other, as
+ * img->backing. */
 static int
-open_next(struct image *img, const struct q2_open_opts *opts,
+open_next(struct image *img, const char *other, const struct q2_open_opts *opts,
 	  struct q2_err *err)
 {
 	Q2_AUTO_FREE char *path = NULL;
 	const char *name = NULL;
 	int r;
 
+	if (other)
+		return image_open_layer(img->loop, other, opts, &img->backing,
+					err);
 	r = plain_name(img->header.backing_file, &name, err);
 	if (r < 0)
 		return r;
@@ -177,25 +192,29 @@ fail_backing(struct q2_err *err, unsigned depth, int r)
 	return r;
 }
 
+static bool
+has_below(const struct image *img, const struct q2_open_opts *opts)
+{
+	if (!image_is_qcow2(img) || opts->no_backing)
+		return false;
+	return opts->backing_file || img->header.backing_file[0];
+}
+
 int
 layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 		    struct q2_err *err)
 {
-	const char *driver = opts->backing_driver;
+	struct q2_open_opts o = *opts;
 	struct image *top = img;
 	unsigned depth = 0;
 
-	if (opts->no_backing)
-		return 0;
-	for (; image_is_qcow2(img) && img->header.backing_file[0];
-	     img = img->backing) {
-		struct q2_open_opts o = layer_opts(img, opts, driver);
-		int r = open_next(img, &o, err);
+	while (has_below(img, &o)) {
+		struct q2_open_opts below = layer_opts(img, &o);
+		int r = open_next(img, o.backing_file, &below, err);
 
 		depth++;
 		if (r < 0)
 			return fail_backing(err, depth, r);
-		driver = NULL;
 		if (is_loop(top, img->backing)) {
 			(void)q2_fail(
 				err, -EINVAL,
@@ -203,6 +222,8 @@ layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 				img->backing->path);
 			return fail_backing(err, depth, -EINVAL);
 		}
+		img = img->backing;
+		o = below;
 	}
 	return 0;
 }

@@ -360,6 +360,8 @@ open_file(struct image *img, const struct q2_open_opts *opts,
 		     &img->file, err);
 	img->data = img->file;
 	if (r == 0)
+		r = aio_set_part(img->file, &opts->part, err);
+	if (r == 0)
 		r = find_driver(img, opts, err);
 	if (r == 0)
 		r = lock_file(img, opts, err);

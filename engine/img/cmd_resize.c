@@ -164,7 +164,7 @@ cmd_resize(int argc, char **argv)
 	status = file_open_or_complain(args.filename, &args.common.file, &file);
 	if (status)
 		return status;
-	if (file_was_probed_raw(&file, &args.common.file))
+	if (file_was_probed_raw(&file))
 		file_warn_probed(&file);
 	return file_end(&file, resize(&args, &file));
 }

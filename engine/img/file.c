@@ -185,6 +185,7 @@ file_open(const char *filename, const struct file_opts *opts,
 	int r;
 
 	r = parse_spec(filename, opts, &file.spec, err);
+	file.was_probed = !file.spec.opts.driver;
 	if (r == 0)
 		r = open_spec(&file, opts, err);
 	if (r < 0) {
@@ -210,11 +211,11 @@ file_close(struct file *file, struct q2_err *err)
 }
 
 bool
-file_was_probed_raw(const struct file *file, const struct file_opts *opts)
+file_was_probed_raw(const struct file *file)
 {
 	struct q2_info info = {.driver = ""};
 
-	return !opts->format && q2_info(file->img, &info, NULL) == 0 &&
+	return file->was_probed && q2_info(file->img, &info, NULL) == 0 &&
 	       strcmp(info.driver, "raw") == 0;
 }
 

@@ -27,6 +27,7 @@ struct file {
 	struct q2_image *img;
 	const char *name; /* the path: without "file:", out of options */
 	bool owns_loop;
+	bool was_probed; /* nobody said what driver it has */
 	struct q2_spec spec;
 };
 
@@ -63,7 +64,7 @@ int file_close(struct file *file, struct q2_err *err);
 
 /* Nobody said that it is raw, and it was opened as that?  Then the warning that
  * QEMU's tools print about a file that they may write to. */
-bool file_was_probed_raw(const struct file *file, const struct file_opts *opts);
+bool file_was_probed_raw(const struct file *file);
 void file_warn_probed(const struct file *file);
 
 /* file_open() with qemu-img's complaint; returns 0 or the exit status. */

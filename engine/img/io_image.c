@@ -34,7 +34,7 @@ open_file(struct io *io, const char *filename, const struct file_opts *opts,
 	r = file_open(filename, opts, &io->file, err);
 	if (r < 0)
 		return r;
-	io->probed_raw = file_was_probed_raw(&io->file, opts);
+	io->probed_raw = file_was_probed_raw(&io->file);
 	if (io->probed_raw && !(flags & Q2_RDONLY))
 		file_warn_probed(&io->file);
 	notice = q2_loop_notice(io->file.loop);
@@ -58,7 +58,7 @@ open_named(struct io *io, const struct file_opts *opts)
 	}
 	if (io->file.loop)
 		(void)file_close(&io->file, NULL);
-	if (io->filename)
+	if (io->filename && !o.image_opts)
 		(void)complain_why(&err, "can't open device %s", io->filename);
 	else
 		(void)complain_why(&err, "can't open");

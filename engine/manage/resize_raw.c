@@ -76,7 +76,10 @@ resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
 		return q2_fail(err, -ENOTSUP,
 			       "Unsupported preallocation mode: metadata");
 	if (img->file->is_block && (uint64_t)old != size)
-		return q2_fail(err, -ENOTSUP, "Cannot resize device files");
+		return q2_fail(err, -ENOTSUP,
+			       !img->file->end
+				       ? "Cannot resize device files"
+				       : "Cannot resize fixed-size raw disks");
 	if (mode && size > (uint64_t)old)
 		r = area_check_space(img, size - (uint64_t)old, err);
 	if (r < 0)

@@ -78,7 +78,7 @@ refine(struct source *s, struct q2_extent *e)
 	for (unsigned i = 0; i < e->depth; i++)
 		layer = layer->backing;
 	if (!e->data || e->zero || !e->has_host || !image_is_qcow2(layer) ||
-	    layer->data->fd < 0)
+	    layer->data->fd < 0 || layer->data->base || layer->data->end)
 		return 0;
 	r = look_at_host(s, layer->data, e->host);
 	if (r < 0)

@@ -45,14 +45,16 @@ test_values_end_where_they_belong(void **state)
 			    "overlap-check=constant,discard=unmap,"
 			    "detect-zeroes=unmap,cache.direct=on,"
 			    "file.locking=off,file.aio=native,force-share=on,"
-			    "backing.driver=raw,data-file.filename=d.raw,"
+			    "backing.driver=raw,backing.offset=4k,"
+			    "data-file.filename=d.raw,"
 			    "encrypt.key-secret=s0"),
 		0);
 	assert_string_equal(spec.path, "a,b");
 	assert_string_equal(spec.aio, "libaio");
 	assert_string_equal(spec.key_secret, "s0");
 	assert_string_equal(spec.opts.driver, "qcow2");
-	assert_string_equal(spec.opts.backing_driver, "raw");
+	assert_string_equal(spec.opts.backing->driver, "raw");
+	assert_int_equal(spec.opts.backing->part.offset, 4096);
 	assert_string_equal(spec.opts.data_file, "d.raw");
 	assert_int_equal(spec.opts.l2_cache_size, MiB);
 	assert_int_equal(spec.opts.l2_cache_entry_size, 4096);
@@ -88,6 +90,100 @@ test_json_says_the_same(void **state)
 	assert_int_equal(spec.opts.cache_clean_interval, UINT_MAX);
 	assert_true(spec.opts.no_backing);
 	q2_spec_done(&spec);
+}
+
+static void
+test_raw_nodes_are_parts_of_parts(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(NULL, "driver=raw,offset=1k,size=2k,"
+				     "file.driver=raw,file.offset=1M,"
+				     "file.file.driver=raw,file.file.size=2M,"
+				     "file.file.offset=4k,"
+				     "file.file.file.filename=a"),
+			 0);
+	assert_string_equal(spec.path, "a");
+	assert_int_equal(spec.opts.part.offset, 1024 + MiB + 4096);
+	assert_int_equal(spec.opts.part.size, 2048);
+	assert_true(spec.opts.part.has_size);
+	q2_spec_done(&spec);
+	/* What no node limits has no size; what one does, ends there. */
+	assert_int_equal(parse(NULL, "driver=qcow2,file.driver=raw,"
+				     "file.offset=1M,file.file.filename=a"),
+			 0);
+	assert_false(spec.opts.part.has_size);
+	q2_spec_done(&spec);
+	assert_int_equal(parse(NULL, "driver=raw,offset=512k,file.driver=raw,"
+				     "file.size=1M,file.file.filename=a"),
+			 0);
+	assert_int_equal(spec.opts.part.size, 512 * KiB);
+	q2_spec_done(&spec);
+	assert_true(parse(NULL, "driver=raw,offset=2M,file.driver=raw,"
+				"file.size=1M,file.file.filename=a") < 0);
+	assert_true(parse(NULL, "driver=raw,offset=16383P,file.driver=raw,"
+				"file.offset=16383P,file.file.filename=a") < 0);
+}
+
+static void
+test_other_files_have_options_of_their_own(void **state)
+{
+	const struct q2_open_opts *one, *two;
+
+	(void)state;
+	assert_int_equal(
+		parse(NULL,
+		      "driver=qcow2,file.filename=a,data-file.driver=raw,"
+		      "data-file.offset=1M,data-file.file.filename=d,"
+		      "backing.driver=qcow2,backing.file.filename=b,"
+		      "backing.l2-cache-size=1M,backing.backing.driver=raw,"
+		      "backing.backing.offset=512,backing.backing.size=1k,"
+		      "backing.backing.file.driver=file,"
+		      "backing.backing.file.filename=c"),
+		0);
+	assert_string_equal(spec.opts.data_file, "d");
+	assert_int_equal(spec.opts.data_part.offset, MiB);
+	assert_string_equal(spec.opts.backing_file, "b");
+	one = spec.opts.backing;
+	assert_non_null(one);
+	assert_string_equal(one->driver, "qcow2");
+	assert_int_equal(one->l2_cache_size, MiB);
+	assert_string_equal(one->backing_file, "c");
+	two = one->backing;
+	assert_non_null(two);
+	assert_string_equal(two->driver, "raw");
+	assert_int_equal(two->part.offset, 512);
+	assert_int_equal(two->part.size, 1024);
+	q2_spec_done(&spec);
+	/* The file is the header's, its options are not. */
+	assert_int_equal(parse(NULL,
+			       "driver=qcow2,file.filename=a,"
+			       "backing.backing=,backing.file.locking=off"),
+			 0);
+	assert_null(spec.opts.backing_file);
+	assert_true(spec.opts.backing->no_backing);
+	q2_spec_done(&spec);
+}
+
+/* As deep as one likes: an error, not a crash. */
+static void
+test_deep_nodes_are_refused(void **state)
+{
+	static const char *const nodes[] = {"backing.", "file."};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		static char text[32768];
+		char path[1024] = "";
+
+		(void)strcpy(text, "driver=qcow2,file.filename=a");
+		for (unsigned n = 0; n < 60; n++) {
+			(void)strcat(path, nodes[i]);
+			(void)sprintf(text + strlen(text), ",%sdriver=%s", path,
+				      i ? "raw" : "qcow2");
+		}
+		assert_true(parse(NULL, text) < 0);
+		assert_true(err.text[0]);
+	}
 }
 
 static void
@@ -185,6 +281,9 @@ test_damaged_texts_are_refused_or_taken(void **state)
 {
 	static const char *const texts[] = {
 		"driver=qcow2,file.filename=a,,b,l2-cache-size=1M,discard=on",
+		("driver=qcow2,file.driver=raw,file.file.filename=a,"
+		 "backing.backing.driver=raw,backing.file.filename=b,"
+		 "data-file.driver=raw,data-file.file.filename=c"),
 		("json:{\"driver\":\"qcow2\",\"file\":{\"filename\":\"a\"},"
 		 "\"backing\":null,\"cache-size\":1.5,\"x\":[1,{\"y\":'z'}]}"),
 		"secret,id=a,data=YWJjZA==,format=base64",
@@ -210,13 +309,13 @@ test_damaged_texts_are_refused_or_taken(void **state)
 			else
 				memmove(text + at, text + at + 1, len-- - at);
 		}
-		if (i % 4 == 0)
+		if (i % 5 < 2)
 			r = parse(NULL, text);
-		else if (i % 4 == 1)
+		else if (i % 5 == 2)
 			r = parse(text, NULL);
 		else
 			r = q2_secrets_add(secrets, text, &err);
-		if (i % 4 < 2 && r == 0)
+		if (i % 5 <= 2 && r == 0)
 			q2_spec_done(&spec);
 		taken += r == 0;
 		refused += r < 0;
@@ -294,6 +393,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values_end_where_they_belong),
 		cmocka_unit_test(test_json_says_the_same),
+		cmocka_unit_test(test_raw_nodes_are_parts_of_parts),
+		cmocka_unit_test(test_other_files_have_options_of_their_own),
+		cmocka_unit_test(test_deep_nodes_are_refused),
 		cmocka_unit_test(test_names_alone_and_with_options),
 		cmocka_unit_test(test_wrong_options_have_qemus_messages),
 		cmocka_unit_test(test_writing_to_what_is_read_only_is_refused),
