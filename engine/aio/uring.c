@@ -222,6 +222,20 @@ is_held_back(const struct uring *u)
 	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+/*
+ * We cancel nothing.  The kernel does where it cannot start a thread of its
+ * own for op (RLIMIT_NPROC); it has not begun then, and is done in ours, which
+ * need none if there can be none.
+ */
+static void
+complete(struct uring *u, struct aio_op *op, int result)
+{
+	if (result == -ECANCELED)
+		host_submit(u->pool, op);
+	else
+		aio_complete(op, result);
+}
+
 static void
 reap(struct uring *u)
 {
@@ -235,7 +249,7 @@ reap(struct uring *u)
 		n++;
 		if (op) {
 			u->in_kernel--;
-			aio_complete(op, cqe->res);
+			complete(u, op, cqe->res);
 			continue;
 		}
 		u->watching = cqe->flags & IORING_CQE_F_MORE;

@@ -109,6 +109,28 @@ absurd_caches() {
 }
 check "caches larger than memory" absurd_caches
 
+# ---- no threads --------------------------------------------------------------
+# The kernel cannot start the threads that io_uring does blocking calls in, and
+# cancels these: no sync may count as failed.
+# shellcheck disable=SC2317
+no_threads() {
+	$alone "$PWD/qcowimg" create -q -f qcow2 threads/t.qcow2 64M &&
+		$alone "$PWD/qcowimg" io -f qcow2 -i "$1" -c 'write -P 1 0 1M' \
+			-c flush -c 'write -P 2 1M 1M' threads/t.qcow2 &&
+		io -r -c 'read -P 1 0 1M' -c 'read -P 2 1M 1M' threads/t.qcow2
+}
+alone='prlimit --nproc=1'
+[ "$(id -u)" != 0 ] || alone="setpriv --reuid=65534 --clear-groups $alone"
+if [ "${MODE-release}" != release ]; then
+	echo "skip - hostile: no threads # a sanitizer needs some"
+elif chmod 755 . && mkdir -m 777 threads && cp "$img" . &&
+	$alone true 2>/dev/null; then
+	check "a process that may have no threads, io_uring" no_threads io_uring
+	check "a process that may have no threads, threads" no_threads threads
+else
+	echo "skip - hostile: no threads # no setpriv or prlimit"
+fi
+
 # ---- full disks ------------------------------------------------------------
 # shellcheck disable=SC2317
 full_disk() {
