@@ -77,7 +77,7 @@ resize_raw(struct image *img, uint64_t size, enum q2_prealloc mode,
 			       "Unsupported preallocation mode: metadata");
 	if (img->file->is_block && (uint64_t)old != size)
 		return q2_fail(err, -ENOTSUP,
-			       img->file->is_device
+			       !img->file->end
 				       ? "Cannot resize device files"
 				       : "Cannot resize fixed-size raw disks");
 	if (mode && size > (uint64_t)old)

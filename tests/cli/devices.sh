@@ -17,13 +17,8 @@ export LC_ALL
 B=${B:-build/release}
 img=$PWD/$B/qcowimg
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-devices.XXXXXX") || exit 1
-loops=
-clean() {
-	for l in $loops; do losetup -d "$l"; done
-	rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 130' INT TERM HUP
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP PIPE
 cd "$work" || exit 1
 bad=0
 blocks=
@@ -45,12 +40,17 @@ fi
 # ---- devices ---------------------------------------------------------------
 
 # loop NAME [OPTION...]: a loop device of 16 MiB and half a cluster; sets $dev.
+# It is detached at once, which happens when nobody has it open any more: this
+# shell has, however it ends.
+fd=2
 loop() {
 	disk=$1.disk
 	shift
+	fd=$((fd + 1))
 	truncate -s 16809984 "$disk" &&
 		dev=$(losetup -f --show "$@" "$disk") &&
-		loops="$loops $dev"
+		eval "exec $fd<>\"\$dev\"" &&
+		losetup -d "$dev"
 }
 
 # Full of bytes that nobody wrote.

@@ -22,7 +22,7 @@ clean() {
 	rm -rf "$work"
 }
 trap clean EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP PIPE
 cd "$work" || exit 1
 bad=0
 
