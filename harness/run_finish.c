@@ -300,7 +300,7 @@ report(struct run *run, const struct rows *cells, enum bench_exit code,
 	       ")\n",
 	       run->out.path, plots.written ? ", plots/" : "");
 	if (plots.notice[0])
-		printf("note: %s\n", plots.notice);
+		(void)fprintf(stderr, "note: %s\n", plots.notice);
 	return code == BENCH_OK ? advice : code;
 }
 

@@ -16,6 +16,7 @@
 
 #define TIMEOUT_S     30
 #define NOT_INSTALLED 127 /* as in a shell */
+#define NOTICE_SIZE   sizeof(((struct plots_result *)NULL)->notice)
 
 /* In the child: become gnuplot, in dir, talking into fd. */
 static void __attribute__((noreturn))
@@ -101,36 +102,59 @@ pick_reason(const char *said, char *reason, size_t size)
 		       (int)min_u64(strcspn(at, "\n"), 120), at);
 }
 
-static void
-count_pictures(const char *dir, const char *name, struct plots_result *ret)
+static const char *const kinds[] = {"png", "svg"};
+
+static unsigned
+count_pictures(const char *dir, const char *name)
 {
-	static const char *const kinds[] = {"png", "svg"};
+	char path[PATH_MAX];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s.%s", dir, name,
+			       kinds[i]);
+		n += access(path, F_OK) == 0;
+	}
+	return n;
+}
+
+static void
+remove_pictures(const char *dir, const char *name)
+{
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s.%s", dir, name,
 			       kinds[i]);
-		ret->written += access(path, F_OK) == 0;
+		(void)unlink(path);
 	}
 }
 
+/* A notice, unless all went well. */
 static void
-judge(int status, const char *said, const char *name, struct plots_result *ret)
+judge(const char *dir, const char *name, int status, const char *said,
+      char *notice)
 {
 	char reason[128];
 
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	pick_reason(said, reason, sizeof(reason));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		if (count_pictures(dir, name) == 0)
+			(void)snprintf(notice, NOTICE_SIZE,
+				       "no picture of %s: gnuplot has drawn "
+				       "nothing%s%s",
+				       name, reason[0] ? ": " : "", reason);
 		return;
+	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_INSTALLED) {
-		(void)snprintf(ret->notice, sizeof(ret->notice),
+		(void)snprintf(notice, NOTICE_SIZE,
 			       "no pictures: gnuplot is not installed (%s); "
 			       "scripts and CSV are in plots/, draw there "
 			       "with: gnuplot %s.gp",
 			       install_command(), name);
 		return;
 	}
-	pick_reason(said, reason, sizeof(reason));
-	(void)snprintf(ret->notice, sizeof(ret->notice),
+	(void)snprintf(notice, NOTICE_SIZE,
 		       "no picture of %s: gnuplot ended with %s %d%s%s", name,
 		       WIFEXITED(status) ? "status" : "signal",
 		       WIFEXITED(status) ? WEXITSTATUS(status)
@@ -138,38 +162,74 @@ judge(int status, const char *said, const char *name, struct plots_result *ret)
 		       reason[0] ? ": " : "", reason);
 }
 
-void
-gnuplot_run(const char *dir, const char *name, const struct plots_opts *opts,
-	    struct plots_result *ret)
+/* Start it; the child's id, or -1. */
+static pid_t
+start(const char *program, const char *dir, const char *script, int *ret_fd)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		become_gnuplot(program, dir, script, fds[1]);
+	(void)close(fds[1]);
+	if (pid < 0)
+		(void)close(fds[0]);
+	*ret_fd = fds[0];
+	return pid;
+}
+
+/* Run it to its end; false if it is useless to try again. */
+static bool
+run(const char *dir, const char *name, const struct plots_opts *opts,
+    char *notice)
 {
 	const char *program = opts->gnuplot ? opts->gnuplot : "gnuplot";
 	unsigned timeout_s = opts->timeout_s ? opts->timeout_s : TIMEOUT_S;
 	char script[64], said[2048];
-	int fds[2], status = 0;
+	int fd, status = 0;
 	bool in_time;
 	pid_t pid;
 
 	(void)snprintf(script, sizeof(script), "%s.gp", name);
-	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
-		(void)snprintf(ret->notice, sizeof(ret->notice),
-			       "no pictures: %s", strerror(errno));
-		return;
+	pid = start(program, dir, script, &fd);
+	if (pid < 0) {
+		(void)snprintf(notice, NOTICE_SIZE, "no pictures: %s",
+			       strerror(errno));
+		return false;
 	}
-	if (pid == 0)
-		become_gnuplot(program, dir, script, fds[1]);
-	(void)close(fds[1]);
-	in_time = listen_to(fds[0], said, sizeof(said), timeout_s);
-	(void)close(fds[0]);
+	in_time = listen_to(fd, said, sizeof(said), timeout_s);
+	(void)close(fd);
 	if (!in_time)
 		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (in_time)
-		judge(status, said, name, ret);
+		judge(dir, name, status, said, notice);
 	else
-		(void)snprintf(ret->notice, sizeof(ret->notice),
+		(void)snprintf(notice, NOTICE_SIZE,
 			       "no picture of %s: gnuplot took more than %u s",
 			       name, timeout_s);
+	return in_time &&
+	       !(WIFEXITED(status) && WEXITSTATUS(status) == NOT_INSTALLED);
+}
+
+bool
+gnuplot_run(const char *dir, const char *name, const struct plots_opts *opts,
+	    struct plots_result *ret)
+{
+	char notice[NOTICE_SIZE] = "";
+	bool go_on;
+
+	remove_pictures(dir, name);
+	go_on = run(dir, name, opts, notice);
+	if (notice[0])
+		remove_pictures(dir, name);
+	else
+		ret->written += count_pictures(dir, name);
 	if (!ret->notice[0])
-		count_pictures(dir, name, ret);
+		(void)snprintf(ret->notice, sizeof(ret->notice), "%s", notice);
+	return go_on;
 }

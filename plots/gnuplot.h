@@ -7,9 +7,13 @@
 
 #include "plots/plots.h"
 
-/* Run NAME.gp in dir. Adds the pictures that came out to ret->written; what
- * went wrong goes into ret->notice. */
-void gnuplot_run(const char *dir, const char *name,
+/*
+ * Run NAME.gp in dir.  Adds the pictures that came out to ret->written; what
+ * went wrong goes into ret->notice, unless something is there already, and then
+ * no picture of that name is left, neither half of one nor an old one.
+ * False if further scripts need not be tried: gnuplot is missing, or hangs.
+ */
+bool gnuplot_run(const char *dir, const char *name,
 		 const struct plots_opts *opts, struct plots_result *ret);
 
 #endif

@@ -1,48 +1,64 @@
 # SPDX-License-Identifier: MIT
 # iops.gp - how fast is each configuration in each pass?
 #
-# Reads iops.csv: pass, unit, place, label, style, n, median, lo, hi; and
-# rounds.csv: pass, place, round, value.  A mark is the median, the line
-# through it its 95 % interval, the small circles are the single rounds.
+# Reads iops.csv: panel, place, style, n, median, lo, hi, unit, pass, label; and
+# rounds.csv: panel, place, round, value, pass.
 
 name = "iops"
 load "style.gp"
 
-columns = passes < 3 ? passes : 3
-rows = (passes + columns - 1) / columns
-set yrange [configurations + 0.6 : 0.4]
-is(pass) = strcol(1) eq pass
+columns = panels < 2 ? panels : 2
+lines = (panels + columns - 1) / columns
+above = 34
+row_px = 26
+below = 54
+panel_px = above + row_px * configurations + below
+height = head + foot + lines * panel_px
+left = 14 + label_px
+right = width - 20
+gap = 30
+share = (right - left - gap * (columns - 1)) / columns
+in(p, value) = column(1) == p ? value : NaN
 
-do for [format = 1:2] {
-	height = 110 + rows * (110 + 26 * configurations)
-	eval terminal_of(format, 80 + 380 * columns, height)
+set yrange [configurations + 0.7 : 0.3]
+
+do for [format = 1:formats] {
+	eval terminal_of(format)
+	eval plain_of(format)
 	eval output_of(format)
-	set multiplot layout rows, columns \
-		title "Speed by configuration and pass\n" . caption \
-		. "\nmark: median; line: its 95 % interval (from n = 6 on)" \
-		. "; small circles: single rounds" font ",13"
-	do for [p = 1:passes] {
-		pass = word(pass_names, p)
-		unit = word(units, p)
-		set title sprintf("%s (n = %s)", pass, word(counts, p)) \
-			offset 0,-0.5
-		set xlabel unit . ", higher is better"
-		set format x word(mosts, p) > 4000 ? "%.0s%c" : "%g"
-		set xtics steps(1.3 * word(mosts, p))
-		set xrange [0 : 1.3 * word(mosts, p)]
-		plot "rounds.csv" skip 1 \
-			using (is(pass) ? $4 : NaN):($2 + 0.25) \
-			with points pointtype 6 pointsize 0.5 \
-			linecolor rgb "#999999", \
-		     for [s = 1:12] "iops.csv" skip 1 \
-			using (is(pass) && $5 == s ? $7 : NaN):3:(limit(8, 7)):(limit(9, 7)) \
-			with xerrorbars linestyle s pointsize 0, \
-		     for [s = 1:12] "iops.csv" skip 1 \
-			using (is(pass) && $5 == s ? $7 : NaN):3 \
+	set multiplot
+	eval frame_of(format)
+	do for [p = 1:panels] {
+		at = (p - 1) % columns
+		top = head + panel_px * ((p - 1) / columns)
+		from = left + (share + gap) * at
+		eval place_of(from, from + share, top + above, \
+			top + panel_px - below)
+		set ytics scale 0 ("" 0)
+		if (at == 0) {
+			do for [k = 1:configurations] { eval tic_of(k, k) }
+		}
+		set title sprintf("%s (n = %s)", pass[p], n[p]) offset 0,-0.4
+		set xlabel unit[p] offset 0,lift
+		set format x most[p] > 4000 ? "%.0s%c" : "%g"
+		set xtics steps(1.3 * most[p])
+		set xrange [0 : 1.3 * most[p]]
+		plot "rounds.csv" skip 1 using 4:(in(p, $2 + 0.3)) \
+			with points pointtype 7 pointsize 0.5 * points \
+			linecolor rgb "#888888", \
+		     for [s = 1:24] "iops.csv" skip 1 \
+			using 5:(in(p, $3 == s ? $2 : NaN)):(limit(6, 5)):(limit(7, 5)) \
+			with xerrorbars linestyle s dashtype 1 pointtype 0, \
+		     for [s = 1:24] "iops.csv" skip 1 \
+			using 5:(in(p, $3 == s ? $2 : NaN)) \
 			with points linestyle s, \
 		     "iops.csv" skip 1 \
-			using (is(pass) ? (valid(9) ? $9 : $7) : NaN):3:(rate($7)) \
-			with labels left offset 1,0
+			using (limit(7, 5)):(in(p, $2)):(rate($5)) \
+			with labels left offset 1,0, \
+		     "iops.csv" skip 1 \
+			using (0):(in(p, valid(5) ? NaN : $2)):("not measured") \
+			with labels left offset 1,0 textcolor rgb "#777777"
+		eval no_frame
 	}
 	unset multiplot
 	unset output

@@ -10,6 +10,7 @@
 #ifndef PLOTS_PLOTS_H
 #define PLOTS_PLOTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "results/record.h"
@@ -26,8 +27,13 @@ struct plots_result {
 	char notice[256]; /* one line when pictures are missing, else "" */
 };
 
-/* No gnuplot, or a gnuplot that fails, is a notice and not an error: CSV and
- * scripts stay.  Errors are those of writing files. */
+/*
+ * Draws what the run has data for: creation, speeds, latencies (from
+ * OUT/hist.csv), progress (from OUT/series.csv), break-even.  No gnuplot, or a
+ * gnuplot that fails, is a notice and not an error: CSV and scripts stay.
+ * Errors are those of writing files, and of a hist.csv or series.csv that is
+ * damaged; one that is not there is not missed.
+ */
 int plots_write(const struct rows *trials, const struct rows *cells,
 		const struct plots_opts *opts, struct plots_result *ret,
 		struct q2_err *err);

@@ -19,3 +19,6 @@
 EMBED(style);
 EMBED(create);
 EMBED(iops);
+EMBED(latency);
+EMBED(progress);
+EMBED(break_even);

@@ -8,6 +8,7 @@
 #define PLOTS_SCRIPTS_H
 
 /* '\0'-terminated */
-extern const char script_style[], script_create[], script_iops[];
+extern const char script_style[], script_create[], script_iops[],
+	script_latency[], script_progress[], script_break_even[];
 
 #endif
