@@ -174,11 +174,14 @@ judge_content(const struct field_row *row, struct q2_image *img, char op,
 		bool changed = op && op != 'r' && c == target;
 		/* All of a cluster that was lost may be known again. */
 		bool whole = changed && op != 'w' && row->lost <= LOST_PAIR;
+		char by = '\0';
 
 		if (changed && failed)
 			continue;
+		if (changed)
+			by = op;
 		if (!is_lost(row, c) || whole)
-			judge_cluster(row, img, c, changed ? op : 0);
+			judge_cluster(row, img, c, by);
 	}
 }
 
