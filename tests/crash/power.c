@@ -150,7 +150,7 @@ open_session(struct session *s)
 	int r;
 
 	opts.delay_max = (unsigned)rng_below(&run->rng, 5);
-	opts.linger = 150;
+	opts.linger = run->cfg.churn ? 40 : 150;
 	opts.align = run->cfg.align;
 	opts.is_block = run->cfg.device == DEVICE_BLOCK;
 	s->start = s->log.now;
@@ -278,7 +278,7 @@ choose_op(struct session *s)
 		op.op = Q2_READ;
 	else if (dice < 30)
 		op.op = Q2_ZERO;
-	else if (dice < 36)
+	else if (dice < 36 || (s->run->cfg.churn && dice < 60))
 		op.op = Q2_DISCARD;
 	if (op.op == Q2_ZERO && rng_below(rng, 2))
 		op.flags |= Q2_MAY_UNMAP;

@@ -106,6 +106,7 @@ power_choose(uint64_t seed, struct rng *rng)
 		.prealloc = rng_below(rng, 2) ? 0
 					      : (unsigned)rng_below(rng, 100),
 		.unmap = rng_below(rng, 3) > 0,
+		.churn = rng_below(rng, 2) == 0,
 	};
 
 	choose_features(&c, rng);

@@ -33,6 +33,7 @@ struct power_config {
 	enum q2_cache cache;
 	unsigned prealloc; /* clusters that begin with a host cluster, in % */
 	bool unmap, near_full;
+	bool churn;         /* many discards: clusters come back while in use */
 	bool near_block;    /* soon another refcount block is needed */
 	unsigned scattered; /* only every so many-th cluster is free */
 	uint64_t disk_bytes, file_bytes;
