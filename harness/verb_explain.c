@@ -27,30 +27,11 @@ scope_name(enum spec_scope scope)
 	return "";
 }
 
-/* Of what it is a key, if not of all in its scope. */
-static const char *
-applies_name(const struct spec_key *key)
-{
-	switch (key->applies) {
-	case SPEC_RAW:
-		return "target=raw";
-	case SPEC_QCOW2:
-		return "target=qcow2";
-	case SPEC_FILES:
-		return "target=raw, target=qcow2";
-	case SPEC_STREAMS:
-		return "rw=randread, rw=randwrite";
-	case SPEC_REQUESTS:
-		return "passes with requests";
-	default:
-		return NULL;
-	}
-}
-
 static void
 explain(const struct spec_key *key)
 {
-	const char *applies = applies_name(key);
+	/* If not to all in its scope. */
+	const char *applies = spec_where_text(key->applies);
 	char values[256];
 
 	spec_key_values(key, values, sizeof(values));
