@@ -98,7 +98,7 @@ static const struct spec_key keys[] = {
 	 .type = SPEC_ONE_OF,
 	 .words = targets,
 	 .applies = SPEC_TARGETS,
-	 .otherwise = "must be said",
+	 .otherwise = "an error",
 	 .whose = "qcowbench",
 	 .help = "what is measured: a plain file, a qcow2 image by our engine, "
 		 "the harness itself, an export of any NBD server (uri=), or "
@@ -108,7 +108,7 @@ static const struct spec_key keys[] = {
 	 OF_CONFIG,
 	 .type = SPEC_URI,
 	 .applies = SPEC_NBD,
-	 .otherwise = "must be said",
+	 .otherwise = "an error",
 	 .whose = "qcowbench",
 	 .help = "the export; its server outlives its clients, and the export "
 		 "has image_size bytes or more"},
@@ -288,7 +288,7 @@ static const struct spec_key keys[] = {
 	 .type = SPEC_ONE_OF,
 	 .words = rws,
 	 .applies = SPEC_REQUESTS,
-	 .otherwise = "must be said, unless op is",
+	 .otherwise = "an error, unless op is said",
 	 .whose = "fio",
 	 .help = "direction, in order or at random; random passes touch each "
 		 "place once"},
