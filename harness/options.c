@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness/options.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/num.h"
+#include "harness/wrap.h"
+
+#define INDENT 21 /* of what an option does */
 
 #define WORD_MAX 31 /* longer words are near to nothing */
 
@@ -286,14 +290,15 @@ options_help(const struct options *opts, FILE *f)
 {
 	for (size_t i = 0; i < opts->n; i++) {
 		const struct option_spec *opt = &opts->v[i];
-		char head[64];
+		char head[64], text[512];
+		int n = snprintf(text, sizeof(text), "%s", opt->help);
 
 		(void)snprintf(head, sizeof(head), "--%s %s", opt->name,
 			       opt->value ? opt->value : "");
-		(void)fprintf(f, "  %-18s %s", head, opt->help);
 		for (size_t w = 0; opt->words && opt->words[w]; w++)
-			(void)fprintf(f, "%s%s", w ? ", " : ": ",
-				      opt->words[w]);
-		(void)fputc('\n', f);
+			n += snprintf(text + n, sizeof(text) - (size_t)n,
+				      "%s%s", w ? ", " : ": ", opt->words[w]);
+		assert((size_t)n < sizeof(text));
+		wrap_entry(f, head, INDENT, text);
 	}
 }

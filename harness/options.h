@@ -69,7 +69,7 @@ struct operands {
 int options_parse(const struct options *opts, int argc, char **argv, void *args,
 		  struct operands operands, struct q2_err *err);
 
-/* Two columns: options and what they mean. */
+/* Two columns: options and what they mean, wrapped (wrap.h). */
 void options_help(const struct options *opts, FILE *f);
 
 /* "20g", "64K", "512" -> bytes. */

@@ -102,13 +102,28 @@ plan_config_bytes(const struct plan *plan, const struct config *config)
 	return config->image_bytes ? config->image_bytes : plan->image_bytes;
 }
 
+bool
+plan_config_has_file(const struct config *config)
+{
+	return strcmp(config->target, "null") != 0 &&
+	       strcmp(config->target, "nbd") != 0;
+}
+
+/* By our engine or by QEMU's. */
+static bool
+is_qcow2(const struct config *config)
+{
+	return strcmp(config->target, "qcow2") == 0 ||
+	       (strcmp(config->target, "qemu") == 0 && !config->raw_state);
+}
+
 /* As the image of a configuration is made, of that size. */
 static struct q2_create_opts
 create_opts(const struct config *config, uint64_t bytes)
 {
 	return (struct q2_create_opts){
 		.size = sizeof(struct q2_create_opts),
-		.driver = config->target,
+		.driver = is_qcow2(config) ? "qcow2" : "raw",
 		.virtual_size = bytes,
 		.cluster_size = config->cluster_size,
 		.preallocation = config->prealloc,
@@ -362,7 +377,7 @@ plan_metadata_bytes(const struct config *config, uint64_t virtual_bytes)
 
 	/* Of what holds all data, all of it would be measured. */
 	opts.preallocation = Q2_PREALLOC_METADATA;
-	if (strcmp(config->target, "qcow2") != 0 ||
+	if (!is_qcow2(config) ||
 	    q2_measure(&opts, NULL, &measure, &ignored) < 0)
 		return 0;
 	return measure.required;
@@ -373,8 +388,8 @@ static bool
 makes_disk(const struct config *c)
 {
 	/* What would fill it is not made: too long, too much. */
-	return strcmp(c->target, "qcow2") == 0 && !c->takes_all &&
-	       c->zero == Q2_ZERO_RANGE;
+	return is_qcow2(c) && !c->takes_all &&
+	       (c->zero == Q2_ZERO_RANGE || strcmp(c->target, "qemu") == 0);
 }
 
 static bool
@@ -393,7 +408,7 @@ plan_does(const struct plan *plan, size_t config, size_t pass)
 	if (op == PASS_CREATE_DISK)
 		return makes_disk(c) && !disk_is_too_large(plan, c);
 	/* There is nothing to make. */
-	return op == PASS_STREAM || strcmp(c->target, "null") != 0;
+	return op == PASS_STREAM || plan_config_has_file(c);
 }
 
 const struct config *
@@ -442,7 +457,7 @@ plan_space(const struct plan *plan, uint64_t image_bytes, uint64_t requests)
 	for (size_t i = 0; i < plan->nconfigs; i++) {
 		const struct config *c = plan->configs[i];
 
-		if (strcmp(c->target, "null") != 0)
+		if (plan_config_has_file(c))
 			sum += config_space(plan, c, image_bytes, requests);
 		/* One at a time, and removed at once. */
 		for (size_t p = 0; p < plan->npasses; p++) {
@@ -462,7 +477,7 @@ bool
 plan_has_files(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->nconfigs; i++) {
-		if (strcmp(plan->configs[i]->target, "null") != 0)
+		if (plan_config_has_file(plan->configs[i]))
 			return true;
 	}
 	return false;
@@ -541,7 +556,8 @@ plan_cost(const struct plan *plan, const struct probe *probe)
 			if (pp->pass->op != PASS_STREAM)
 				round_bytes += creation_bytes(
 					plan, plan->configs[c], pp->pass->op);
-			else if (pp->stream.write)
+			else if (pp->stream.write &&
+				 strcmp(plan->configs[c]->target, "null") != 0)
 				round_bytes += pp->stream.ops *
 					       pp->stream.bs_bytes;
 		}
@@ -549,8 +565,7 @@ plan_cost(const struct plan *plan, const struct probe *probe)
 	/* Two warm-up trials go before the rounds. */
 	cost.seconds = cost.round_s *
 		       ((double)plan->rounds + 2.0 / (double)plan->nconfigs);
-	cost.written = plan_has_files(plan) ? round_bytes * (plan->rounds + 1)
-					    : 0;
+	cost.written = round_bytes * (plan->rounds + 1);
 	return cost;
 }
 
@@ -647,7 +662,7 @@ check_images(const struct plan *plan, struct q2_err *err)
 				"MiB that all work in",
 				config->label,
 				(unsigned long long)(plan->image_bytes / MiB));
-		if (strcmp(config->target, "qcow2") != 0)
+		if (!is_qcow2(config))
 			continue;
 		r = q2_measure(&opts, NULL, &ignored, err);
 		if (r < 0)

@@ -124,8 +124,10 @@ struct plan_cost plan_cost(const struct plan *plan, const struct probe *probe);
 double plan_cell_s(const struct plan *plan, size_t config, size_t pass,
 		   const struct probe *probe);
 
-/* Has any configuration a file? */
+/* Has any configuration a file?  null has none, and what nbd has is not of our
+ * making. */
 bool plan_has_files(const struct plan *plan);
+bool plan_config_has_file(const struct config *config);
 
 /* Another cache mode for all that have none of their own; before sizes are
  * resolved. */

@@ -42,7 +42,7 @@ progress_say(struct progress *p, const char *fmt, ...)
 void
 progress_draw(struct progress *p, const char *text)
 {
-	if (!p->terminal)
+	if (!p->terminal || p->verbosity == VERBOSITY_QUIET)
 		return;
 	(void)fprintf(stderr, "\r\033[K%s", text);
 	(void)fflush(stderr);
@@ -115,8 +115,10 @@ print_result(const struct record *rec)
 void
 progress_trials(struct progress *p, const struct rows *trials)
 {
-	if (p->terminal)
+	if (p->verbosity == VERBOSITY_QUIET ||
+	    (p->terminal && p->verbosity != VERBOSITY_VERBOSE))
 		return;
+	progress_done(p);
 	for (size_t i = 0; i < trials->n; i++) {
 		const char *label = record_text(trials->v[i], TRIAL_label);
 		bool first = true;

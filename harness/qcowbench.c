@@ -51,9 +51,15 @@ verbs_find(const char *name, struct q2_err *err)
 }
 
 static bool
+is_short(const char *word)
+{
+	return strcmp(word, "-h") == 0;
+}
+
+static bool
 asks_for_help(const char *word)
 {
-	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+	return strcmp(word, "--help") == 0 || is_short(word);
 }
 
 static enum bench_exit
@@ -62,7 +68,10 @@ dispatch(int argc, char **argv, struct q2_err *err)
 	const struct verb *verb;
 
 	if (asks_for_help(argv[0])) {
-		help_all();
+		if (is_short(argv[0]))
+			help_usage(stdout);
+		else
+			help_all();
 		return BENCH_OK;
 	}
 	if (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0)
@@ -71,10 +80,13 @@ dispatch(int argc, char **argv, struct q2_err *err)
 	if (!verb)
 		return BENCH_USAGE;
 	for (int i = 1; i < argc; i++) {
-		if (asks_for_help(argv[i])) {
+		if (!asks_for_help(argv[i]))
+			continue;
+		if (is_short(argv[i]))
+			help_verb_short(verb);
+		else
 			help_verb(verb);
-			return BENCH_OK;
-		}
+		return BENCH_OK;
 	}
 	return verb->run(argc - 1, argv + 1, err);
 }

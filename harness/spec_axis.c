@@ -120,7 +120,7 @@ add_element(struct spec_mem *mem, struct spec_axis *axis,
 	int r;
 
 	if (dots && axis->key->type != SPEC_NAME &&
-	    axis->key->type != SPEC_TEXT)
+	    axis->key->type != SPEC_TEXT && axis->key->type != SPEC_URI)
 		return add_range(mem, axis, word, dots, err);
 	r = spec_value_parse(axis->key, word, &value, err);
 	return r < 0 ? r : add(mem, axis, &value, err);
@@ -166,7 +166,8 @@ spec_axis_parse(struct spec_mem *mem, const struct spec_key *key,
 	do {
 		struct spec_word element = *word;
 
-		len = strcspn(at, ",");
+		/* A comma may be part of a socket's name. */
+		len = key->type == SPEC_URI ? strlen(at) : strcspn(at, ",");
 		element.text = spec_text(mem, at, len);
 		if (word->pos.line)
 			element.pos.col += (unsigned)(at - word->text);

@@ -155,7 +155,7 @@ check_image(const struct spec_item *item, struct q2_err *err)
 		return spec_fail(place_of(item, "detect_zeroes"), err,
 				 "%s: detect_zeroes=unmap takes discard=unmap",
 				 item->label);
-	if (spec_item_value(item, "target")->n != 1)
+	if (!spec_item_value(item, "preallocation")->set) /* not qcow2 */
 		return 0;
 	if (spec_item_value(item, "extended_l2")->n && cluster < 16 * KiB)
 		return spec_fail(place_of(item, "extended_l2"), err,
@@ -206,6 +206,30 @@ touches_first(const struct spec_item *pass)
 	return strcmp(spec_item_value(pass, "touch")->text, "first") == 0;
 }
 
+static const char *
+target_of(const struct spec_item *config)
+{
+	return spec_keys_find("target", SPEC_ANY_SCOPE)
+		->words[spec_item_value(config, "target")->n];
+}
+
+static bool
+is_export(const struct spec_item *config)
+{
+	return spec_item_value(config, "overwrite")->set;
+}
+
+/* Then there is something to read before anybody has written. */
+static bool
+all_are_exports(const struct spec_group *group)
+{
+	for (size_t i = 0; i < group->nconfigs; i++) {
+		if (!is_export(group->configs[i]))
+			return false;
+	}
+	return true;
+}
+
 /* An image is made once, before anything is done with it. */
 static int
 check_creation(const struct spec_group *group, struct q2_err *err)
@@ -214,7 +238,8 @@ check_creation(const struct spec_group *group, struct q2_err *err)
 	size_t made = 0;
 
 	for (size_t i = 0; i < group->nconfigs; i++)
-		files |= spec_item_value(group->configs[i], "target")->n != 2;
+		files |= !is_export(group->configs[i]) &&
+			 strcmp(target_of(group->configs[i]), "null") != 0;
 	for (size_t i = 0; i < group->npasses && files; i++) {
 		const struct spec_item *pass = group->passes[i];
 
@@ -275,7 +300,8 @@ check_touched(const struct spec_group *group, size_t i, struct q2_err *err)
 		return spec_fail(&touch->pos, err,
 				 "touch: '%s' does not come before '%s'",
 				 touched->label, pass->label);
-	if (!writes(touched))
+	if (!writes(touched) &&
+	    (!is_op(touched, PASS_STREAM) || !all_are_exports(group)))
 		return spec_fail(&touch->pos, err, "touch: '%s' writes nothing",
 				 touched->label);
 	if (!touches_first(touched))
@@ -331,7 +357,7 @@ check_area(const struct spec_group *group, size_t i, struct q2_err *err)
 				 "%% and size=%" PRIu64 "%%",
 				 pass->label, off->n + size->n, off->n,
 				 size->n);
-	if (!writes(pass))
+	if (!writes(pass) && !all_are_exports(group))
 		return spec_fail(place_of(pass, "rw"), err,
 				 "'%s' reads what nobody has written; name a "
 				 "writing pass with touch=",
@@ -339,14 +365,15 @@ check_area(const struct spec_group *group, size_t i, struct q2_err *err)
 	for (size_t j = 0; j < i; j++) {
 		const struct spec_item *other = group->passes[j];
 
-		if (writes(other) && touches_first(other) &&
+		if (is_op(other, PASS_STREAM) && touches_first(other) &&
 		    overlap(other, pass))
 			return spec_fail(
 				&pass->line->key.pos, err,
 				"'%s' is no first touch: it works where '%s' "
-				"has written; move it with offset=, or use "
-				"touch=%s",
-				pass->label, other->label, other->label);
+				"has %s; move it with offset=, or use touch=%s",
+				pass->label, other->label,
+				writes(other) ? "written" : "read",
+				other->label);
 	}
 	return 0;
 }
@@ -368,6 +395,58 @@ check_pass(const struct spec_group *group, size_t i, struct q2_err *err)
 				   : check_touched(group, i, err);
 }
 
+/* ---- exports ----------------------------------------------------------- */
+
+/* What somebody else made is lost only if they say so. */
+static int
+check_overwrite(const struct spec_group *group, const struct spec_item *config,
+		struct q2_err *err)
+{
+	char buf[SPEC_CUT];
+
+	for (size_t i = 0; i < group->npasses; i++) {
+		const struct spec_item *pass = group->passes[i];
+
+		if (writes(pass) && !spec_item_value(config, "overwrite")->n)
+			return spec_fail(
+				place_of(config, "overwrite"), err,
+				"%s: pass '%s' would overwrite what is in %s; "
+				"if that may be lost, add overwrite=on",
+				config->label, pass->label,
+				spec_cut(spec_item_value(config, "uri")->text,
+					 buf));
+	}
+	return 0;
+}
+
+static int
+check_export(const struct spec_group *group, size_t i, struct q2_err *err)
+{
+	const struct spec_item *config = group->configs[i];
+	const struct spec_value *uri = spec_item_value(config, "uri");
+
+	if (!is_export(config))
+		return 0;
+	if (!uri->set)
+		return spec_fail(&config->line->key.pos, err,
+				 "'%s' has no uri; add uri=nbd://HOST/EXPORT",
+				 config->label);
+	/* All of a group are open at once: a server that takes one client would
+	 * let the second one wait for ever. */
+	for (size_t j = 0; j < i; j++) {
+		const struct spec_value *other = spec_item_value(
+			group->configs[j], "uri");
+
+		if (other->set && strcmp(other->text, uri->text) == 0)
+			return spec_fail(&uri->pos, err,
+					 "%s: '%s' has the same uri, and both "
+					 "would use it at once",
+					 config->label,
+					 group->configs[j]->label);
+	}
+	return check_overwrite(group, config, err);
+}
+
 int
 spec_check(const struct spec_group *group, struct q2_err *err)
 {
@@ -377,6 +456,8 @@ spec_check(const struct spec_group *group, struct q2_err *err)
 		r = check_labels(group->passes, group->npasses, err);
 	for (size_t i = 0; i < group->nconfigs && r >= 0; i++)
 		r = check_image(group->configs[i], err);
+	for (size_t i = 0; i < group->nconfigs && r >= 0; i++)
+		r = check_export(group, i, err);
 	if (r >= 0)
 		r = check_creation(group, err);
 	for (size_t i = 0; i < group->npasses && r >= 0; i++)

@@ -277,19 +277,6 @@ put_over_label(const struct expansion *x, struct spec_item *item,
 	return r;
 }
 
-static const char *
-applies_text(unsigned where)
-{
-	if (where & SPEC_OTHER_OP || where & SPEC_SEQ)
-		return "passes with requests";
-	if (where & SPEC_STREAMS)
-		return "random passes";
-	return (where & SPEC_FILES) == SPEC_FILES ? "target=raw and "
-						    "target=qcow2"
-	       : where & SPEC_QCOW2               ? "target=qcow2"
-						  : "target=raw";
-}
-
 /* What is said for this item by name must mean something there. */
 static int
 check_applies(const struct expansion *x, const struct spec_item *item,
@@ -304,7 +291,7 @@ check_applies(const struct expansion *x, const struct spec_item *item,
 			return spec_fail(&item->v[i].pos, err,
 					 "%s=%s: %s is of %s, which %s is not",
 					 key->name, item->v[i].text, key->name,
-					 applies_text(key->applies),
+					 spec_where_text(key->applies),
 					 item->label);
 	}
 	return 0;

@@ -50,7 +50,11 @@ spec_item_where(const struct spec_items *items, const struct spec_item *item)
 
 	if (items->scope == SPEC_OF_CONFIG) {
 		v = spec_item_value(item, "target");
-		return v->set ? 1U << v->n : 0;
+		if (!v->set)
+			return 0;
+		return spec_where_of(
+			spec_keys_find("target", SPEC_ANY_SCOPE)->words[v->n],
+			spec_item_value(item, "state")->set);
 	}
 	v = spec_item_value(item, "op");
 	if (v->set && v->n != PASS_STREAM)

@@ -94,6 +94,10 @@ spec_split_values(const struct spec_form *form, struct spec_axis *ret,
 	word = (struct spec_word){split->text, split->pos};
 	if (!ret->key)
 		return spec_unknown_key(&word, split->text, scopes, err);
+	if (ret->key->type == SPEC_URI)
+		return spec_fail(&split->pos, err,
+				 "split: %s cannot be part of a folder's name",
+				 ret->key->name);
 	items = ret->key->scope == SPEC_OF_CONFIG ? &form->configs
 						  : &form->passes;
 	ret->v = spec_alloc(form->mem, items->n * sizeof(*ret->v));

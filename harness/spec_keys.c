@@ -7,7 +7,8 @@
 #include "harness/options.h"
 
 /* In the order of what they stand for: struct config and struct pass. */
-static const char *const targets[] = {"raw", "qcow2", "null", NULL};
+static const char *const targets[] = {"raw", "qcow2", "null",
+				      "nbd", "qemu",  NULL};
 static const char *const states[] = {"sparse", "falloc", "written", NULL};
 static const char *const policies[] = {"off", "metadata", "falloc", "full",
 				       NULL};
@@ -97,24 +98,43 @@ static const struct spec_key keys[] = {
 	 .type = SPEC_ONE_OF,
 	 .words = targets,
 	 .applies = SPEC_TARGETS,
-	 .otherwise = "must be said",
+	 .otherwise = "an error",
 	 .whose = "qcowbench",
 	 .help = "what is measured: a plain file, a qcow2 image by our engine, "
-		 "or the harness itself"},
+		 "the harness itself, an export of any NBD server (uri=), or "
+		 "QEMU behind qemu-nbd: a qcow2 image, or a raw file with "
+		 "state="},
+	{.name = "uri",
+	 OF_CONFIG,
+	 .type = SPEC_URI,
+	 .applies = SPEC_NBD,
+	 .otherwise = "an error",
+	 .whose = "qcowbench",
+	 .help = "the export; its server outlives its clients, and the export "
+		 "has image_size bytes or more"},
+	{.name = "overwrite",
+	 OF_CONFIG,
+	 .type = SPEC_SWITCH,
+	 .applies = SPEC_NBD,
+	 .usual = "off",
+	 .whose = "qcowbench",
+	 .help = "on: what the export holds now may be lost; passes that write "
+		 "take it"},
 	{.name = "state",
 	 OF_CONFIG,
 	 .type = SPEC_ONE_OF,
 	 .words = states,
-	 .applies = SPEC_RAW,
+	 .applies = SPEC_RAWS,
 	 .usual = "sparse",
 	 .whose = "qcowbench",
 	 .help = "of a raw file before the first pass: holes, allocated but "
-		 "unwritten, or written with zeros"},
+		 "unwritten, or written with zeros; with target=qemu it makes "
+		 "the image a raw one"},
 	{.name = "preallocation",
 	 OF_CONFIG,
 	 .type = SPEC_ONE_OF,
 	 .words = policies,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .usual = "off",
 	 .whose = "qemu-img",
 	 .help = "what creation allocates: nothing, the tables, the tables and "
@@ -134,14 +154,14 @@ static const struct spec_key keys[] = {
 	 .least = 512,
 	 .most = 2 * MiB,
 	 .power = true,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .usual = "64k",
 	 .whose = "qemu-img",
 	 .help = "unit of allocation of a qcow2 image"},
 	{.name = "extended_l2",
 	 OF_CONFIG,
 	 .type = SPEC_SWITCH,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .usual = "off",
 	 .whose = "qemu-img",
 	 .help = "32 subclusters in each cluster; takes clusters of at least "
@@ -150,7 +170,7 @@ static const struct spec_key keys[] = {
 	 OF_CONFIG,
 	 .type = SPEC_ONE_OF,
 	 .words = compats,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .usual = "1.1",
 	 .whose = "qemu-img",
 	 .help = "version of the format: 0.10 is v2, 1.1 is v3"},
@@ -160,14 +180,14 @@ static const struct spec_key keys[] = {
 	 .least = 1,
 	 .most = 64,
 	 .power = true,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .usual = "16",
 	 .whose = "qemu-img",
 	 .help = "width of a refcount"},
 	{.name = "lazy_refcounts",
 	 OF_CONFIG,
 	 .type = SPEC_SWITCH,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .usual = "off",
 	 .whose = "qemu-img",
 	 .help = "refcounts are written late; a crash costs a repair"},
@@ -176,7 +196,7 @@ static const struct spec_key keys[] = {
 	 .type = SPEC_SIZE,
 	 .least = 512,
 	 .most = GiB,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .otherwise = "QEMU's default: as much as the image needs, at most 32m",
 	 .whose = "QEMU",
 	 .help = "memory for L2 tables"},
@@ -186,7 +206,7 @@ static const struct spec_key keys[] = {
 	 .least = 512,
 	 .most = 2 * MiB,
 	 .power = true,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .otherwise = "QEMU's default: 4k, or a cluster if that is less",
 	 .whose = "QEMU",
 	 .help = "how much of an L2 table is read at once; at most a cluster"},
@@ -195,7 +215,7 @@ static const struct spec_key keys[] = {
 	 .type = SPEC_SIZE,
 	 .least = 512,
 	 .most = GiB,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .otherwise = "QEMU's default: four clusters",
 	 .whose = "QEMU",
 	 .help = "memory for refcount blocks"},
@@ -203,7 +223,7 @@ static const struct spec_key keys[] = {
 	 OF_CONFIG,
 	 .type = SPEC_COUNT,
 	 .most = INT32_MAX,
-	 .applies = SPEC_QCOW2,
+	 .applies = SPEC_QCOW2S,
 	 .usual = "600",
 	 .whose = "QEMU",
 	 .help = "seconds after which unused cache entries are dropped; 0: "
@@ -221,7 +241,7 @@ static const struct spec_key keys[] = {
 	 OF_CONFIG,
 	 .type = SPEC_ONE_OF,
 	 .words = aios,
-	 .applies = SPEC_TARGETS,
+	 .applies = SPEC_LOCAL,
 	 .otherwise = "the first of these that works",
 	 .whose = "QEMU",
 	 .help = "how the kernel is asked"},
@@ -252,7 +272,7 @@ static const struct spec_key keys[] = {
 	 .usual = "20g",
 	 .whose = "qcowbench",
 	 .help = "virtual size of the images; where they differ, all work is "
-		 "done within the smallest"},
+		 "done within the smallest.  Of an export: as much is used"},
 	/* ---- passes --------------------------------------------------------- */
 	{.name = "op",
 	 OF_PASS,
@@ -268,7 +288,7 @@ static const struct spec_key keys[] = {
 	 .type = SPEC_ONE_OF,
 	 .words = rws,
 	 .applies = SPEC_REQUESTS,
-	 .otherwise = "must be said, unless op is",
+	 .otherwise = "an error, unless op is said",
 	 .whose = "fio",
 	 .help = "direction, in order or at random; random passes touch each "
 		 "place once"},
@@ -383,6 +403,50 @@ spec_keys_find(const char *name, unsigned scopes)
 			return &keys[i];
 	}
 	return NULL;
+}
+
+/* ---- where a key applies ----------------------------------------------- */
+
+static const struct {
+	unsigned where;
+	const char *text;
+} wheres[] = {
+	{SPEC_RAWS, "target=raw and target=qemu with state="},
+	{SPEC_QCOW2, "target=qcow2"},
+	{SPEC_QCOW2S, "target=qcow2 and target=qemu without state="},
+	{SPEC_FILES, "target=raw, target=qcow2 and target=qemu"},
+	{SPEC_LOCAL, "all targets but nbd"},
+	{SPEC_NBD, "target=nbd"},
+	{SPEC_STREAMS, "random passes"},
+	{SPEC_REQUESTS, "passes with requests"},
+};
+
+const char *
+spec_where_text(unsigned applies)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wheres); i++) {
+		if (wheres[i].where == applies)
+			return wheres[i].text;
+	}
+	return NULL;
+}
+
+unsigned
+spec_where_of(const char *target, bool raw)
+{
+	static const unsigned by_target[] = {SPEC_RAW, SPEC_QCOW2, SPEC_NULL,
+					     SPEC_NBD, SPEC_QEMU_QCOW2};
+
+	static_assert(ARRAY_SIZE(by_target) + 1 == ARRAY_SIZE(targets),
+		      "one for each");
+	for (size_t i = 0; targets[i]; i++) {
+		if (strcmp(targets[i], target) != 0)
+			continue;
+		if (by_target[i] == SPEC_QEMU_QCOW2 && raw)
+			return SPEC_QEMU_RAW;
+		return by_target[i];
+	}
+	return 0;
 }
 
 static const char *

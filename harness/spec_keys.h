@@ -28,6 +28,7 @@ enum spec_type {
 	SPEC_NAME,    /* of a configuration, a pass or a key */
 	SPEC_NAMES,   /* several */
 	SPEC_TEXT,    /* the rest of the line */
+	SPEC_URI,     /* of an NBD export; one, no list */
 };
 
 /* Where a key applies: targets of a configuration, kinds of a pass. */
@@ -35,11 +36,17 @@ enum spec_where {
 	SPEC_RAW = 1,
 	SPEC_QCOW2 = 2,
 	SPEC_NULL = 4,
-	SPEC_FILES = SPEC_RAW | SPEC_QCOW2,
-	SPEC_TARGETS = SPEC_FILES | SPEC_NULL,
-	SPEC_STREAMS = 8,   /* passes with requests */
-	SPEC_SEQ = 16,      /* of these, also those in order */
-	SPEC_OTHER_OP = 32, /* passes that make images */
+	SPEC_NBD = 8,
+	SPEC_QEMU_RAW = 16, /* target=qemu with state= */
+	SPEC_QEMU_QCOW2 = 32,
+	SPEC_RAWS = SPEC_RAW | SPEC_QEMU_RAW,
+	SPEC_QCOW2S = SPEC_QCOW2 | SPEC_QEMU_QCOW2,
+	SPEC_FILES = SPEC_RAWS | SPEC_QCOW2S,
+	SPEC_LOCAL = SPEC_FILES | SPEC_NULL,
+	SPEC_TARGETS = SPEC_LOCAL | SPEC_NBD,
+	SPEC_STREAMS = 64,   /* passes with requests */
+	SPEC_SEQ = 128,      /* of these, also those in order */
+	SPEC_OTHER_OP = 256, /* passes that make images */
 	SPEC_REQUESTS = SPEC_STREAMS | SPEC_SEQ,
 	SPEC_PASSES = SPEC_REQUESTS | SPEC_OTHER_OP,
 };
@@ -87,6 +94,13 @@ int spec_value_parse(const struct spec_key *key, const struct spec_word *word,
 
 /* "64k": the shortest text of a number of bytes. */
 const char *spec_size_text(struct spec_mem *mem, uint64_t bytes);
+
+/* "target=raw and target=qemu with state=": what has a key that applies there;
+ * NULL: all of its scope. */
+const char *spec_where_text(unsigned applies);
+
+/* enum spec_where of a target, by its name; raw: it has a raw_state. */
+unsigned spec_where_of(const char *target, bool raw);
 
 /* "off, metadata, falloc or full", "512 to 2m, a power of two": what a key
  * takes. */

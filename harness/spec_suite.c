@@ -61,10 +61,14 @@ static void
 build_config(const struct spec_item *item, struct config *c)
 {
 	static const char *const states[] = {"sparse", "falloc", "written"};
-	static const char *const targets[] = {"raw", "qcow2", "null"};
+	const struct spec_key *target = spec_keys_find("target",
+						       SPEC_ANY_SCOPE);
 
 	c->label = item->label;
-	c->target = targets[number(item, "target")];
+	c->target = target->words[number(item, "target")];
+	if (value(item, "uri")->set)
+		c->uri = value(item, "uri")->text;
+	c->overwrite = number(item, "overwrite");
 	if (value(item, "state")->set) {
 		c->raw_state = states[number(item, "state")];
 		c->takes_all = number(item, "state") > 0;

@@ -118,6 +118,12 @@ spec_key_values(const struct spec_key *key, char *buf, size_t size)
 	case SPEC_TEXT:
 		(void)snprintf(buf, size, "text");
 		break;
+	case SPEC_URI:
+		(void)snprintf(buf, size,
+			       "nbd://HOST[:PORT]/EXPORT, "
+			       "nbd+unix:///EXPORT?socket=PATH or another that "
+			       "libnbd knows");
+		break;
 	}
 }
 
@@ -298,6 +304,25 @@ parse_share(const struct spec_key *key, const struct spec_word *word,
 	return 0;
 }
 
+/* What comes before "://"; libnbd judges the rest of it. */
+static int
+parse_uri(const struct spec_key *key, const struct spec_word *word,
+	  struct q2_err *err)
+{
+	static const char *const schemes[] = {
+		"nbd://",       "nbds://",       "nbd+unix://", "nbds+unix://",
+		"nbd+vsock://", "nbds+vsock://", "nbd+ssh://",  "nbds+ssh://"};
+	char buf[SPEC_CUT], values[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+		if (strncmp(word->text, schemes[i], strlen(schemes[i])) == 0)
+			return 0;
+	}
+	spec_key_values(key, values, sizeof(values));
+	return spec_fail(&word->pos, err, "%s: '%s' is not an export: it is %s",
+			 key->name, spec_cut(word->text, buf), values);
+}
+
 int
 spec_value_parse(const struct spec_key *key, const struct spec_word *word,
 		 struct spec_value *ret, struct q2_err *err)
@@ -323,6 +348,8 @@ spec_value_parse(const struct spec_key *key, const struct spec_word *word,
 	case SPEC_NAMES:
 	case SPEC_TEXT:
 		return 0;
+	case SPEC_URI:
+		return parse_uri(key, word, err);
 	}
 	return 0;
 }

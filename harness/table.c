@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "harness/cells.h"
+#include "harness/color.h"
 
 /* ---- numbers for people --------------------------------------------------- */
 
@@ -572,15 +572,12 @@ table_print(FILE *f, const struct rows *cells, const struct table_opts *opts)
 void
 table_opts_for(FILE *f, struct table_opts *ret)
 {
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-	bool terminal = isatty(fileno(f));
 	struct winsize size;
 
-	*ret = (struct table_opts){.width = TABLE_WIDTH};
-	if (!terminal)
-		return;
-	ret->color = !(no_color && no_color[0]) && term &&
-		     strcmp(term, "dumb") != 0;
+	*ret = (struct table_opts){
+		.width = TABLE_WIDTH,
+		.color = color_wanted(NULL, f),
+	};
 	if (ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		ret->width = (unsigned)min_u64(
 			max_u64(size.ws_col, TABLE_WIDTH_MIN), TABLE_WIDTH_MAX);

@@ -26,7 +26,7 @@ struct table_opts {
 };
 
 /* Width and colour for f: those of the terminal if it is one, else TABLE_WIDTH
- * and none; NO_COLOR and TERM=dumb are respected (https://no-color.org). */
+ * and none; see color.h. */
 void table_opts_for(FILE *f, struct table_opts *ret);
 
 void table_print(FILE *f, const struct rows *cells,

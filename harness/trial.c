@@ -69,6 +69,11 @@ trial_begin(struct trial *t, size_t pass, struct q2_err *err)
 	const struct trial_pass *p = &t->spec->passes[pass];
 	int r;
 
+	/* Others of the group may. */
+	if (p->op != PASS_STREAM && !t->spec->target->has_file)
+		return q2_fail(err, -EINVAL,
+			       "pass %s: target %s makes no image", p->name,
+			       t->spec->target->name);
 	t->pass = pass;
 	t->work_s = t->flush_s = 0;
 	t->open_s = t->close_s = -1;

@@ -174,6 +174,11 @@ trial_spec_keys(const struct plan *plan, size_t config,
 	json_t *work;
 
 	set_image(json, plan, plan->configs[config]);
+	/* What a server does with its file is not known here. */
+	if (plan->configs[config]->uri) {
+		(void)json_object_del(json, "cache");
+		(void)json_object_del(json, "aio");
+	}
 	if (!pass)
 		return json;
 	work = pass_json(pass, &pass->stream);
@@ -382,11 +387,8 @@ check_overwrite(const struct trial_spec *spec, struct q2_err *err)
 
 		if (spec->target != &target_nbd)
 			break;
-		if (p->op != PASS_STREAM)
-			return q2_fail(err, -EINVAL,
-				       "pass %s: target nbd makes no image",
-				       p->name);
-		if (p->stream.write && !spec->image.overwrite)
+		if (p->op == PASS_STREAM && p->stream.write &&
+		    !spec->image.overwrite)
 			return q2_fail(err, -EINVAL,
 				       "pass %s would overwrite what is in %s; "
 				       "if that may be lost, say so: overwrite",

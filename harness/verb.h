@@ -34,9 +34,10 @@ const struct verb *verbs_find(const char *name, struct q2_err *err);
 /* verb_help.c: everything, or one verb, on stdout; or a reminder. */
 void help_all(void);
 void help_verb(const struct verb *verb);
+void help_verb_short(const struct verb *verb); /* for -h */
 void help_usage(FILE *f);
 
-/* help_dump.c: all options and columns, for scripts, on stdout. */
+/* help_dump.c: all options, keys and columns, for scripts, on stdout. */
 void help_dump(void);
 
 #endif

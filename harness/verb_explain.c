@@ -3,9 +3,13 @@
  * verb_explain.c - what a key of a spec file means
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "harness/spec_keys.h"
 #include "harness/verb.h"
+#include "harness/wrap.h"
+
+#define INDENT 12 /* of what is said of a key */
 
 static const struct {
 	enum spec_scope scope;
@@ -27,41 +31,25 @@ scope_name(enum spec_scope scope)
 	return "";
 }
 
-/* Of what it is a key, if not of all in its scope. */
-static const char *
-applies_name(const struct spec_key *key)
-{
-	switch (key->applies) {
-	case SPEC_RAW:
-		return "target=raw";
-	case SPEC_QCOW2:
-		return "target=qcow2";
-	case SPEC_FILES:
-		return "target=raw, target=qcow2";
-	case SPEC_STREAMS:
-		return "rw=randread, rw=randwrite";
-	case SPEC_REQUESTS:
-		return "passes with requests";
-	default:
-		return NULL;
-	}
-}
-
 static void
 explain(const struct spec_key *key)
 {
-	const char *applies = applies_name(key);
+	/* If not to all in its scope. */
+	const char *applies = spec_where_text(key->applies);
 	char values[256];
 
 	spec_key_values(key, values, sizeof(values));
-	printf("%s: %s\n", key->name, key->help);
-	printf("  values    %s\n", values);
+	printf("%s: ", key->name);
+	wrap_words(stdout, key->help, (unsigned)strlen(key->name) + 2, 2);
+	wrap_entry(stdout, "values", INDENT, values);
 	if (key->usual)
-		printf("  default   %s\n", key->usual);
+		wrap_entry(stdout, "default", INDENT, key->usual);
 	else
-		printf("  otherwise %s\n", key->otherwise);
-	printf("  stands in %s%s%s%s\n", scope_name(key->scope),
-	       applies ? " (" : "", applies ? applies : "", applies ? ")" : "");
+		wrap_entry(stdout, "otherwise", INDENT, key->otherwise);
+	(void)snprintf(values, sizeof(values), "%s%s%s%s",
+		       scope_name(key->scope), applies ? " (" : "",
+		       applies ? applies : "", applies ? ")" : "");
+	wrap_entry(stdout, "stands in", INDENT, values);
 	printf("  name      %s's\n", key->whose);
 	if (key->scope == SPEC_OF_CONFIG || key->scope == SPEC_OF_PASS)
 		printf("  cell_id   another value is %s cell\n",
@@ -80,9 +68,11 @@ list_all(void)
 			if (key->scope != scopes[s].scope)
 				continue;
 			spec_key_values(key, values, sizeof(values));
-			printf("  %-20s %s%s%s\n", key->name, values,
-			       key->usual ? "; default " : "",
-			       key->usual ? key->usual : "");
+			(void)snprintf(values + strlen(values),
+				       sizeof(values) - strlen(values), "%s%s",
+				       key->usual ? "; default " : "",
+				       key->usual ? key->usual : "");
+			wrap_entry(stdout, key->name, 23, values);
 		}
 	}
 	printf("\n'qcowbench explain KEY' says more of one.  In configurations "

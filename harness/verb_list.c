@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/num.h"
 #include "harness/plan.h"
 #include "harness/probe_store.h"
 #include "harness/table.h"
@@ -115,12 +116,27 @@ list_suite(const struct suite *suite)
 	printf("\n");
 }
 
+struct list_args {
+	bool names;
+};
+
+static const struct option_spec list_options[] = {
+	{"names", OPTION_FLAG, offsetof(struct list_args, names), NULL, NULL,
+	 "their names only, a line each"},
+};
+
 static enum bench_exit
 run_list(int argc, char **argv, struct q2_err *err)
 {
-	if (options_parse(&verb_list.options, argc, argv, NULL,
+	struct list_args args = {0};
+
+	if (options_parse(&verb_list.options, argc, argv, &args,
 			  (struct operands){0}, err) < 0)
 		return BENCH_USAGE;
+	for (size_t i = 0; args.names && i < suites_count(); i++)
+		printf("%s\n", suites_name(i));
+	if (args.names)
+		return BENCH_OK;
 	for (size_t i = 0; i < suites_count(); i++) {
 		if (i)
 			printf("\n");
@@ -132,8 +148,9 @@ run_list(int argc, char **argv, struct q2_err *err)
 const struct verb verb_list = {
 	.name = "list",
 	.operands = "",
+	.options = {list_options, ARRAY_SIZE(list_options)},
 	.help = "the suites: what they ask, compare and do, and how long",
-	.more = "A suite of your own is a file that ends in .ini; 'qcowbench "
-		"explain' lists the keys.\n",
+	.more = "A suite of your own is a file that ends in .ini: 'qcowbench "
+		"help spec'.\n",
 	.run = run_list,
 };

@@ -127,9 +127,7 @@ find_in_suite(struct run_args *args, const char *name, struct cell *cell,
 static unsigned
 where_of(const struct config *config)
 {
-	return strcmp(config->target, "raw") == 0     ? SPEC_RAW
-	       : strcmp(config->target, "qcow2") == 0 ? SPEC_QCOW2
-						      : SPEC_NULL;
+	return spec_where_of(config->target, config->raw_state);
 }
 
 /* Keys of the configuration that are not in the id, and what holds then. */

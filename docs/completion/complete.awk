@@ -4,7 +4,8 @@
 #
 # SHELL is bash, zsh or fish.  Commands, options and the words that an option
 # takes are offered; everything else is a file name.  The operand SUITE is
-# completed by what `PROGRAM list --names` prints.
+# completed by what `PROGRAM list --names` prints, KEY by the keys of spec files,
+# and that of help by commands and topics.
 
 function quote(text) {
 	gsub(/'/, (SHELL == "fish") ? "\\'" : "'\\''", text)
@@ -26,7 +27,10 @@ $1 == "command" {
 	names[++n] = $2
 	about[$2] = $4
 	suite[$2] = $3 ~ /SUITE/
+	key[$2] = $3 ~ /KEY/
 }
+$1 == "topic" { topics = topics " " $2 }
+$1 == "key" { keys = keys (keys == "" ? "" : " ") $3 }
 $1 == "option" {
 	k = ++count[$2]
 	letter[$2, k] = $3
@@ -78,7 +82,7 @@ function bash(    i, s) {
 	print "\tcase \"$cmd $prev\" in"
 	for (i = 1; i <= n; i++)
 		bash_case(names[i])
-	print "\thelp\\ help) _qcow_words " quote(s) "; return ;;"
+	print "\thelp\\ help) _qcow_words " quote(s topics) "; return ;;"
 	print "\tesac"
 	print "\tcase \"$cmd $cur\" in"
 	for (i = 1; i <= n; i++) {
@@ -87,6 +91,8 @@ function bash(    i, s) {
 			printf "\t%s\\ [!./]*|%s\\ ) _qcow_words \"$(%s list --names 2>/dev/null)\"; " \
 				"COMPREPLY+=($(compgen -f -X '!*.ini' -- \"$cur\")) ;;\n", \
 				names[i], names[i], PROGRAM
+		if (key[names[i]])
+			printf "\t%s\\ *) _qcow_words %s ;;\n", names[i], quote(keys)
 	}
 	print "\t*) _qcow_files ;;"
 	print "\tesac"
@@ -125,8 +131,10 @@ function zsh_all(    i, k) {
 			zsh_option(names[i], k)
 		if (suite[names[i]])
 			printf " \\\n\t\t\t%s", quote("1:suite:{_alternative \"suites:suite:($(" PROGRAM " list --names 2>/dev/null))\" \"files:file:_files -g *.ini\"}")
+		else if (key[names[i]])
+			printf " \\\n\t\t\t%s", quote("1:key:(" keys ")")
 		else if (names[i] == "help")
-			printf " \\\n\t\t\t%s", quote("1:command:{_describe command commands}")
+			printf " \\\n\t\t\t%s", quote("1:command:{_describe command commands; compadd --" topics "}")
 		else
 			printf " \\\n\t\t\t%s", quote("*:file:_files")
 		print " ;;"
@@ -160,8 +168,11 @@ function fish(    i, k, c, s, all) {
 		if (suite[c])
 			printf "complete -c %s -n '__fish_seen_subcommand_from %s' -a '(%s list --names 2>/dev/null)'\n", \
 				PROGRAM, c, PROGRAM
+		if (key[c])
+			printf "complete -c %s -n '__fish_seen_subcommand_from %s' -f -a %s\n", \
+				PROGRAM, c, quote(keys)
 	}
-	printf "complete -c %s -n '__fish_seen_subcommand_from help' -f -a %s\n", PROGRAM, quote(all)
+	printf "complete -c %s -n '__fish_seen_subcommand_from help' -f -a %s\n", PROGRAM, quote(all topics)
 }
 
 END {

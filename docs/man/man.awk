@@ -60,6 +60,12 @@ FNR == NR && $1 == "command" {
 	next
 }
 FNR == NR && $1 == "text" { about = ""; page = page paragraph($2); next }
+FNR == NR && $1 == "example" {
+	say_about()
+	page = page ".PP\n" roff(toupper(substr($4, 1, 1)) substr($4, 2)) \
+		(($4 ~ /\?$/) ? "" : ":") "\n" paragraph("  " $3)
+	next
+}
 FNR == NR && $1 == "option" {
 	say_about()
 	page = page option_page($3, $4, $5, $7)
@@ -80,7 +86,9 @@ FNR == NR && $1 == "column" {
 }
 FNR == NR && $1 == "key" {
 	keys[$2] = keys[$2] ".TP\n\\fB" roff($3) "\\fR = \\fI" roff($4) "\\fR\n" \
-		roff($6) (($5 == "") ? "" : " (default: " roff($5) ")") "\n"
+		roff($6) ".\n" (($7 == "") ? "" : "Of " roff($7) ".\n") \
+		(($5 == "") ? "" : "Default: " roff($5) ".\n") \
+		(($8 == "") ? "" : "Otherwise: " roff($8) ".\n")
 	next
 }
 FNR == NR { next }

@@ -22,15 +22,16 @@
 static char nbd_program[] = "qemu-nbd";
 static char img_program[] = "qemu-img";
 
-#define ARGS_MAX  16
-#define ARG_SIZE  96
-#define PATH_SIZE (PATH_MAX + 8)
+#define ARGS_MAX 20
+#define ARG_SIZE 96
+/* Of a path in which each comma stands twice, with options before it. */
+#define PATH_SIZE (2 * PATH_MAX + 320)
 
 /* Words of a command line; the longer ones are kept in text. */
 struct command {
 	char *argv[ARGS_MAX + 1];
 	size_t n;
-	char text[6][ARG_SIZE];
+	char text[8][ARG_SIZE];
 	size_t ntext;
 	char path[PATH_SIZE];
 };
@@ -66,6 +67,21 @@ add_path(struct command *c, const char *path)
 	(void)snprintf(c->path, sizeof(c->path), "%s%s",
 		       path[0] == '/' ? "" : "./", path);
 	add(c, c->path);
+}
+
+/* ",key=value" at the end of c->path. */
+static void add_option(struct command *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void
+add_option(struct command *c, const char *fmt, ...)
+{
+	size_t n = strlen(c->path);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(c->path + n, sizeof(c->path) - n, fmt, ap);
+	va_end(ap);
 }
 
 /* ---- versions ---------------------------------------------------------- */
@@ -126,6 +142,26 @@ qcow2_preallocation(enum q2_prealloc prealloc)
 	return names[prealloc];
 }
 
+/* What is not the default, each as a second -o. */
+static void
+add_features(struct command *c, char *option, const struct target_image *image)
+{
+	if (image->compat == 2) {
+		add(c, option);
+		add_text(c, "compat=0.10");
+	}
+	if (image->refcount_bits) {
+		add(c, option);
+		add_text(c, "refcount_bits=%u", image->refcount_bits);
+	}
+	if (image->extended_l2 || image->lazy_refcounts) {
+		add(c, option);
+		add_text(c, "extended_l2=%s,lazy_refcounts=%s",
+			 image->extended_l2 ? "on" : "off",
+			 image->lazy_refcounts ? "on" : "off");
+	}
+}
+
 static int
 qemu_create(const char *path, const struct target_image *image,
 	    struct q2_err *err)
@@ -140,13 +176,15 @@ qemu_create(const char *path, const struct target_image *image,
 	add(&c, format);
 	add(&c, image->raw_state ? raw : qcow2);
 	add(&c, option);
-	if (image->raw_state)
+	if (image->raw_state) {
 		add_text(&c, "preallocation=%s",
 			 raw_preallocation(image->raw_state));
-	else
+	} else {
 		add_text(&c, "cluster_size=%" PRIu32 ",preallocation=%s",
 			 image->cluster_size,
 			 qcow2_preallocation(image->prealloc));
+		add_features(&c, option, image);
+	}
 	add_path(&c, path);
 	add_text(&c, "%" PRIu64, image->virtual_bytes);
 	return process_run(c.argv, NULL, 0, err);
@@ -248,22 +286,68 @@ qemu_aio(const char *aio)
 							     : "threads";
 }
 
+static const char *
+detect_name(enum q2_detect_zeroes detect)
+{
+	return detect == Q2_DETECT_UNMAP ? "unmap"
+	       : detect == Q2_DETECT_ON  ? "on"
+					 : "off";
+}
+
+static bool
+has_cache_sizes(const struct target_image *image)
+{
+	return image->l2_cache_size || image->l2_cache_entry_size ||
+	       image->refcount_cache_size || image->cache_clean_interval;
+}
+
+/* qcow2's own caches have no option but this form of a name. */
+static void
+add_image_options(struct command *c, const char *path,
+		  const struct target_image *image)
+{
+	static char word[] = "--image-opts";
+
+	(void)snprintf(c->path, sizeof(c->path), "driver=qcow2");
+	if (image->l2_cache_size)
+		add_option(c, ",l2-cache-size=%" PRIu64, image->l2_cache_size);
+	if (image->l2_cache_entry_size)
+		add_option(c, ",l2-cache-entry-size=%" PRIu64,
+			   image->l2_cache_entry_size);
+	if (image->refcount_cache_size)
+		add_option(c, ",refcount-cache-size=%" PRIu64,
+			   image->refcount_cache_size);
+	if (image->cache_clean_interval)
+		add_option(c, ",cache-clean-interval=%u",
+			   image->cache_clean_interval == UINT_MAX
+				   ? 0
+				   : image->cache_clean_interval);
+	add_option(c, ",file.driver=file,file.filename=");
+	for (; *path; path++)
+		add_option(c, *path == ',' ? ",%c" : "%c", *path);
+	add(c, word);
+	add(c, c->path);
+}
+
 static int
 start(struct server *server, const char *path, const char *aio,
       const struct target_image *image, int listen_fd, struct q2_err *err)
 {
 	static char raw[] = "--format=raw", qcow2[] = "--format=qcow2",
-		    discard[] = "--discard=ignore",
-		    zeroes[] = "--detect-zeroes=off";
+		    ignore[] = "--discard=ignore", unmap[] = "--discard=unmap";
 	struct command c = {.n = 0};
 
 	add(&c, nbd_program);
-	add(&c, image->raw_state ? raw : qcow2);
 	add_text(&c, "--cache=%s", cache_name(image->cache));
 	add_text(&c, "--aio=%s", qemu_aio(aio));
-	add(&c, discard);
-	add(&c, zeroes);
-	add_path(&c, path);
+	add(&c, image->unmap ? unmap : ignore);
+	add_text(&c, "--detect-zeroes=%s", detect_name(image->detect_zeroes));
+	if (!image->raw_state && has_cache_sizes(image)) {
+		add_image_options(&c, path, image);
+	} else {
+		add(&c, image->raw_state ? raw : qcow2);
+		add_path(&c, path);
+	}
 	return server_start(server, c.argv, listen_fd, err);
 }
 

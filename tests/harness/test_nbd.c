@@ -31,6 +31,7 @@
 #include "harness/targets/nbd_disk.h"
 #include "harness/targets/process.h"
 #include "harness/targets/qemu.h"
+#include "harness/trial.h"
 #include "harness/trial_spec.h"
 #include "workloads/content.h"
 
@@ -438,6 +439,7 @@ test_an_export_is_overwritten_only_where_that_is_said(void **state)
 		"'seed':'1','turns':1,'slice_ops':8}]}";
 	char json_text[sizeof(text)];
 	struct trial_spec spec;
+	struct trial trial;
 	struct q2_err err;
 	json_t *json, *pass;
 
@@ -459,8 +461,12 @@ test_an_export_is_overwritten_only_where_that_is_said(void **state)
 	assert_int_equal(trial_spec_parse(json, &spec, &err), 0);
 	trial_spec_done(&spec);
 	(void)json_object_set_new(pass, "op", json_string("create"));
-	assert_int_equal(trial_spec_parse(json, &spec, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "makes no image"));
+	assert_int_equal(trial_spec_parse(json, &spec, &err), 0);
+	assert_int_equal(trial_init(&trial, &spec, &err), 0);
+	assert_int_equal(trial_begin(&trial, 0, &err), -EINVAL);
+	assert_string_equal(err.text, "pass p: target nbd makes no image");
+	trial_done(&trial);
+	trial_spec_done(&spec);
 	(void)json_object_del(json, "uri");
 	assert_int_equal(trial_spec_parse(json, &spec, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "uri"));
@@ -534,6 +540,90 @@ test_qemu_writes_what_our_engine_reads(void **state)
 		assert_memory_equal(got, expected, op.len);
 	}
 	assert_int_equal(q2_close(img, &m.err), 0);
+	q2_loop_free(loop);
+}
+
+/* The words of a process, in one line. */
+static void
+command_line(pid_t pid, char *text, size_t size)
+{
+	char name[64];
+	size_t n;
+	FILE *f;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/cmdline", (int)pid);
+	f = fopen(name, "r");
+	assert_non_null(f);
+	n = fread(text, 1, size - 1, f);
+	(void)fclose(f);
+	for (size_t i = 0; i < n; i++)
+		text[i] = (char)(text[i] ? text[i] : ' ');
+	text[n] = '\0';
+}
+
+static void
+assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no '%s' in '%s'", part, text);
+}
+
+static void
+test_every_option_reaches_qemu(void **state)
+{
+	const struct target_image image = {
+		.virtual_bytes = DISK_BYTES,
+		.cluster_size = 32 * KiB,
+		.extended_l2 = true,
+		.refcount_bits = 8,
+		.lazy_refcounts = true,
+		.l2_cache_size = MiB,
+		.l2_cache_entry_size = 8 * KiB,
+		.refcount_cache_size = 256 * KiB,
+		.cache_clean_interval = UINT_MAX,
+		.cache = Q2_CACHE_UNSAFE,
+		.unmap = true,
+		.detect_zeroes = Q2_DETECT_UNMAP,
+	};
+	struct target_image old = {.virtual_bytes = DISK_BYTES,
+				   .cluster_size = 64 * KiB,
+				   .compat = 2};
+	char comma[sizeof(path) + 8], text[4096];
+	struct q2_info info;
+	struct q2_image *img;
+	struct q2_loop *loop;
+	struct q2_err err;
+	struct disk disk;
+
+	need_qemu(state);
+	loop = loop_of_threads();
+	(void)snprintf(comma, sizeof(comma), "%s,x", path);
+	assert_int_equal(
+		target_create(&target_qemu, loop, comma, &image, NULL, &err),
+		0);
+	assert_int_equal(q2_open(loop, comma, NULL, &img, &err), 0);
+	assert_int_equal(q2_info(img, &info, &err), 0);
+	assert_int_equal(q2_close(img, &err), 0);
+	assert_int_equal(info.cluster_size, 32 * KiB);
+	assert_int_equal(info.refcount_bits, 8);
+	assert_true(info.extended_l2 && info.lazy_refcounts);
+	if (target_open(&target_qemu, loop, comma, &image, &disk, &err) < 0)
+		fail_msg("%s", err.text);
+	command_line(disk.server->pid, text, sizeof(text));
+	assert_int_equal(disk_close(&disk, &err), 0);
+	assert_has(text, " --cache=unsafe ");
+	assert_has(text, " --discard=unmap ");
+	assert_has(text, " --detect-zeroes=unmap ");
+	assert_has(text, ",l2-cache-size=1048576,l2-cache-entry-size=8192,"
+			 "refcount-cache-size=262144,cache-clean-interval=0,");
+	assert_has(text, "image,,x ");
+	assert_int_equal(unlink(comma), 0);
+	assert_int_equal(
+		target_create(&target_qemu, loop, path, &old, NULL, &err), 0);
+	assert_int_equal(q2_open(loop, path, NULL, &img, &err), 0);
+	assert_int_equal(q2_info(img, &info, &err), 0);
+	assert_int_equal(q2_close(img, &err), 0);
+	assert_int_equal(info.compat, 2);
 	q2_loop_free(loop);
 }
 
@@ -673,6 +763,7 @@ main(void)
 		cmocka_unit_test(
 			test_an_export_is_overwritten_only_where_that_is_said),
 		cmocka_unit_test(test_qemu_writes_what_our_engine_reads),
+		cmocka_unit_test(test_every_option_reaches_qemu),
 		cmocka_unit_test(test_why_qemu_will_not_is_in_the_error),
 		cmocka_unit_test(
 			test_the_server_dies_with_a_client_that_is_killed),

@@ -19,6 +19,8 @@
 #define CONFIGS "[configurations]\na = target=raw\n"
 #define PASSES  "[passes]\nc = op=create\nw = rw=randwrite size=50%\n"
 
+#define WRITE "[passes]\nw = rw=randwrite size=50%\n"
+
 struct bad {
 	const char *text, *message;
 };
@@ -116,11 +118,11 @@ static const struct bad files[] = {
 	       "a = state=sparse\n" PASSES,
 	 "x.ini:4:1: 'a' has no target; add target=raw or target=qcow2"},
 	{SUITE "[configurations]\n"
-	       "a = target=vhd\n" PASSES,
-	 "x.ini:4:12: target: 'vhd' is not known; it is raw, qcow2 or null"},
+	       "a = target=tape\n" PASSES,
+	 "x.ini:4:12: target: 'tape' is not known; it is raw, qcow2, null, nbd or qemu"},
 	{SUITE "[configurations]\n"
 	       "a = target=qcow\n" PASSES,
-	 "x.ini:4:12: target: 'qcow' is not known; did you mean 'qcow2'? (raw, qcow2 or null)"},
+	 "x.ini:4:12: target: 'qcow' is not known; did you mean 'qcow2'? (raw, qcow2, null, nbd or qemu)"},
 	{SUITE "[configurations]\n"
 	       "a = target = raw\n" PASSES,
 	 "x.ini:4:5: 'target' is not key=value (no blanks around '=' and ',')"},
@@ -129,7 +131,7 @@ static const struct bad files[] = {
 	 "x.ini:4:16: 'bs' is a key of passes"},
 	{SUITE "[configurations]\n"
 	       "a = target=raw cluster_size=64k\n" PASSES,
-	 "x.ini:4:29: cluster_size=64k: cluster_size is of target=qcow2, which a is not"},
+	 "x.ini:4:29: cluster_size=64k: cluster_size is of target=qcow2 and target=qemu without state=, which a is not"},
 	{SUITE "[configurations]\n"
 	       "a = target=raw state=full\n" PASSES,
 	 "x.ini:4:22: state: 'full' is not known; it is sparse, falloc or written"},
@@ -228,6 +230,64 @@ static const struct bad files[] = {
 	{SUITE "[configurations]\n"
 	       "a = target=qcow2 preallocation=off..full\n" PASSES,
 	 "x.ini:4:32: preallocation: 'off..full': only numbers and sizes have ranges"},
+	{SUITE "[configurations]\n"
+	       "a = target=qemu zero=hole\n" PASSES,
+	 "x.ini:4:22: zero=hole: zero is of target=qcow2, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=qemu state=written cluster_size=64k\n" PASSES,
+	 "x.ini:4:44: cluster_size=64k: cluster_size is of target=qcow2 and target=qemu without state=, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=qemu extended_l2=on cluster_size=4k\n" PASSES,
+	 "x.ini:4:29: a: extended_l2 takes clusters of at least 16k, not 4k"},
+	{SUITE "[configurations]\n"
+	       "a = target=null state=sparse\n" PASSES,
+	 "x.ini:4:23: state=sparse: state is of target=raw and target=qemu with state=, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=raw uri=nbd://h\n" PASSES,
+	 "x.ini:4:20: uri=nbd://h: uri is of target=nbd, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h cache=none\n" WRITE,
+	 "x.ini:4:34: cache=none: cache is of target=raw, target=qcow2 and target=qemu, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h aio=threads\n" WRITE,
+	 "x.ini:4:32: aio=threads: aio is of all targets but nbd, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=localhost:10809\n" WRITE,
+	 "x.ini:4:20: uri: 'localhost:10809' is not an export: it is nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH or another that libnbd knows"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd\n" WRITE,
+	 "x.ini:4:1: 'a' has no uri; add uri=nbd://HOST/EXPORT"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h/x\n" WRITE,
+	 "x.ini:4:1: a: pass 'w' would overwrite what is in nbd://h/x; if that may be lost, add overwrite=on"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h/x overwrite=off\n" WRITE,
+	 "x.ini:4:40: a: pass 'w' would overwrite what is in nbd://h/x; if that may be lost, add overwrite=on"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h/x overwrite=on\n"
+	       "b = target=nbd uri=nbd://h/x overwrite=on\n" WRITE,
+	 "x.ini:5:20: b: 'a' has the same uri, and both would use it at once"},
+	{SUITE "split = uri\n"
+	       "[configurations]\n"
+	       "a = target=nbd uri=nbd://h/x overwrite=on\n" WRITE,
+	 "x.ini:3:9: split: uri cannot be part of a folder's name"},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h/x\n"
+	       "[passes]\n"
+	       "r = rw=randread\n"
+	       "s = rw=read\n",
+	 "x.ini:7:1: 's' is no first touch: it works where 'r' has read; move it with offset=, or use touch=r"},
+	/* Only exports hold something before anybody has written. */
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h/x\n"
+	       "b = target=null\n"
+	       "[passes]\n"
+	       "r = rw=randread\n",
+	 "x.ini:7:8: 'r' reads what nobody has written; name a writing pass with touch="},
+	{SUITE "[configurations]\n"
+	       "a = target=nbd uri=nbd://h/x overwrite=on\n"
+	       "b = target=qemu\n" WRITE,
+	 "x.ini:7:1: 'w' has no image yet; the first pass is create = op=create"},
 	{SUITE CONFIGS "[passes]\n"
 		       "w = rw=randwrite\n",
 	 "x.ini:6:1: 'w' has no image yet; the first pass is create = op=create"},
@@ -347,7 +407,7 @@ static const struct bad sets[] = {
 	{"rounds=0", "--set rounds=0: rounds: 0 is not from 1 to 100000"},
 	{"bs=", "--set bs=: the value is empty"},
 	{"a=cluster_size=64k",
-	 "--set a=cluster_size=64k: cluster_size=64k: cluster_size is of target=qcow2, which a is not"},
+	 "--set a=cluster_size=64k: cluster_size=64k: cluster_size is of target=qcow2 and target=qemu without state=, which a is not"},
 	{"bs=4k,8k",
 	 "x.ini:7:1: several are called 'w'; add ${bs} to the label"},
 	{"cache=none writeback",

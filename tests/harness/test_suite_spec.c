@@ -179,6 +179,68 @@ test_every_key_of_a_configuration_arrives(void **state)
 }
 
 static void
+test_every_key_of_an_export_and_of_qemu_arrives(void **state)
+{
+	const struct config *c;
+	const struct suite *suite = parse(
+		"[defaults]\nstate = written\ncluster_size = 1m\n"
+		"overwrite = on\ncache = unsafe\n"
+		"[configurations]\n"
+		"n = target=nbd uri=nbd+unix:///a,b?socket=../x,y.sock "
+		"image_size=1g\n"
+		"q = target=qemu preallocation=full extended_l2=on "
+		"refcount_bits=8 l2_cache_size=2m discard=unmap aio=libaio\n"
+		"r = target=qemu state=falloc\n" PASSES,
+		NULL);
+
+	(void)state;
+	c = &suite->configs[0];
+	assert_string_equal(c->target, "nbd");
+	/* Neither a list nor a range. */
+	assert_string_equal(c->uri, "nbd+unix:///a,b?socket=../x,y.sock");
+	assert_true(c->overwrite);
+	assert_null(c->raw_state);
+	assert_int_equal(c->cluster_size, 0);
+	assert_int_equal(suite->image_bytes, GiB);
+	c = &suite->configs[1];
+	/* A state that is not the line's own does not make it raw. */
+	assert_string_equal(c->target, "qemu");
+	assert_null(c->raw_state);
+	assert_null(c->uri);
+	assert_int_equal(c->cluster_size, MiB);
+	assert_int_equal(c->prealloc, Q2_PREALLOC_FULL);
+	assert_true(c->takes_all && c->extended_l2 && c->unmap);
+	assert_int_equal(c->refcount_bits, 8);
+	assert_int_equal(c->l2_cache_size, 2 * MiB);
+	assert_string_equal(c->aio, "libaio");
+	assert_int_equal(c->zero, Q2_ZERO_DEFAULT);
+	c = &suite->configs[2];
+	assert_string_equal(c->raw_state, "falloc");
+	assert_int_equal(c->cluster_size, 0);
+	assert_true(c->takes_all);
+	assert_int_equal(suite->cache, Q2_CACHE_UNSAFE);
+}
+
+/* What is there need not be written first, nor made. */
+static void
+test_an_export_may_be_read_only(void **state)
+{
+	const struct suite *suite = parse(
+		"[configurations]\na = target=nbd uri=nbd://h\n"
+		"b = target=nbd uri=nbd://i\n"
+		"[passes]\nr = rw=randread size=50%\n"
+		"again = rw=randread touch=r\ns = rw=read offset=50% "
+		"size=50%\n",
+		NULL);
+
+	(void)state;
+	assert_false(suite->configs[0].overwrite);
+	assert_false(suite->passes[0].write);
+	assert_string_equal(suite->passes[1].touch, "r");
+	assert_int_equal(suite->passes[2].area_off.n, 50);
+}
+
+static void
 test_every_key_of_a_pass_arrives(void **state)
 {
 	const struct pass *p;
@@ -669,6 +731,9 @@ main(void)
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_comments_continuations_and_blanks),
 		cmocka_unit_test(test_every_key_of_a_configuration_arrives),
+		cmocka_unit_test(
+			test_every_key_of_an_export_and_of_qemu_arrives),
+		cmocka_unit_test(test_an_export_may_be_read_only),
 		cmocka_unit_test(test_every_key_of_a_pass_arrives),
 		cmocka_unit_test(
 			test_set_beats_quick_beats_the_line_beats_defaults),

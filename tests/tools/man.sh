@@ -56,6 +56,22 @@ complete_page() { # program
 	done <"$dir/options"
 }
 
+# Every key of the help is in the page of spec files, with its values, in the
+# section that it is a key of.
+page_of_keys() {
+	"build/$MODE/qcowbench" help --dump | grep '^key' | cut -f2-4 |
+		sort >"$dir/keys"
+	[ "$(wc -l <"$dir/keys")" -gt 30 ] || return 1
+	sed 's/\\-/-/g; s/\\&//' "$share/man/man5/qcowbench-spec.5" |
+		awk '/^\.SH / { section = tolower($2) }
+			match($0, /^\\fB[a-z0-9_]+\\fR = \\fI/) {
+				name = substr($0, 4, RLENGTH - 12)
+				value = substr($0, RLENGTH + 1)
+				sub(/\\fR$/, "", value)
+				print section "\t" name "\t" value
+			}' | sort | diff "$dir/keys" -
+}
+
 offers() { # program, what is expected, words typed so far
 	program=$1 expected=$2
 	shift 2
@@ -88,11 +104,18 @@ for program in qcowimg qcowbench; do
 	done
 done
 
+check "qcowbench-spec.5 has every key" page_of_keys
+
 check "bash offers commands" offers qcowimg "convert compare" co
 check "bash offers the words of an option" offers qcowimg "leaks all" check -r ""
 check "bash offers them behind =" offers qcowimg leaks check --repair = l
 check "bash offers options" offers qcowimg "--target-is-zero --target-image-opts" \
 	convert --ta
+check "bash offers topics" offers qcowbench "results" help resu
+check "bash offers keys" offers qcowbench "cluster_size" explain clus
+# The program that completes is the one in PATH.
+PATH=$PWD/build/$MODE:$PATH
+check "bash offers suites" offers qcowbench "preallocation" run prea
 check "bash offers cache modes" offers qcowbench "writeback writethrough" \
 	run --cache = w
 exit $bad
