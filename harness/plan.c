@@ -40,8 +40,8 @@ plan_cache_name(enum q2_cache cache)
 	return NULL;
 }
 
-static enum q2_cache
-cache_mode(const char *name)
+enum q2_cache
+plan_cache_mode(const char *name)
 {
 	for (size_t i = 0; name && plan_cache_names[i]; i++) {
 		if (strcmp(plan_cache_names[i], name) == 0)
@@ -98,7 +98,7 @@ plan_init(struct plan *plan, const struct wishes *wishes)
 		.disk_bytes = wishes->disk_bytes ? wishes->disk_bytes
 						 : DISK_DEFAULT,
 		.aio = wishes->aio,
-		.cache = cache_mode(wishes->cache),
+		.cache = plan_cache_mode(wishes->cache),
 	};
 	plan->rounds = wishes->rounds  ? wishes->rounds
 		       : wishes->quick ? suite->quick_rounds

@@ -11,9 +11,9 @@
 #include "engine/base/std.h"
 #include "harness/verb.h"
 
-static const struct verb *const verbs[] = {&verb_run,     &verb_plan,
-					   &verb_list,    &verb_help,
-					   &verb_version, &verb_trial};
+static const struct verb *const verbs[] = {
+	&verb_run,  &verb_report,  &verb_plan, &verb_list,
+	&verb_help, &verb_version, &verb_trial};
 
 const struct verb *
 verbs_at(size_t i)

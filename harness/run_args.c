@@ -10,6 +10,9 @@
 /* Rounds need ids below 2^32, and nobody's patience is longer. */
 #define ROUNDS_MOST 100000
 
+/* Nobody repeats a run by this seed. */
+#define NO_SEED UINT64_MAX
+
 const char *const run_args_aio[] = {"io_uring", "libaio", "threads", NULL};
 
 static const char *
@@ -60,14 +63,21 @@ run_args_parse(const struct options *opts, int argc, char **argv,
 	const char *name = NULL;
 	int r;
 
-	*ret = (struct run_args){.dir = ".", .seed = new_seed()};
+	*ret = (struct run_args){.seed = NO_SEED};
 	r = options_parse(opts, argc, argv, ret, (struct operands){&name, 1},
 			  err);
 	if (r < 0)
 		return r;
-	r = find_suite(name, &ret->suite, err);
-	if (r < 0)
-		return r;
+	ret->has_seed = ret->seed != NO_SEED;
+	if (!ret->has_seed)
+		ret->seed = new_seed();
+	if (name || !ret->resume) {
+		r = find_suite(name, &ret->suite, err);
+		if (r < 0)
+			return r;
+	}
+	if (!ret->dir && !ret->resume)
+		ret->dir = ".";
 	if (ret->rounds > ROUNDS_MOST)
 		return q2_fail(err, -EINVAL, "--rounds: %llu is more than %d",
 			       (unsigned long long)ret->rounds, ROUNDS_MOST);

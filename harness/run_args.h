@@ -15,9 +15,11 @@
 /* 0, NULL or false: not said. */
 struct run_args {
 	const struct suite *suite;
-	bool quick, keep, probe;
-	const char *dir, *out, *aio, *cache;
+	bool quick, keep, probe, remove_stale;
+	const char *dir, *out, *aio, *cache, *format;
+	const char *resume; /* the folder of the run to go on with */
 	uint64_t rounds, seed, size, image_size, requests;
+	bool has_seed; /* it was said */
 };
 
 extern const char *const run_args_aio[];

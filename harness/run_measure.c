@@ -13,6 +13,9 @@
 /* Results and plots at the end of a run. */
 #define FINISH_S 5.0
 
+/* The wall clock is disciplined all the time, by less than this. */
+#define CLOCK_JUMP_S 2.0
+
 /* What the warm-up may make of the sizes of a quick run. */
 #define HALVED_REQUESTS_LEAST 32
 #define HALVED_IMAGE_LEAST    (20 * MiB)
@@ -142,7 +145,8 @@ halve(struct run *run, double fixed_s, struct q2_err *err)
 	double left_s = RUN_QUICK_S - FINISH_S - (clock_s() - run->began_s);
 	uint64_t image = run->plan.image_bytes, requests = run->plan.requests;
 
-	if (!run->plan.quick || run->args.rounds)
+	/* What has begun keeps its sizes. */
+	if (!run->plan.quick || run->args.rounds || run->args.resume)
 		return 0;
 	run->halvings = plan_halvings(run->predicted_s, fixed_s,
 				      run->plan.rounds, left_s);
@@ -189,12 +193,21 @@ run_warm_up(struct run *run, struct settled *ret_settled, struct q2_err *err)
 
 /* ---- rounds ------------------------------------------------------------ */
 
-static void
-move_rows(struct rows *from, struct rows *to)
+/* Append the round.  A full disk may have room when the images are gone: then
+ * the round is kept, and the run ends all the same. */
+static int
+append_round(struct run *run, const struct output_lines *lines, bool *ret_kept,
+	     struct q2_err *err)
 {
-	for (size_t i = 0; i < from->n; i++)
-		rows_add(to, from->v[i]);
-	from->n = 0;
+	int r = output_round(&run->out, lines, err);
+	struct q2_err again;
+
+	*ret_kept = r >= 0;
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	workdir_empty(&run->work);
+	*ret_kept = output_round(&run->out, lines, &again) >= 0;
+	return r;
 }
 
 /* The results of a round that has ended in this way. */
@@ -202,49 +215,94 @@ static enum bench_exit
 keep_round(struct run *run, struct round *round, enum bench_exit code,
 	   struct q2_err *err)
 {
-	struct q2_err ignored;
+	struct output_lines lines = {
+		.round = round->number,
+		.session = run->rounds.session,
+		.trials = &round->trials,
+		.series = &round->series,
+		.hists = &round->hists,
+		.seconds = round->seconds,
+		.partial = code != BENCH_OK,
+		.why = err->text,
+	};
+	struct q2_err why;
+	bool kept;
+	int r;
 
-	if (code != BENCH_OK) {
-		(void)output_round(&run->out, &round->trials, &round->series,
-				   true, err->text, &ignored);
+	r = append_round(run, &lines, &kept, code == BENCH_OK ? err : &why);
+	if (code != BENCH_OK)
 		return code;
+	if (kept) {
+		progress_trials(&run->progress, &round->trials);
+		measured_add_round(&run->measured, &round->trials,
+				   &round->series, &round->hists,
+				   round->seconds);
 	}
-	if (output_round(&run->out, &round->trials, &round->series, false, NULL,
-			 err) < 0)
-		return BENCH_ENVIRONMENT;
-	progress_trials(&run->progress, &round->trials);
-	move_rows(&round->trials, &run->trials);
-	move_rows(&round->series, &run->series);
-	run->rounds_done++;
-	return BENCH_OK;
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+}
+
+/* Durations are of a clock that nobody sets; the user may still want to know
+ * why two moments in the files lie oddly. */
+static void
+watch_clock(struct run *run, double *offset_s)
+{
+	double now_s = clock_wall_s() - clock_s();
+
+	if (now_s - *offset_s > CLOCK_JUMP_S ||
+	    *offset_s - now_s > CLOCK_JUMP_S)
+		progress_say(&run->progress,
+			     "note: the wall clock has moved by %+.0f s (it "
+			     "was set, or the machine slept); durations are "
+			     "not touched by that",
+			     now_s - *offset_s);
+	*offset_s = now_s;
+}
+
+static uint64_t
+next_round(const struct run *run, uint64_t after)
+{
+	uint64_t i = after + 1;
+
+	while (i <= run->plan.rounds && measured_has_round(&run->measured, i))
+		i++;
+	return i;
+}
+
+bool
+run_is_complete(const struct run *run)
+{
+	return next_round(run, 0) > run->plan.rounds;
 }
 
 enum bench_exit
 run_rounds(struct run *run, struct settled settled, struct q2_err *err)
 {
+	double began_s = clock_s(), offset_s = clock_wall_s() - began_s;
 	enum bench_exit code = BENCH_OK;
-	double began_s = clock_s();
+	uint64_t i = next_round(run, 0), next, done = 0;
 	struct round round;
 
 	run->progress.rounds = run->plan.rounds;
-	for (uint64_t i = 1; code == BENCH_OK && i <= run->plan.rounds; i++) {
+	for (; i <= run->plan.rounds; i = next) {
+		next = next_round(run, i);
 		rounds_order(&run->plan, i, &round);
 		round.settled = settled;
 		progress_round(&run->progress, i);
 		code = round_run(&run->rounds, &round, err);
 		code = keep_round(run, &round, code, err);
 		round_done(&round);
+		watch_clock(run, &offset_s);
 		if (code != BENCH_OK)
 			break;
-		if (i == run->plan.rounds && run->args.keep) {
+		if (next > run->plan.rounds && run->args.keep) {
 			run->kept = true;
 			break;
 		}
 		workdir_empty(&run->work);
-		if (i < run->plan.rounds)
+		if (next <= run->plan.rounds)
 			settled = settle(run->work.path, run->env.dev_stat,
 					 &stop_requested);
-		run->round_s = (clock_s() - began_s) / (double)i;
+		run->round_s = (clock_s() - began_s) / (double)++done;
 		run->progress.round_s = run->round_s;
 	}
 	return code;

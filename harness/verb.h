@@ -22,8 +22,8 @@ struct verb {
 	enum bench_exit (*run)(int argc, char **argv, struct q2_err *err);
 };
 
-extern const struct verb verb_run, verb_plan, verb_list, verb_trial, verb_help,
-	verb_version;
+extern const struct verb verb_run, verb_report, verb_plan, verb_list,
+	verb_trial, verb_help, verb_version;
 
 /* All of them, in the order of the help; qcowbench.c. */
 const struct verb *verbs_at(size_t i); /* NULL after the last */

@@ -79,46 +79,60 @@ sync_folder(const char *path)
 	return r == -EINVAL ? 0 : r;
 }
 
-static int
-write_and_sync(FILE *f, const struct table *table, const struct rows *rows)
+int
+csv_begin(struct csv_out *out, const char *path, const struct table *table,
+	  struct q2_err *err)
 {
-	csv_write_header(f, table);
-	for (size_t i = 0; i < rows->n; i++)
-		csv_write_record(f, rows->v[i]);
-	errno = EIO; /* fflush() says nothing when an earlier write failed */
-	if (fflush(f) != 0 || ferror(f) || fsync(fileno(f)) < 0)
-		return -errno;
+	*out = (struct csv_out){.path = path};
+	if (asprintf(&out->tmp, "%s.tmp", path) < 0)
+		abort();
+	out->f = fopen(out->tmp, "we");
+	if (!out->f) {
+		int r = q2_fail(err, -errno, "cannot write %s: %s", out->tmp,
+				strerror(errno));
+
+		free(out->tmp);
+		return r;
+	}
+	csv_write_header(out->f, table);
 	return 0;
+}
+
+int
+csv_end(struct csv_out *out, struct q2_err *err)
+{
+	int r = 0;
+
+	errno = EIO; /* fflush() says nothing when an earlier write failed */
+	if (fflush(out->f) != 0 || ferror(out->f) || fsync(fileno(out->f)) < 0)
+		r = -errno;
+	if (fclose(out->f) != 0 && r == 0)
+		r = -errno;
+	if (r == 0 && rename(out->tmp, out->path) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_folder(out->path);
+	if (r < 0) {
+		(void)unlink(out->tmp);
+		r = q2_fail(err, r, "cannot write %s: %s", out->path,
+			    strerror(-r));
+	}
+	free(out->tmp);
+	return r;
 }
 
 int
 csv_write_file(const char *path, const struct table *table,
 	       const struct rows *rows, struct q2_err *err)
 {
-	char tmp[PATH_MAX];
-	FILE *f;
-	int r;
+	struct csv_out out;
+	int r = csv_begin(&out, path, table, err);
 
-	if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp))
-		return q2_fail(err, -ENAMETOOLONG, "%s: %s", path,
-			       strerror(ENAMETOOLONG));
-	f = fopen(tmp, "we");
-	if (!f)
-		return q2_fail(err, -errno, "cannot write %s: %s", tmp,
-			       strerror(errno));
-	r = write_and_sync(f, table, rows);
-	if (fclose(f) != 0 && r == 0)
-		r = -errno;
-	if (r == 0 && rename(tmp, path) < 0)
-		r = -errno;
-	if (r == 0)
-		r = sync_folder(path);
-	if (r < 0) {
-		(void)unlink(tmp);
-		return q2_fail(err, r, "cannot write %s: %s", path,
-			       strerror(-r));
-	}
-	return 0;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < rows->n; i++)
+		csv_write_record(out.f, rows->v[i]);
+	return csv_end(&out, err);
 }
 
 /* ---- reading ------------------------------------------------------------ */

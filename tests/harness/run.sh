@@ -64,10 +64,10 @@ nothing_left() { [ -z "$(ls -A "$fast")" ]; }
 no_arguments() { q; [ "$rc" = 2 ] && grep -q 'run preallocation --quick' err; }
 help_lists() {
 	q help && q --help && [ "$rc" = 0 ] && [ ! -s err ] || return 1
-	for w in run plan list help preallocation 130; do grep -q -w -e "$w" out || return 1; done
+	for w in run report plan list help preallocation 130; do grep -q -w -e "$w" out || return 1; done
 }
 help_of_each() {
-	for v in run plan list help version trial; do
+	for v in run report plan list help version trial; do
 		q help "$v" && [ "$rc" = 0 ] && [ -s out ] || return 1
 		q "$v" --help && [ "$rc" = 0 ] && [ -s out ] || return 1
 	done
@@ -187,7 +187,7 @@ whole_run() {
 	q run preallocation $tiny --dir "$fast" --out run --seed 5
 	# On a disk, so little work may well tell nothing: status 4.
 	[ "$rc" = 0 ] || [ "$rc" = 4 ] || { echo "status $rc"; return 1; }
-	for f in run.json trials.jsonl trials.csv cells.csv series.csv; do
+	for f in run.json trials.jsonl trials.csv cells.csv series.csv hist.csv; do
 		[ -s run/$f ] || { echo "no $f"; return 1; }
 	done
 }
@@ -204,7 +204,8 @@ lines_per_trial() { [ "$(grep -c '^round ./6, ' err)" = 36 ]; }
 check "a line for each trial" lines_per_trial
 rows() { # 6 rounds, 6 configurations, 6 passes, and 2 x create-disk
 	[ "$(wc -l <run/trials.csv)" = $((1 + 6 * (6 * 6 + 2))) ] &&
-		[ "$(wc -l <run/trials.jsonl)" = 36 ] &&
+		[ "$(grep -c '"kind":"trial"' run/trials.jsonl)" = 36 ] &&
+		[ "$(grep -c '"kind":"round"' run/trials.jsonl)" = 6 ] &&
 		! grep -q '"partial":true' run/trials.jsonl &&
 		grep -q '"state": "done"' run/run.json
 }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run_json.c - run.json: what was asked for, resolved and found
+ *
+ * All that it takes to go on with the run, or to report on it, without the
+ * suite's file: sizes, seed, labels of reference, baseline and contrasts.
+ */
+#include <string.h>
+
+#include "harness/clock.h"
+#include "harness/run.h"
+
+#define MARGIN 0.05
+
+static void
+set_int(json_t *json, const char *key, uint64_t value)
+{
+	(void)json_object_set_new(json, key, measured_json_int(value));
+}
+
+static void
+set_real(json_t *json, const char *key, double value)
+{
+	(void)json_object_set_new(json, key, json_real(value));
+}
+
+static void
+set_text(json_t *json, const char *key, const char *text)
+{
+	if (text && text[0])
+		(void)json_object_set_new(json, key, json_string(text));
+}
+
+static json_t *
+passes_json(const struct plan *plan)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < plan->npasses; i++) {
+		const struct plan_pass *pp = &plan->passes[i];
+		json_t *json = json_object();
+
+		set_text(json, "name", pp->pass->name);
+		if (pp->pass->op == PASS_STREAM) {
+			set_int(json, "ops", pp->stream.ops);
+			set_int(json, "bs", pp->stream.bs_bytes);
+			set_int(json, "iodepth", pp->pass->iodepth);
+			set_int(json, "turns", pp->cut.turns);
+			set_int(json, "slice_ops", pp->cut.slice_ops);
+			set_text(json, "touch", pp->pass->touch);
+		}
+		(void)json_array_append_new(array, json);
+	}
+	return array;
+}
+
+static json_t *
+contrasts_json(const struct suite *suite)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < suite->ncontrasts; i++) {
+		json_t *json = json_object();
+
+		set_text(json, "label", suite->contrasts[i].label);
+		set_text(json, "raw", suite->contrasts[i].raw);
+		(void)json_array_append_new(array, json);
+	}
+	return array;
+}
+
+json_t *
+run_plan_json(const struct plan *plan)
+{
+	json_t *json = json_object(), *configs = json_array();
+	const struct suite *suite = plan->suite;
+
+	for (size_t i = 0; i < plan->nconfigs; i++)
+		(void)json_array_append_new(
+			configs, json_string(plan->configs[i]->label));
+	set_text(json, "suite", suite->name);
+	(void)json_object_set_new(json, "quick", json_boolean(plan->quick));
+	set_int(json, "rounds", plan->rounds);
+	set_int(json, "seed", plan->seed);
+	set_int(json, "image_size", plan->image_bytes);
+	set_int(json, "requests", plan->requests);
+	set_int(json, "size", plan->disk_bytes);
+	/* By these the passes were cut into turns. */
+	set_real(json, "ops_per_s", plan->ops_per_s);
+	set_real(json, "bytes_per_s", plan->bytes_per_s);
+	set_real(json, "margin", MARGIN);
+	set_text(json, "reference", suite->reference);
+	set_text(json, "baseline", suite->baseline);
+	(void)json_object_set_new(json, "contrasts", contrasts_json(suite));
+	(void)json_object_set_new(json, "advice", json_boolean(suite->advice));
+	(void)json_object_set_new(json, "configurations", configs);
+	(void)json_object_set_new(json, "passes", passes_json(plan));
+	return json;
+}
+
+static json_t *
+probe_json(const struct run *run)
+{
+	json_t *json = json_object();
+
+	set_real(json, "random_write_iops", run->probe.iops);
+	set_real(json, "seq_write_bytes_per_s", run->probe.bytes_per_s);
+	set_real(json, "duration_s", run->probe.duration_s);
+	set_real(json, "warmup_s", run->warmup_s);
+	set_real(json, "predicted_round_s", run->predicted_s);
+	set_int(json, "halvings", run->halvings);
+	return json;
+}
+
+/* One entry for each time that the run was taken up. */
+static json_t *
+sessions_json(const struct run *run, const json_t *first)
+{
+	json_t *array = json_deep_copy(
+		json_object_get(run->measured.run, "sessions"));
+	json_t *json = json_object();
+	size_t last;
+
+	if (!array)
+		array = json_array();
+	set_int(json, "session", run->rounds.session);
+	set_real(json, "started_at_s",
+		 clock_wall_s() - (clock_s() - run->began_s));
+	set_real(json, "duration_s", clock_s() - run->began_s);
+	set_text(json, "program_version", q2_version());
+	set_text(json, "env_fp", run->env.fingerprint);
+	if (strcmp(measured_text(first, "fingerprint"), run->env.fingerprint) !=
+	    0)
+		(void)json_object_set_new(json, "environment",
+					  env_json(&run->env));
+	/* This session's is replaced whenever run.json is. */
+	last = json_array_size(array);
+	if (last > 0 && measured_int(json_array_get(array, last - 1),
+				     "session") == run->rounds.session)
+		(void)json_array_set_new(array, last - 1, json);
+	else
+		(void)json_array_append_new(array, json);
+	return array;
+}
+
+static json_t *
+run_json(const struct run *run, const char *state)
+{
+	json_t *json = json_object();
+	json_t *env = json_incref(json_object_get(run->asked, "environment"));
+	char caption[256];
+
+	/* The first session's; another one's stands with that session. */
+	if (!env)
+		env = env_json(&run->env);
+	env_caption(&run->env, caption, sizeof(caption));
+	set_int(json, "schema", RESULTS_SCHEMA);
+	set_text(json, "program_version", q2_version());
+	set_text(json, "run_id", run->rounds.run_id);
+	set_text(json, "group_id", run->rounds.group_id);
+	set_text(json, "state", state);
+	set_real(json, "started_at_s", run->began_at_s);
+	set_real(json, "duration_s", run->earlier_s + clock_s() - run->began_s);
+	set_int(json, "session", run->rounds.session);
+	(void)json_object_set_new(json, "sessions", sessions_json(run, env));
+	set_int(json, "rounds_done", run->measured.rounds);
+	set_real(json, "round_s", run->round_s);
+	set_text(json, "dir", run->dir);
+	set_text(json, "aio_asked", run->args.aio);
+	set_text(json, "aio", run->aio);
+	set_text(json, "cache_asked", run->cache_asked);
+	set_text(json, "cache", plan_cache_name(run->plan.cache));
+	set_text(json, "notice", run->notice);
+	set_text(json, "caption", caption);
+	(void)json_object_set_new(json, "plan", run_plan_json(&run->plan));
+	if (run->probe.duration_s > 0)
+		(void)json_object_set_new(json, "probe", probe_json(run));
+	else if (json_object_get(run->measured.run, "probe"))
+		(void)json_object_set(
+			json, "probe",
+			json_object_get(run->measured.run, "probe"));
+	(void)json_object_set_new(json, "environment", env);
+	return json;
+}
+
+int
+run_write_json(struct run *run, const char *state, struct q2_err *err)
+{
+	json_t *json = run_json(run, state);
+
+	json_decref(run->measured.run);
+	run->measured.run = json;
+	return output_run_json(&run->out, json, err);
+}
