@@ -390,7 +390,7 @@ static int
 trial_line(struct loader *l, unsigned long number, const json_t *json,
 	   struct q2_err *err)
 {
-	struct line line;
+	struct line line = {0};
 	int r = read_head(l, json, &line, err);
 
 	if (r < 0)

@@ -137,9 +137,11 @@ csv_write_file(const char *path, const struct table *table,
 
 /* ---- reading ------------------------------------------------------------ */
 
-static void
+static int
 append(struct csv_line *line, size_t *at, char c)
 {
+	if (*at == CSV_LINE_MOST)
+		return -EFBIG;
 	if (*at == line->size) {
 		size_t size = line->size ? 2 * line->size : 1024;
 		char *buf = realloc(line->buf, size);
@@ -150,6 +152,7 @@ append(struct csv_line *line, size_t *at, char c)
 		line->size = size;
 	}
 	line->buf[(*at)++] = c;
+	return 0;
 }
 
 /* buf now stays where it is: find the fields in it. */
@@ -196,6 +199,14 @@ next_char(struct reader *rd)
 #define CSV_BAD (-1000)
 
 static int
+too_long(const struct reader *rd, struct q2_err *err)
+{
+	(void)q2_fail(err, -EINVAL, "line %lu is longer than %d MiB",
+		      rd->line->number, CSV_LINE_MOST >> 20);
+	return CSV_BAD;
+}
+
+static int
 read_quoted(struct reader *rd, struct q2_err *err)
 {
 	for (;;) {
@@ -212,7 +223,8 @@ read_quoted(struct reader *rd, struct q2_err *err)
 				      rd->line->number);
 			return CSV_BAD;
 		}
-		append(rd->line, &rd->at, (char)c);
+		if (append(rd->line, &rd->at, (char)c) < 0)
+			return too_long(rd, err);
 	}
 }
 
@@ -240,12 +252,14 @@ read_field(struct reader *rd, int c, struct q2_err *err)
 				rd->line->number, c ? "quote" : "zero byte");
 			return CSV_BAD;
 		}
-		append(rd->line, &rd->at, (char)c);
+		if (append(rd->line, &rd->at, (char)c) < 0)
+			return too_long(rd, err);
 	}
 	if (c != ',' && rd->at && rd->line->buf[rd->at - 1] == '\r')
 		rd->at--;
 end:
-	append(rd->line, &rd->at, '\0');
+	if (append(rd->line, &rd->at, '\0') < 0)
+		return too_long(rd, err);
 	rd->line->n++;
 	return c;
 }

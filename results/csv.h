@@ -35,6 +35,9 @@ int csv_begin(struct csv_out *out, const char *path, const struct table *table,
 	      struct q2_err *err);
 int csv_end(struct csv_out *out, struct q2_err *err);
 
+/* Longer lines are refused. Ours have a few KiB. */
+#define CSV_LINE_MOST (4 << 20)
+
 /* A parsed line: fields are '\0'-terminated inside buf. */
 struct csv_line {
 	char *buf;

@@ -535,6 +535,32 @@ test_csv_of_other_versions(void **state)
 	assert_int_equal(unlink(path_of("v.csv")), 0);
 }
 
+/* Neither an endless field nor endless fields take endless memory. */
+static void
+test_csv_refuses_endless_lines(void **state)
+{
+	const size_t size = 100 << 20;
+	char *text = malloc(size);
+	struct rows rows = {0};
+	struct q2_err err;
+
+	(void)state;
+	assert_non_null(text);
+	for (unsigned i = 0; i < 3; i++) {
+		memset(text, i == 1 ? ',' : 'x', size);
+		text[0] = i == 2 ? '"' : 'x';
+		put_file("x.csv", text, size);
+		assert_int_equal(csv_read_file(path_of("x.csv"), &table_trials,
+					       &rows, &err),
+				 -EINVAL);
+		assert_non_null(
+			strstr(err.text, "line 1 is longer than 4 MiB"));
+	}
+	free(text);
+	assert_int_equal(rows.n, 0);
+	assert_int_equal(unlink(path_of("x.csv")), 0);
+}
+
 /* ---- JSON lines --------------------------------------------------------- */
 
 /* All lines, as an array. */
@@ -783,6 +809,7 @@ main(void)
 		cmocka_unit_test(test_csv_comes_back_exactly),
 		cmocka_unit_test(test_csv_reads_rfc_4180),
 		cmocka_unit_test(test_csv_of_other_versions),
+		cmocka_unit_test(test_csv_refuses_endless_lines),
 		cmocka_unit_test(test_jsonl_cuts_a_torn_line),
 		cmocka_unit_test(test_jsonl_finds_the_end_of_a_long_line),
 		cmocka_unit_test(test_jsonl_names_a_broken_line),
