@@ -56,6 +56,9 @@ measured_add_round(struct measured *m, struct rows *trials, struct rows *series,
 {
 	char id[ID_SIZE];
 
+	if (trials->n > 0 &&
+	    !measured_has_round(m, record_int(trials->v[0], TRIAL_round)))
+		m->rounds++;
 	while (trials->n > 0) {
 		(void)snprintf(id, sizeof(id), "%s",
 			       record_text(trials->v[0], TRIAL_trial_id));
@@ -64,7 +67,6 @@ measured_add_round(struct measured *m, struct rows *trials, struct rows *series,
 		hists_take(hists, id, &m->hists);
 	}
 	m->seconds += seconds;
-	m->rounds++;
 }
 
 const char *

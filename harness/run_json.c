@@ -9,6 +9,7 @@
 
 #include "harness/clock.h"
 #include "harness/run.h"
+#include "harness/trial_spec.h"
 
 #define MARGIN 0.05
 
@@ -69,12 +70,34 @@ contrasts_json(const struct suite *suite)
 	return array;
 }
 
+/* One id over the keys of all cells: whatever changes work or target changes
+ * it, so that a run goes on with the same work or not at all. */
+static void
+work_id(const struct plan *plan, char id[ID_SIZE])
+{
+	json_t *array = json_array();
+
+	for (size_t c = 0; c < plan->nconfigs; c++) {
+		for (size_t p = 0; p < plan->npasses; p++) {
+			if (plan_does(plan, c, p))
+				(void)json_array_append_new(
+					array,
+					trial_spec_keys(plan, c,
+							&plan->passes[p]));
+		}
+	}
+	id_of_json(array, id);
+	json_decref(array);
+}
+
 json_t *
 run_plan_json(const struct plan *plan)
 {
 	json_t *json = json_object(), *configs = json_array();
 	const struct suite *suite = plan->suite;
+	char id[ID_SIZE];
 
+	work_id(plan, id);
 	for (size_t i = 0; i < plan->nconfigs; i++)
 		(void)json_array_append_new(
 			configs, json_string(plan->configs[i]->label));
@@ -93,6 +116,7 @@ run_plan_json(const struct plan *plan)
 	set_text(json, "baseline", suite->baseline);
 	(void)json_object_set_new(json, "contrasts", contrasts_json(suite));
 	(void)json_object_set_new(json, "advice", json_boolean(suite->advice));
+	set_text(json, "work_id", id);
 	(void)json_object_set_new(json, "configurations", configs);
 	(void)json_object_set_new(json, "passes", passes_json(plan));
 	return json;

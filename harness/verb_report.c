@@ -45,6 +45,7 @@ static void
 say_what_is_missing(const struct measured *m, const char *out)
 {
 	uint64_t want = measured_int(json_object_get(m->run, "plan"), "rounds");
+	bool running = strcmp(measured_text(m->run, "state"), "running") == 0;
 
 	if (m->torn)
 		(void)fprintf(stderr,
@@ -54,9 +55,10 @@ say_what_is_missing(const struct measured *m, const char *out)
 	if (m->rounds < want)
 		(void)fprintf(stderr,
 			      "note: %" PRIu64 " of %" PRIu64
-			      " rounds are whole; to go on: qcowbench run "
+			      " rounds are whole; to go on%s: qcowbench run "
 			      "--resume %s\n",
-			      m->rounds, want, out);
+			      m->rounds, want,
+			      running ? ", if nobody is at work" : "", out);
 }
 
 static int

@@ -263,6 +263,14 @@ other_environment() {
 check "--resume in another environment: a warning; the session counts up" \
 	other_environment
 
+other_work() {
+	mkdir other && sed 's/"work_id": "[0-9a-f]*"/"work_id": "000000000000"/' \
+		old/run.json >other/run.json && : >other/trials.jsonl || return 1
+	q run --resume other
+	[ "$rc" = 2 ] && grep -q 'planned with other work_id' err
+}
+check "--resume with a suite that does other work now: refused" other_work
+
 # The wall clock goes back an hour in the middle; durations do not.
 cat >jump.c <<'EOT'
 #define _GNU_SOURCE
