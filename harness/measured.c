@@ -281,7 +281,7 @@ static int
 get_records(struct loader *l, const struct line *line, const json_t *array,
 	    struct q2_err *err)
 {
-	struct record *rec;
+	struct record *rec = NULL;
 	json_t *json;
 	size_t i;
 	int r;
@@ -314,7 +314,7 @@ static int
 get_series(struct loader *l, const struct line *line, const json_t *array,
 	   struct q2_err *err)
 {
-	struct record *rec;
+	struct record *rec = NULL;
 	json_t *json;
 	size_t i;
 	int r;
@@ -453,7 +453,7 @@ static int
 round_line(struct loader *l, unsigned long number, const json_t *json,
 	   struct q2_err *err)
 {
-	uint64_t round, session, trials = 0;
+	uint64_t round = 0, session = 0, trials = 0;
 	char key[48];
 	int r = get_number(json, "round", &round, err);
 

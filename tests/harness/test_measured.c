@@ -132,78 +132,80 @@ change(json_t *json, const char *path, const char *value)
 		assert_int_equal(json_object_del(holder, name), 0);
 }
 
+static const struct {
+	unsigned line; /* from 1 */
+	const char *member, *value, *why;
+} wrong_members[] = {
+	{1, "schema", "2", "schema is 2, this program knows 1"},
+	{1, "schema", "\"1\"", "no schema number"},
+	{1, "schema", NULL, "no schema number"},
+	{4, "kind", "\"trail\"", "kind 'trail' is not known"},
+	{4, "kind", NULL, "kind '' is not known"},
+	{1, "round", "\"1\"", "member round is missing"},
+	{1, "round", "-1", "member round is missing"},
+	{1, "session", NULL, "member session is missing"},
+	{1, "records", "[]", "a trial without records"},
+	{1, "records", "7", "a trial without records"},
+	{1, "records", "[7]", "is not an object"},
+	{2, "records.0.iopss", "1", "'iopss' is no column of trials"},
+	{2, "records.0.duration_s", "\"1\"", "duration_s is not of type real"},
+	{2, "records.0.label", "7", "label is not of type text"},
+	{2, "records.0.modelled", "0", "modelled is not of type bool"},
+	{2, "records.0.slices", "1.5", "slices is not of type int"},
+	{2, "records.0.slices", "-1", "slices is not of type int"},
+	{2, "records.0.slices", "\"x\"", "is not an unsigned integer"},
+	{2, "records.0.label", NULL, "has no label"},
+	{2, "records.0.schema", "2", "has no schema of this version"},
+	{2, "records.0.run_id", "\"0\"", "do not belong together"},
+	{2, "records.0.trial_id", "\"0\"", "a row is of trial 0"},
+	{2, "records.0.round", "9", "a row is of trial"},
+	{2, "series.0.opss", "1", "'opss' is no column of series"},
+	{2, "series.0.ops", "\"x\"", "is not an unsigned integer"},
+	{2, "series.0.trial_id", "\"0\"", "a row is of trial 0"},
+	{2, "hists.0.buckets", "[1]", "not pairs"},
+	{2, "hists.0.buckets", "{}", "not pairs"},
+	{2, "hists.0.buckets", "[\"1\",1]", "not integers"},
+	{2, "hists.0.buckets", "[7424,1]", "7424 does not exist"},
+	{2, "hists.0.buckets", "[5,1,4,1]", "not in order"},
+	{2, "hists.0.buckets", "[5,0]", "a count below 1"},
+	{2, "hists.0.buckets", "[5,1]", "its count is 64"},
+	{2, "hists.0.count", NULL, "count is not an unsigned"},
+	{2, "hists.0.sum_ns", "\"\"", "sum_ns is not a number"},
+	{2, "hists.0.round", "9", "a row is of trial"},
+	{3, "trials", "3", "ends here with 3 trials, but 2"},
+	{3, "trials", NULL, "member trials is missing"},
+	{3, "round", "2", "round 2 ends here"},
+	{3, "session", "2", "ends here with 2 trials"},
+	{2, "round", "2", "a row is of trial"},
+	{2, "records.1.stream_hash", "\"0\"", "different operations"},
+	{2, "records.1.ops", "63", "different operations"},
+};
+
 static void
 test_one_wrong_member(void **state)
 {
-	static const struct {
-		unsigned line; /* from 1 */
-		const char *member, *value, *why;
-	} cases[] = {
-		{1, "schema", "2", "schema is 2, this program knows 1"},
-		{1, "schema", "\"1\"", "no schema number"},
-		{1, "schema", NULL, "no schema number"},
-		{4, "kind", "\"trail\"", "kind 'trail' is not known"},
-		{4, "kind", NULL, "kind '' is not known"},
-		{1, "round", "\"1\"", "member round is missing"},
-		{1, "round", "-1", "member round is missing"},
-		{1, "session", NULL, "member session is missing"},
-		{1, "records", "[]", "a trial without records"},
-		{1, "records", "7", "a trial without records"},
-		{1, "records", "[7]", "is not an object"},
-		{2, "records.0.iopss", "1", "'iopss' is no column of trials"},
-		{2, "records.0.duration_s", "\"1\"",
-		 "duration_s is not of type real"},
-		{2, "records.0.label", "7", "label is not of type text"},
-		{2, "records.0.modelled", "0", "modelled is not of type bool"},
-		{2, "records.0.slices", "1.5", "slices is not of type int"},
-		{2, "records.0.slices", "-1", "slices is not of type int"},
-		{2, "records.0.slices", "\"x\"", "is not an unsigned integer"},
-		{2, "records.0.label", NULL, "has no label"},
-		{2, "records.0.schema", "2", "has no schema of this version"},
-		{2, "records.0.run_id", "\"0\"", "do not belong together"},
-		{2, "records.0.trial_id", "\"0\"", "a row is of trial 0"},
-		{2, "records.0.round", "9", "a row is of trial"},
-		{2, "series.0.opss", "1", "'opss' is no column of series"},
-		{2, "series.0.ops", "\"x\"", "is not an unsigned integer"},
-		{2, "series.0.trial_id", "\"0\"", "a row is of trial 0"},
-		{2, "hists.0.buckets", "[1]", "not pairs"},
-		{2, "hists.0.buckets", "{}", "not pairs"},
-		{2, "hists.0.buckets", "[\"1\",1]", "not integers"},
-		{2, "hists.0.buckets", "[7424,1]", "7424 does not exist"},
-		{2, "hists.0.buckets", "[5,1,4,1]", "not in order"},
-		{2, "hists.0.buckets", "[5,0]", "a count below 1"},
-		{2, "hists.0.buckets", "[5,1]", "its count is 64"},
-		{2, "hists.0.count", NULL, "count is not an unsigned"},
-		{2, "hists.0.sum_ns", "\"\"", "sum_ns is not a number"},
-		{2, "hists.0.round", "9", "a row is of trial"},
-		{3, "trials", "3", "ends here with 3 trials, but 2"},
-		{3, "trials", NULL, "member trials is missing"},
-		{3, "round", "2", "round 2 ends here"},
-		{3, "session", "2", "ends here with 2 trials"},
-		{2, "round", "2", "a row is of trial"},
-		{2, "records.1.stream_hash", "\"0\"", "different operations"},
-		{2, "records.1.ops", "63", "different operations"},
-	};
 	char place[32], what[128];
 
 	(void)state;
 	runs_copy("run", "bad", 0);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		size_t at = cases[i].line - 1;
-		bool later = strcmp(cases[i].why, "different operations") == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong_members); i++) {
+		size_t at = wrong_members[i].line - 1;
+		bool later = strcmp(wrong_members[i].why,
+				    "different operations") == 0;
 		json_t *v[LINES_MAX];
 
 		memcpy(v, lines, sizeof(v));
 		v[at] = json_deep_copy(lines[at]);
-		change(v[at], cases[i].member, cases[i].value);
+		change(v[at], wrong_members[i].member, wrong_members[i].value);
 		write_lines(v, nlines);
 		json_decref(v[at]);
-		(void)snprintf(place, sizeof(place),
-			       "trials.jsonl:%u: ", later ? 3 : cases[i].line);
+		(void)snprintf(place, sizeof(place), "trials.jsonl:%u: ",
+			       later ? 3 : wrong_members[i].line);
 		(void)snprintf(what, sizeof(what), "line %u, %s = %s",
-			       cases[i].line, cases[i].member,
-			       cases[i].value ? cases[i].value : "nothing");
-		assert_wrong(what, place, cases[i].why);
+			       wrong_members[i].line, wrong_members[i].member,
+			       wrong_members[i].value ? wrong_members[i].value
+						      : "nothing");
+		assert_wrong(what, place, wrong_members[i].why);
 	}
 	runs_remove("bad");
 }
