@@ -130,6 +130,17 @@ hang_up() {
 }
 check "SIGHUP, and nobody to talk to: what was measured stays" hang_up
 
+# ---- the images go away --------------------------------------------------------
+remove_images() { rm -rf "$fast"/qcowbench-work-*; }
+images_removed() {
+	when "round 2/1000" w remove_images
+	[ "$rc" = 3 ] && grep -q 'No such file or directory' err &&
+		grep -q 'to go on: qcowbench run --resume w' err &&
+		[ -s w/trials.csv ] && grep -q '"state": "failed"' w/run.json
+}
+check "the folder of the images is removed: status 3, what was measured stays" \
+	images_removed
+
 # ---- full disks ----------------------------------------------------------------
 mount_small() { # name, size
 	mkdir "$1" && mount -t tmpfs -o size="$2" tmpfs "$1" 2>/dev/null || return 1
