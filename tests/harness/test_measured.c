@@ -47,8 +47,8 @@ set_up(void **state)
 		lines[nlines] = json_loads(at, 0, NULL);
 		at = end + 1;
 		/* Others may have disturbed a round. */
-		if (strstr(json_string_value(json_object_get(lines[nlines],
-							     "kind")),
+		if (strstr(json_string_value(
+				   json_object_get(lines[nlines], "kind")),
 			   "stopped") ||
 		    json_is_true(json_object_get(lines[nlines], "partial")))
 			json_decref(lines[nlines]);
@@ -149,6 +149,9 @@ static const struct {
 	{1, "schema", NULL, "no schema number"},
 	{4, "kind", "\"trail\"", "kind 'trail' is not known"},
 	{4, "kind", NULL, "kind '' is not known"},
+	{1, "part", "\"qemo\"", "part 'qemo' is not known"},
+	{1, "part", "7", "part '' is not known"},
+	{3, "part", "\"qemu\"", "ends here with 2 trials, but 2"},
 	{1, "round", "\"1\"", "member round is missing"},
 	{1, "round", "-1", "member round is missing"},
 	{1, "session", NULL, "member session is missing"},
@@ -246,6 +249,127 @@ test_lines_twice_or_missing(void **state)
 	write_lines(array, 1);
 	assert_wrong("an array", "trials.jsonl:1: ", "not a JSON object");
 	json_decref(array[0]);
+	runs_remove("bad");
+}
+
+/* ---- lines of another attempt, or part ------------------------------------ */
+
+/* A line as a trial of another id would have left it. */
+static json_t *
+other(const json_t *line, const char *id)
+{
+	static const char *const arrays[] = {"records", "series", "hists"};
+	json_t *json = json_deep_copy(line), *row;
+	size_t k;
+
+	(void)json_object_set_new(json, "trial", json_string(id));
+	for (size_t i = 0; i < ARRAY_SIZE(arrays); i++) {
+		json_array_foreach(json_object_get(json, arrays[i]), k, row)
+		{
+			(void)json_object_set_new(row, "trial_id",
+						  json_string(id));
+		}
+	}
+	return json;
+}
+
+static void
+load_bad(struct measured *m)
+{
+	struct q2_err err;
+
+	if (measured_load(m, runs_path("bad"), &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void
+free_all(json_t *const *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		json_decref(v[i]);
+}
+
+/* Round 1 was put aside because others disturbed it, and done again. */
+static void
+test_an_attempt_put_aside_does_not_count(void **state)
+{
+	json_t *aside[] = {other(lines[0], "a"), other(lines[1], "b"),
+			   json_pack("{s:i,s:s,s:i,s:i,s:b,s:s}", "schema", 1,
+				     "kind", "stopped", "session", 1, "round",
+				     1, "redone", 1, "why",
+				     "others used 1.0 of 2 CPUs")};
+	json_t *v[] = {aside[0], aside[1], aside[2], lines[0], lines[1],
+		       lines[2], lines[3], lines[4], lines[5]};
+	json_t *flag = json_array_get(json_object_get(lines[3], "records"), 0);
+	json_t *flags = json_incref(json_object_get(flag, "flags"));
+	struct measured m;
+
+	(void)state;
+	(void)json_object_set_new(aside[0], "partial", json_true());
+	(void)json_object_set_new(aside[1], "partial", json_true());
+	(void)json_object_set_new(flag, "flags", json_string("contaminated"));
+	runs_copy("run", "bad", 0);
+	write_lines(v, ARRAY_SIZE(v));
+	load_bad(&m);
+	assert_int_equal(m.of[MEASURED_SUITE].n, 2);
+	assert_int_equal(m.of[MEASURED_SUITE].trials.n, 24);
+	assert_int_equal(m.redone, 1);
+	assert_true(m.disturbed == 1 || m.disturbed == 2);
+	assert_int_equal(m.partial, 2);
+	for (size_t i = 0; i < m.of[MEASURED_SUITE].trials.n; i++)
+		assert_true(strlen(record_text(m.of[MEASURED_SUITE].trials.v[i],
+					       TRIAL_trial_id)) > 1);
+	measured_done(&m);
+	if (flags)
+		(void)json_object_set_new(flag, "flags", flags);
+	else
+		(void)json_object_del(flag, "flags");
+	free_all(aside, ARRAY_SIZE(aside));
+	runs_remove("bad");
+}
+
+/* Rounds through QEMU are numbered by themselves, and count only behind all
+ * rounds of the suite. */
+static void
+test_rounds_through_qemu_are_apart(void **state)
+{
+	json_t *qemu[] = {other(lines[0], "a"), other(lines[1], "b"),
+			  json_deep_copy(lines[2])};
+	json_t *behind[] = {lines[0], lines[1], lines[2], lines[3], lines[4],
+			    lines[5], qemu[0],  qemu[1],  qemu[2]};
+	json_t *between[] = {lines[0], lines[1], lines[2], qemu[0], qemu[1],
+			     qemu[2],  lines[3], lines[4], lines[5]};
+	const struct measured_rounds *of;
+	struct measured m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(qemu); i++)
+		(void)json_object_set_new(qemu[i], "part", json_string("qemu"));
+	runs_copy("run", "bad", 0);
+	write_lines(behind, ARRAY_SIZE(behind));
+	load_bad(&m);
+	of = m.of;
+	assert_int_equal(of[MEASURED_SUITE].n, 2);
+	assert_int_equal(of[MEASURED_SUITE].trials.n, 24);
+	assert_int_equal(of[MEASURED_QEMU].n, 1);
+	assert_int_equal(of[MEASURED_QEMU].trials.n, 12);
+	assert_true(measured_has_round(&m, MEASURED_QEMU, 1));
+	assert_false(measured_has_round(&m, MEASURED_QEMU, 2));
+	measured_done(&m);
+	/* cut there */
+	write_lines(behind, ARRAY_SIZE(behind) - 1);
+	load_bad(&m);
+	assert_int_equal(m.of[MEASURED_QEMU].n, 0);
+	assert_int_equal(m.cut_trials, 2);
+	assert_int_equal(m.cut_part, MEASURED_QEMU);
+	measured_done(&m);
+	write_lines(between, ARRAY_SIZE(between));
+	load_bad(&m);
+	assert_int_equal(m.of[MEASURED_SUITE].n, 2);
+	assert_int_equal(m.of[MEASURED_QEMU].n, 0);
+	assert_int_equal(m.partial, 2);
+	measured_done(&m);
+	free_all(qemu, ARRAY_SIZE(qemu));
 	runs_remove("bad");
 }
 
@@ -445,6 +569,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_wrong_member),
 		cmocka_unit_test(test_lines_twice_or_missing),
+		cmocka_unit_test(test_an_attempt_put_aside_does_not_count),
+		cmocka_unit_test(test_rounds_through_qemu_are_apart),
 		cmocka_unit_test(test_bytes_that_are_no_lines),
 		cmocka_unit_test(test_endless_lines),
 		cmocka_unit_test(test_wrong_run_json),
