@@ -342,13 +342,13 @@ add_row(struct rows *cells, const struct cell *cell,
 	rows_add(cells, rec);
 }
 
-/* Same group, session, arm, label and pass? */
+/* Same group, seed, arm, label and pass? */
 static bool
 same_cell(const struct record *a, const struct record *b)
 {
 	return pick_same(a, b, TRIAL_label) && pick_same(a, b, TRIAL_pass) &&
 	       pick_same(a, b, TRIAL_group_id) && pick_same(a, b, TRIAL_arm) &&
-	       pick_compare(a, b, TRIAL_session) == 0;
+	       pick_compare(a, b, TRIAL_seed) == 0;
 }
 
 /* Count the flagged trials of the cell and collect their words in rec. */
@@ -389,7 +389,7 @@ add_cell(struct rows *cells, struct cell *cell)
 	record_free(words);
 }
 
-/* First trials of the cells of one label, by group, session, arm and pass. */
+/* First trials of the cells of one label, by group, seed, arm and pass. */
 static int
 compare_firsts(const void *a, const void *b)
 {
@@ -399,7 +399,7 @@ compare_firsts(const void *a, const void *b)
 		       record_text(y, TRIAL_group_id));
 
 	if (c == 0)
-		c = pick_compare(x, y, TRIAL_session);
+		c = pick_compare(x, y, TRIAL_seed);
 	if (c == 0)
 		c = strcmp(record_text(x, TRIAL_arm),
 			   record_text(y, TRIAL_arm));

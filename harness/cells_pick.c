@@ -94,7 +94,9 @@ pick_compare(const struct record *a, const struct record *b, int col)
 	return (x > y) - (x < y);
 }
 
-/* Of one round? */
+/* Of one round?  A run that was taken up again has several sessions and one
+ * seed: its rounds are one series.  A session that confirms another has a seed
+ * of its own. */
 static int
 compare_round(const struct record *a, const struct record *b)
 {
@@ -102,7 +104,7 @@ compare_round(const struct record *a, const struct record *b)
 		       record_text(b, TRIAL_group_id));
 
 	if (c == 0)
-		c = pick_compare(a, b, TRIAL_session);
+		c = pick_compare(a, b, TRIAL_seed);
 	return c ? c : pick_compare(a, b, TRIAL_round);
 }
 
@@ -164,7 +166,7 @@ values_done(struct values *values)
 	free(values->v);
 }
 
-/* like: a trial of the cell's group, session and arm, or NULL for all. */
+/* like: a trial of the cell's group, seed and arm, or NULL for all. */
 struct values
 values_of(const struct trials *t, const struct record *like, const char *label,
 	  const char *pass, int col)
@@ -182,7 +184,7 @@ values_of(const struct trials *t, const struct record *like, const char *label,
 			continue;
 		if (like && (!pick_same(rec, like, TRIAL_group_id) ||
 			     !pick_same(rec, like, TRIAL_arm) ||
-			     pick_compare(rec, like, TRIAL_session) != 0))
+			     pick_compare(rec, like, TRIAL_seed) != 0))
 			continue;
 		if (!record_has(rec, col))
 			continue;

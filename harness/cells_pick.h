@@ -20,7 +20,7 @@ bool pick_same(const struct record *a, const struct record *b, int col);
 bool pick_is_cell(const struct record *trial, const char *label,
 		  const char *pass);
 
-/* Trials by group, session and round, without superseded attempts. */
+/* Trials by group, seed and round, without superseded attempts. */
 struct trials {
 	const struct record **v; /* borrowed */
 	size_t n;
@@ -29,7 +29,7 @@ struct trials trials_that_count(const struct rows *rows);
 void trials_done(struct trials *t);
 
 /* The values that a column has in a cell, in the order of trials, leaving out
- * failed trials.  like: a trial whose group, session and arm the others must
+ * failed trials.  like: a trial whose group, seed and arm the others must
  * share, or NULL. */
 struct values {
 	const struct record **trial;

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,18 +164,22 @@ read_more(struct child *c)
 static int
 read_line(struct child *c, struct q2_err *err)
 {
-	struct pollfd fds[2] = {{.fd = c->from, .events = POLLIN},
-				{.fd = stop_fd(), .events = POLLIN}};
+	struct pollfd fds[3] = {{.fd = c->from, .events = POLLIN},
+				{.fd = stop_fd(), .events = POLLIN},
+				{.fd = stop_status_fd(), .events = POLLIN}};
 	ssize_t n;
 
 	c->used = 0;
 	while (c->used == 0 || c->buf[c->used - 1] != '\n') {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		bool ready = poll(fds, 3, -1) > 0;
+
+		if (!ready && errno != EINTR)
 			return q2_fail(err, -errno, "poll: %s",
 				       strerror(errno));
 		if (stop_requested)
 			return q2_fail(err, -EINTR, "interrupted");
-		if (!fds[0].revents)
+		stop_tell_status();
+		if (!ready || !fds[0].revents)
 			continue;
 		n = read_more(c);
 		if (n == 0)

@@ -7,7 +7,7 @@ const struct help_task *
 help_task_at(size_t i)
 {
 	static const struct help_task tasks[] = {
-		{"Measure", {"run", NULL}},
+		{"Measure", {"run", "report", NULL}},
 		{"Look before you measure",
 		 {"list", "plan", "explain", "show", "env", NULL}},
 		{"Help", {"help", "version", NULL}},
@@ -27,6 +27,12 @@ help_example_at(size_t i)
 		 "qcowbench run preallocation --quick --dir images --size 40g"},
 		{"run", "a suite of your own, with one value changed",
 		 "qcowbench run mine.ini --set rounds=12 --out results"},
+		{"run", "one that was interrupted or killed goes on",
+		 "qcowbench run --resume monday"},
+		{"report", "table, CSV and plots of a run again",
+		 "qcowbench report monday"},
+		{"report", "its numbers, for programs",
+		 "qcowbench report monday --format json"},
 		{"plan", "how long would it take here?",
 		 "qcowbench plan preallocation --quick"},
 		{"plan", "the same, by what the disk does now",
@@ -54,11 +60,12 @@ help_group_at(size_t i)
 		 {"quick", "set", "rounds", "size", "image-size", "requests",
 		  "slices", "seed", NULL}},
 		{"Where, and what stays",
-		 {"dir", "out", "resume", "keep", NULL}},
+		 {"dir", "out", "resume", "keep", "remove-stale", NULL}},
 		{"How",
 		 {"aio", "cache", "probe", "no-qemu", "strict-env", NULL}},
 		{"What is printed",
-		 {"json", "names", "color", "quiet", "verbose", NULL}},
+		 {"format", "json", "names", "color", "quiet", "verbose",
+		  NULL}},
 	};
 
 	return i < ARRAY_SIZE(groups) ? &groups[i] : NULL;

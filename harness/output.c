@@ -3,12 +3,13 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "results/csv.h"
 #include "results/jsonl.h"
 
 #define FILE_PATH (OUTPUT_PATH + 64)
@@ -64,7 +65,7 @@ int
 output_name(struct output *out, const char *asked, const char *suite,
 	    struct q2_err *err)
 {
-	*out = (struct output){.jsonl = -1};
+	*out = (struct output){.jsonl = -1, .lock = -1};
 	if (!asked) {
 		default_name(out, suite);
 		return check_parent(out->path, err);
@@ -82,10 +83,114 @@ output_name(struct output *out, const char *asked, const char *suite,
 	return check_parent(asked, err);
 }
 
+/* ---- one writer --------------------------------------------------------- */
+
+static void
+lock_path(const struct output *out, char path[FILE_PATH])
+{
+	(void)snprintf(path, FILE_PATH, "%s/lock", out->path);
+}
+
+static int
+say_who(const struct output *out, int fd, struct q2_err *err)
+{
+	char text[32] = "";
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+
+	if (pid > 0)
+		return q2_fail(err, -EBUSY,
+			       "%s: process %ld is writing there; wait until "
+			       "it has ended",
+			       out->path, pid);
+	return q2_fail(err, -EBUSY,
+		       "%s: another process is writing there; wait until it "
+		       "has ended",
+		       out->path);
+}
+
+/* Is the name still that of the open file?  Whoever had the lock may have
+ * removed it. */
+static bool
+still_there(const char *path, int fd)
+{
+	struct stat named, opened;
+
+	return stat(path, &named) == 0 && fstat(fd, &opened) == 0 &&
+	       named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
+}
+
+static int
+lock_folder(struct output *out, struct q2_err *err)
+{
+	char path[FILE_PATH], text[32];
+	int fd, n;
+
+	lock_path(out, path);
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+		if (fd < 0)
+			return q2_fail(err, -errno, "cannot write %s: %s", path,
+				       strerror(errno));
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+			n = say_who(out, fd, err);
+			(void)close(fd);
+			return n;
+		}
+		/* A file system without locks cannot keep others away. */
+		if (still_there(path, fd))
+			break;
+		(void)close(fd);
+	}
+	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	/* For messages only: a full disk is no reason to stop. */
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		(void)ftruncate(fd, 0);
+	out->lock = fd;
+	return 0;
+}
+
+static void
+unlock_folder(struct output *out)
+{
+	char path[FILE_PATH];
+
+	if (out->lock < 0)
+		return;
+	lock_path(out, path);
+	if (still_there(path, out->lock))
+		(void)unlink(path);
+	(void)close(out->lock);
+	out->lock = -1;
+}
+
+/* ---- the folder --------------------------------------------------------- */
+
+static int
+open_jsonl(struct output *out, struct q2_err *err)
+{
+	char path[FILE_PATH];
+
+	(void)snprintf(path, sizeof(path), "%s/trials.jsonl", out->path);
+	out->jsonl = jsonl_open(path, err);
+	return out->jsonl < 0 ? out->jsonl : 0;
+}
+
+static void
+sync_folder(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)fsync(fd);
+	(void)close(fd);
+}
+
 int
 output_make(struct output *out, struct q2_err *err)
 {
-	char path[FILE_PATH];
+	char parent[OUTPUT_PATH + 8];
 	int r;
 
 	if (mkdir(out->path, 0777) < 0) {
@@ -96,9 +201,34 @@ output_make(struct output *out, struct q2_err *err)
 			       out->path, strerror(-r));
 	}
 	out->made = true;
-	(void)snprintf(path, sizeof(path), "%s/trials.jsonl", out->path);
-	out->jsonl = jsonl_open(path, err);
-	return out->jsonl < 0 ? out->jsonl : 0;
+	(void)snprintf(parent, sizeof(parent), "%s/..", out->path);
+	sync_folder(parent);
+	r = lock_folder(out, err);
+	return r < 0 ? r : open_jsonl(out, err);
+}
+
+int
+output_open(struct output *out, const char *path, bool append,
+	    struct q2_err *err)
+{
+	struct stat st;
+	int r;
+
+	*out = (struct output){.jsonl = -1, .lock = -1};
+	if (strlen(path) >= sizeof(out->path))
+		return q2_fail(err, -ENAMETOOLONG,
+			       "the name %.60s... is too "
+			       "long",
+			       path);
+	(void)strcpy(out->path, path);
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return q2_fail(err, -ENOENT,
+			       "%s: no such folder; name one that a run has "
+			       "left",
+			       path);
+	r = lock_folder(out, err);
+	out->in_use = true;
+	return r < 0 || !append ? r : open_jsonl(out, err);
 }
 
 void
@@ -109,6 +239,7 @@ output_done(struct output *out)
 	if (out->jsonl >= 0)
 		(void)close(out->jsonl);
 	out->jsonl = -1;
+	unlock_folder(out);
 	if (!out->made || out->in_use)
 		return;
 	/* Nothing was measured: leave nothing. */
@@ -117,24 +248,33 @@ output_done(struct output *out)
 	(void)rmdir(out->path);
 }
 
+static int
+write_json(const char *path, const json_t *json)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	errno = EIO; /* the library does not always say */
+	if (json_dumpfd(json, fd, JSON_INDENT(2)) < 0 ||
+	    write(fd, "\n", 1) != 1 || fsync(fd) < 0)
+		r = -errno;
+	(void)close(fd);
+	return r;
+}
+
 /* Beside it, synced, and renamed over it: never half a file. */
 int
-output_run_json(const struct output *out, json_t *json, struct q2_err *err)
+output_run_json(const struct output *out, const json_t *json,
+		struct q2_err *err)
 {
 	char path[FILE_PATH], tmp[FILE_PATH + 8];
-	int fd, r = 0;
+	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/run.json", out->path);
 	(void)snprintf(tmp, sizeof(tmp), "%s.new", path);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0)
-		r = -errno;
-	if (r == 0 && (json_dumpfd(json, fd, JSON_INDENT(2)) < 0 ||
-		       write(fd, "\n", 1) != 1 || fsync(fd) < 0))
-		r = errno ? -errno : -EIO;
-	if (fd >= 0)
-		(void)close(fd);
-	json_decref(json);
+	r = write_json(tmp, json);
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -142,10 +282,33 @@ output_run_json(const struct output *out, json_t *json, struct q2_err *err)
 		return q2_fail(err, r, "cannot write %s: %s", path,
 			       strerror(-r));
 	}
+	sync_folder(out->path);
 	return 0;
 }
 
 /* ---- trials.jsonl ------------------------------------------------------ */
+
+static void
+set_int(json_t *json, const char *key, uint64_t value)
+{
+	(void)json_object_set_new(json, key, json_integer((json_int_t)value));
+}
+
+/* A line's head: what kind it is, and of which round. */
+static json_t *
+new_line(const char *kind, const struct output_lines *lines)
+{
+	json_t *line = json_object();
+
+	set_int(line, "schema", RESULTS_SCHEMA);
+	(void)json_object_set_new(line, "kind", json_string(kind));
+	set_int(line, "session", lines->session);
+	set_int(line, "round", lines->round);
+	if (lines->part)
+		(void)json_object_set_new(line, "part",
+					  json_string(lines->part));
+	return line;
+}
 
 static json_t *
 rows_of(const struct rows *rows, int id_col, const char *id)
@@ -160,78 +323,104 @@ rows_of(const struct rows *rows, int id_col, const char *id)
 	return array;
 }
 
-static bool
-seen_before(const struct rows *trials, size_t i)
+static json_t *
+hists_of(const struct hists *hists, const char *id)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < hists->n; i++) {
+		if (strcmp(record_text(hists->v[i].key, HIST_trial_id), id) ==
+		    0)
+			(void)json_array_append_new(
+				array, hists_part_json(&hists->v[i]));
+	}
+	return array;
+}
+
+bool
+output_is_first(const struct rows *trials, size_t i)
 {
 	const char *id = record_text(trials->v[i], TRIAL_trial_id);
 
-	for (size_t j = 0; j < i; j++) {
+	for (size_t j = i; j-- > 0;) {
 		if (strcmp(record_text(trials->v[j], TRIAL_trial_id), id) == 0)
-			return true;
+			return false;
 	}
-	return false;
+	return true;
 }
 
-static int
-append(const struct output *out, json_t *json, struct q2_err *err)
-{
-	int r = jsonl_append(out->jsonl, json, err);
-
-	json_decref(json);
-	return r < 0 ? err_prefix(err, r, "%s/trials.jsonl", out->path) : 0;
-}
-
-static json_t *
-trial_line(const struct rows *trials, const struct rows *series,
-	   const struct record *rec, bool partial)
+json_t *
+output_trial_json(const struct output_lines *lines, const struct record *rec)
 {
 	const char *id = record_text(rec, TRIAL_trial_id);
-	json_t *line = json_object();
+	json_t *line = new_line("trial", lines);
 
 	(void)json_object_set_new(line, "trial", json_string(id));
-	(void)json_object_set_new(
-		line, "round",
-		json_integer((json_int_t)record_int(rec, TRIAL_round)));
 	(void)json_object_set_new(line, "label",
 				  json_string(record_text(rec, TRIAL_label)));
-	(void)json_object_set_new(line, "partial", json_boolean(partial));
+	(void)json_object_set_new(line, "partial",
+				  json_boolean(lines->partial));
 	(void)json_object_set_new(line, "records",
-				  rows_of(trials, TRIAL_trial_id, id));
+				  rows_of(lines->trials, TRIAL_trial_id, id));
 	(void)json_object_set_new(line, "series",
-				  rows_of(series, SERIES_trial_id, id));
+				  rows_of(lines->series, SERIES_trial_id, id));
+	(void)json_object_set_new(line, "hists", hists_of(lines->hists, id));
+	return line;
+}
+
+/* The last line of a round. */
+static json_t *
+closing_line(const struct output_lines *lines, size_t ntrials)
+{
+	json_t *line = new_line(lines->partial ? "stopped" : "round", lines);
+
+	if (!lines->partial) {
+		set_int(line, "trials", ntrials);
+		(void)json_object_set_new(line, "seconds",
+					  json_real(lines->seconds));
+		return line;
+	}
+	if (lines->redone)
+		(void)json_object_set_new(line, "redone", json_true());
+	if (lines->why)
+		(void)json_object_set_new(line, "why", json_string(lines->why));
 	return line;
 }
 
 int
-output_round(const struct output *out, const struct rows *trials,
-	     const struct rows *series, bool partial, const char *why,
+output_round(const struct output *out, const struct output_lines *lines,
 	     struct q2_err *err)
 {
-	json_t *line;
-	int r = 0;
+	json_t *array = json_array();
+	size_t ntrials;
+	int r;
 
-	for (size_t i = 0; r == 0 && i < trials->n; i++) {
-		if (!seen_before(trials, i))
-			r = append(out,
-				   trial_line(trials, series, trials->v[i],
-					      partial),
-				   err);
+	for (size_t i = 0; i < lines->trials->n; i++) {
+		if (output_is_first(lines->trials, i))
+			(void)json_array_append_new(
+				array,
+				output_trial_json(lines, lines->trials->v[i]));
 	}
-	if (r == 0 && why) {
-		line = json_object();
-		(void)json_object_set_new(line, "stopped", json_string(why));
-		r = append(out, line, err);
-	}
-	return r;
+	ntrials = json_array_size(array);
+	(void)json_array_append_new(array, closing_line(lines, ntrials));
+	r = jsonl_append(out->jsonl, array, err);
+	json_decref(array);
+	return r < 0 ? err_prefix(err, r, "%s/trials.jsonl", out->path) : 0;
 }
 
 int
-output_csv(const struct output *out, const char *file,
-	   const struct table *table, const struct rows *rows,
-	   struct q2_err *err)
+output_cut(const struct output *out, const struct output_lines *lines,
+	   uint64_t trials, struct q2_err *err)
 {
-	char path[FILE_PATH];
+	json_t *array = json_array(), *line = new_line("stopped", lines);
+	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/%s", out->path, file);
-	return csv_write_file(path, table, rows, err);
+	set_int(line, "partial_trials", trials);
+	(void)json_object_set_new(
+		line, "why",
+		json_string("the run ended before the round was whole"));
+	(void)json_array_append_new(array, line);
+	r = jsonl_append(out->jsonl, array, err);
+	json_decref(array);
+	return r < 0 ? err_prefix(err, r, "%s/trials.jsonl", out->path) : 0;
 }

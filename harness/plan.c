@@ -46,8 +46,8 @@ plan_cache_name(enum q2_cache cache)
 	return NULL;
 }
 
-static enum q2_cache
-cache_mode(const char *name)
+enum q2_cache
+plan_cache_mode(const char *name)
 {
 	for (size_t i = 0; name && plan_cache_names[i]; i++) {
 		if (strcmp(plan_cache_names[i], name) == 0)
@@ -153,7 +153,7 @@ static enum q2_cache
 wished_cache(const struct wishes *wishes, const struct suite *suite)
 {
 	if (wishes->cache)
-		return cache_mode(wishes->cache);
+		return plan_cache_mode(wishes->cache);
 	return suite->cache != Q2_CACHE_DEFAULT ? suite->cache : Q2_CACHE_NONE;
 }
 

@@ -68,6 +68,8 @@ struct plan {
 /* "none" ... and back; NULL for no such mode. */
 extern const char *const plan_cache_names[];
 const char *plan_cache_name(enum q2_cache cache);
+/* Q2_CACHE_NONE for what is no mode. */
+enum q2_cache plan_cache_mode(const char *name);
 const char *plan_prealloc_name(enum q2_prealloc prealloc);
 const char *plan_zero_name(enum q2_zero zero);
 

@@ -70,25 +70,45 @@ progress_left(const struct progress *p, double now_s)
 	return left + END_S;
 }
 
-void
-progress_pass(struct progress *p, const char *pass)
+static void
+describe(const struct progress *p, char *text, size_t size)
 {
-	char text[160], left[32];
 	double left_s = progress_left(p, clock_s());
+	char left[32];
 
 	table_seconds(left_s, left, sizeof(left));
 	if (p->round == 0)
-		(void)snprintf(text, sizeof(text), "warm-up: %s", pass);
+		(void)snprintf(text, size, "warm-up: %s", p->pass);
 	else if (left_s > 0)
-		(void)snprintf(text, sizeof(text),
+		(void)snprintf(text, size,
 			       "round %" PRIu64 " of %" PRIu64
 			       ": %s; about %s left",
-			       p->round, p->rounds, pass, left);
+			       p->round, p->rounds, p->pass, left);
 	else
-		(void)snprintf(text, sizeof(text),
+		(void)snprintf(text, size,
 			       "round %" PRIu64 " of %" PRIu64 ": %s", p->round,
-			       p->rounds, pass);
+			       p->rounds, p->pass);
+}
+
+void
+progress_pass(struct progress *p, const char *pass)
+{
+	char text[200];
+
+	(void)snprintf(p->pass, sizeof(p->pass), "%s", pass);
+	describe(p, text, sizeof(text));
 	progress_draw(p, text);
+}
+
+void
+progress_status(struct progress *p, uint64_t whole)
+{
+	char text[200] = "beginning";
+
+	if (p->pass[0])
+		describe(p, text, sizeof(text));
+	progress_say(p, "%s; %" PRIu64 " round%s kept", text, whole,
+		     whole == 1 ? "" : "s");
 }
 
 /* ", first-write 21.3k/s" */

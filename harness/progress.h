@@ -23,6 +23,7 @@ struct progress {
 	uint64_t round;           /* at work; 0: warm-up */
 	double round_s; /* that a round is expected to take; 0: not known */
 	double round_began_s;
+	char pass[48]; /* at work; "" before the first */
 };
 
 void progress_init(struct progress *p);
@@ -36,6 +37,10 @@ void progress_draw(struct progress *p, const char *text);
 
 void progress_round(struct progress *p, uint64_t round);
 void progress_pass(struct progress *p, const char *pass);
+
+/* The answer to SIGUSR1, as a line that stays: round, pass, seconds left, and
+ * how many rounds are whole. */
+void progress_status(struct progress *p, uint64_t whole);
 
 /* A round is over: a line for each trial.  On a terminal only if verbose. */
 void progress_trials(struct progress *p, const struct rows *trials);

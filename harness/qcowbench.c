@@ -12,8 +12,8 @@
 #include "harness/verb.h"
 
 static const struct verb *const verbs[] = {
-	&verb_run, &verb_plan, &verb_list,    &verb_show, &verb_explain,
-	&verb_env, &verb_help, &verb_version, &verb_trial};
+	&verb_run,     &verb_report, &verb_plan, &verb_list,    &verb_show,
+	&verb_explain, &verb_env,    &verb_help, &verb_version, &verb_trial};
 
 const struct verb *
 verbs_at(size_t i)

@@ -53,6 +53,7 @@ rounds_init(struct rounds *r, const struct plan *plan, const struct env *env,
 		.env = env,
 		.program = CHILD_PROGRAM,
 		.dir = dir,
+		.session = 1,
 		.cache_asked = plan_cache_name(plan->cache),
 	};
 	if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
@@ -88,6 +89,10 @@ rounds_trial_id(const struct rounds *r, size_t config, uint64_t number,
 	(void)json_object_set_new(json, "seed", json_string(seed));
 	(void)json_object_set_new(json, "round",
 				  json_integer((json_int_t)number));
+	/* A round that was cut short and done again later has other ids. */
+	if (r->session > 1)
+		(void)json_object_set_new(json, "session",
+					  json_integer((json_int_t)r->session));
 	(void)json_object_set_new(json, "machine",
 				  json_string(r->env->machine));
 	id_of_json(json, id);
@@ -146,7 +151,7 @@ stamp(const struct work *w, const struct member *m, struct record *rec)
 	record_set_text(rec, TRIAL_run_id, r->run_id);
 	record_set_text(rec, TRIAL_group_id, r->group_id);
 	record_set_text(rec, TRIAL_suite, r->plan->suite->name);
-	record_set_int(rec, TRIAL_session, 1);
+	record_set_int(rec, TRIAL_session, r->session);
 	record_set_int(rec, TRIAL_attempt, round->attempt ? round->attempt : 1);
 	if (round->attempt > 1)
 		record_add_flag(rec, TRIAL_flags, "redone");
@@ -180,7 +185,7 @@ keep_series(struct work *w, const struct record *trial, const json_t *answer,
 		r = record_from_json(&table_series, row, &rec, err);
 		if (r < 0)
 			return r;
-		record_set_int(rec, SERIES_session, 1);
+		record_set_int(rec, SERIES_session, w->r->session);
 		record_set_int(rec, SERIES_round, w->round->number);
 		record_set_text(rec, SERIES_trial_id,
 				record_text(trial, TRIAL_trial_id));
@@ -191,6 +196,35 @@ keep_series(struct work *w, const struct record *trial, const json_t *answer,
 		record_set_text(rec, SERIES_pass,
 				record_text(trial, TRIAL_pass));
 		rows_add(&w->round->series, rec);
+	}
+	return 0;
+}
+
+static int
+keep_hists(struct work *w, const struct record *trial, const json_t *answer,
+	   struct q2_err *err)
+{
+	const json_t *array = json_object_get(answer, "hists");
+	struct record *key;
+	json_t *hist;
+	size_t i;
+	int r;
+
+	json_array_foreach(array, i, hist)
+	{
+		r = hists_add(&w->round->hists, hist, err);
+		if (r < 0)
+			return r;
+		key = w->round->hists.v[w->round->hists.n - 1].key;
+		record_set_int(key, HIST_session, w->r->session);
+		record_set_int(key, HIST_round, w->round->number);
+		record_set_text(key, HIST_trial_id,
+				record_text(trial, TRIAL_trial_id));
+		record_set_text(key, HIST_cell_id,
+				record_text(trial, TRIAL_cell_id));
+		record_set_text(key, HIST_label,
+				record_text(trial, TRIAL_label));
+		record_set_text(key, HIST_pass, record_text(trial, TRIAL_pass));
 	}
 	return 0;
 }
@@ -213,7 +247,8 @@ keep_answer(struct work *w, const struct member *m, const json_t *answer,
 	if (missing)
 		return q2_fail(err, -EPROTO, "the record of %s has no field %s",
 			       m->child.label, missing);
-	return keep_series(w, rec, answer, err);
+	r = keep_series(w, rec, answer, err);
+	return r < 0 ? r : keep_hists(w, rec, answer, err);
 }
 
 /* ---- passes ------------------------------------------------------------ */
@@ -419,6 +454,9 @@ round_run(const struct rounds *r, struct round *round, struct q2_err *err)
 		return BENCH_INTERRUPTED;
 	if (code == -EBADE)
 		return BENCH_NOTHING;
+	/* Not the trial's fault, and mended by the user. */
+	if (code == -ENOSPC || code == -EDQUOT)
+		return BENCH_ENVIRONMENT;
 	return code < 0 ? BENCH_TRIAL : BENCH_OK;
 }
 
@@ -427,4 +465,5 @@ round_done(struct round *round)
 {
 	rows_done(&round->trials);
 	rows_done(&round->series);
+	hists_done(&round->hists);
 }

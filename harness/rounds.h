@@ -17,6 +17,7 @@
 
 #include "harness/env.h"
 #include "harness/exit.h"
+#include "harness/hists.h"
 #include "harness/plan.h"
 #include "harness/settle.h"
 #include "results/record.h"
@@ -28,13 +29,14 @@ struct rounds {
 	const char *program; /* child.h: CHILD_PROGRAM */
 	const char *dir;     /* where images are made */
 	char run_id[ID_SIZE], group_id[ID_SIZE];
+	uint64_t session;        /* from 1: how often the run was taken up */
 	const char *cache_asked; /* the plan's mode is what is used */
 	/* Called before each pass; may be NULL. */
 	void (*at_pass)(void *arg, const char *pass);
 	void *arg;
 };
 
-/* New run_id, group_id of the plan. */
+/* New run_id, group_id of the plan, session 1. */
 void rounds_init(struct rounds *r, const struct plan *plan,
 		 const struct env *env, const char *dir);
 
@@ -48,6 +50,7 @@ struct round {
 	struct settled settled; /* before the round */
 	/* Results; after an error those of the passes that were finished. */
 	struct rows trials, series;
+	struct hists hists;
 	double seconds;
 };
 
@@ -56,8 +59,8 @@ void rounds_order(const struct plan *plan, uint64_t number, struct round *ret);
 
 /*
  * Do it.  Images stay, for the caller to remove.  BENCH_TRIAL, BENCH_NOTHING
- * (different operations) or BENCH_INTERRUPTED, with the reason, and no child is
- * left behind.
+ * (different operations), BENCH_ENVIRONMENT (no space) or BENCH_INTERRUPTED,
+ * with the reason, and no child is left behind.
  */
 enum bench_exit round_run(const struct rounds *r, struct round *round,
 			  struct q2_err *err);

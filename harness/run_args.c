@@ -10,12 +10,16 @@
 /* Rounds need ids below 2^32, and nobody's patience is longer. */
 #define ROUNDS_MOST 100000
 
+/* Nobody repeats a run by this seed. */
+#define NO_SEED UINT64_MAX
+
 const char *const run_args_aio[] = {"io_uring", "libaio", "threads", NULL};
 
 /* --cache and --aio are keys of configurations too: there they beat the
  * suite's. */
 int
-run_args_load(struct run_args *args, const char *name, struct q2_err *err)
+run_args_load(struct run_args *args, const char *name,
+	      const struct suite_texts *texts, struct q2_err *err)
 {
 	const char *v[OPTION_LIST_MAX + 2];
 	struct suite_sets sets = {.v = v, .n = args->sets.n};
@@ -31,7 +35,10 @@ run_args_load(struct run_args *args, const char *name, struct q2_err *err)
 		(void)snprintf(aio, sizeof(aio), "aio=%s", args->aio);
 		v[sets.n++] = aio;
 	}
-	r = suites_load(name, &sets, &args->loaded, err);
+	if (texts)
+		r = suites_load_kept(name, texts, &sets, &args->loaded, err);
+	else
+		r = suites_load(name, &sets, &args->loaded, err);
 	if (r < 0)
 		return r;
 	args->suite = args->loaded;
@@ -48,7 +55,7 @@ find_suite(struct run_args *args, const char *name, struct q2_err *err)
 	char list[256] = "";
 
 	if (name)
-		return run_args_load(args, name, err);
+		return run_args_load(args, name, NULL, err);
 	for (size_t i = 0; i < suites_count(); i++)
 		(void)snprintf(list + strlen(list), sizeof(list) - strlen(list),
 			       "%s%s", i ? ", " : "", suites_name(i));
@@ -83,14 +90,24 @@ run_args_parse(const struct options *opts, int argc, char **argv,
 	const char *name = NULL;
 	int r;
 
-	*ret = (struct run_args){.dir = ".", .seed = new_seed()};
+	*ret = (struct run_args){.seed = NO_SEED};
 	r = options_parse(opts, argc, argv, ret, (struct operands){&name, 1},
 			  err);
 	if (r < 0)
 		return r;
-	r = find_suite(ret, name, err);
+	r = verbosity_of(ret->quiet, ret->verbose, &ret->verbosity, err);
 	if (r < 0)
 		return r;
+	ret->has_seed = ret->seed != NO_SEED;
+	if (!ret->has_seed)
+		ret->seed = new_seed();
+	/* What is taken up has its suite in run.json. */
+	ret->name = name;
+	r = ret->resume ? 0 : find_suite(ret, name, err);
+	if (r < 0)
+		return r;
+	if (!ret->dir && !ret->resume)
+		ret->dir = ".";
 	if (ret->rounds > ROUNDS_MOST)
 		return q2_fail(err, -EINVAL, "--rounds: %llu is more than %d",
 			       (unsigned long long)ret->rounds, ROUNDS_MOST);

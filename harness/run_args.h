@@ -11,16 +11,22 @@
 
 #include "harness/options.h"
 #include "harness/plan.h"
+#include "harness/verbosity.h"
 
 /* 0, NULL or false: not said. */
 struct run_args {
 	struct suite *loaded;      /* all groups; run_args_done() frees it */
 	const struct suite *suite; /* the group at work */
 	const char *name;          /* of the suite or its file */
-	bool quick, keep, probe, no_qemu, strict_env;
+	bool is_next;              /* a group before it is on stdout */
+	bool quick, keep, probe, no_qemu, strict_env, remove_stale;
+	bool quiet, verbose;
+	enum verbosity verbosity; /* what the two say */
 	struct option_list sets;
-	const char *dir, *out, *aio, *cache;
+	const char *dir, *out, *aio, *cache, *format, *color;
+	const char *resume; /* the folder of the run to go on with */
 	uint64_t rounds, seed, size, image_size, requests, slices;
+	bool has_seed; /* it was said */
 };
 
 extern const char *const run_args_aio[];
@@ -100,8 +106,10 @@ extern const char *const run_args_aio[];
 int run_args_parse(const struct options *opts, int argc, char **argv,
 		   struct run_args *ret, struct q2_err *err);
 
-/* The suite of that name, as the options want it. */
-int run_args_load(struct run_args *args, const char *name, struct q2_err *err);
+/* The suite of that name, as the options want it; from texts, or from files if
+ * they are NULL. */
+int run_args_load(struct run_args *args, const char *name,
+		  const struct suite_texts *texts, struct q2_err *err);
 void run_args_done(struct run_args *args);
 
 /* The part that the plan wants. */

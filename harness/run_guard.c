@@ -118,16 +118,18 @@ run_guard_round(struct run *run, struct round *round,
 	*ret_redo = false;
 	if (!v.contaminated || stop_requested)
 		return BENCH_OK;
-	if (run->redone < guard_redo_most(run->plan.rounds) &&
+	/* Once: who is there still will be there a third time. */
+	if (round->attempt < 2 &&
+	    run->measured.redone < guard_redo_most(run->plan.rounds) &&
 	    has_time(run, round)) {
-		run->redone++;
 		*ret_redo = true;
+		/* For trials.jsonl. */
+		(void)q2_fail(err, -EBUSY, "%s", v.why);
 		progress_say(&run->progress,
 			     "round %llu was disturbed and is done again: %s",
 			     number, v.why);
 		return BENCH_OK;
 	}
-	run->disturbed++;
 	progress_say(&run->progress, "round %llu was disturbed: %s", number,
 		     v.why);
 	if (!run->args.strict_env)
@@ -147,29 +149,15 @@ run_guard_end(struct run *run)
 	guard_done(&run->guard);
 }
 
-bool
-run_guard_summary(const struct run *run, char *text, size_t size)
-{
-	unsigned long long redone = run->redone, kept = run->disturbed;
-
-	if (redone + kept == 0)
-		return false;
-	(void)snprintf(text, size,
-		       "others disturbed the run: %llu round%s done again, "
-		       "%llu kept and flagged 'contaminated'",
-		       redone, redone == 1 ? " was" : "s were", kept);
-	return true;
-}
-
 json_t *
 run_guard_json(const struct run *run)
 {
 	json_t *json = json_object();
 
 	(void)json_object_set_new(json, "redone",
-				  json_integer((json_int_t)run->redone));
+				  measured_json_int(run->measured.redone));
 	(void)json_object_set_new(json, "disturbed",
-				  json_integer((json_int_t)run->disturbed));
+				  measured_json_int(run->measured.disturbed));
 	(void)json_object_set_new(json, "strict",
 				  json_boolean(run->args.strict_env));
 	return json;

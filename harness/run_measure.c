@@ -15,6 +15,9 @@
 /* An idle window between two rounds. */
 #define GUARD_WINDOW_S 0.3
 
+/* The wall clock is disciplined all the time, by less than this. */
+#define CLOCK_JUMP_S 2.0
+
 /* What the warm-up may make of the sizes of a quick run. */
 #define HALVED_REQUESTS_LEAST 32
 #define HALVED_IMAGE_LEAST    (20 * MiB)
@@ -200,7 +203,8 @@ halve(struct run *run, double fixed_s, double qemu_s, struct q2_err *err)
 	double left_s = RUN_QUICK_S - RUN_FINISH_S - (clock_s() - run->began_s);
 	uint64_t image = run->plan.image_bytes, requests = run->plan.requests;
 
-	if (!run->plan.quick || run->args.rounds)
+	/* What has begun keeps its sizes. */
+	if (!run->plan.quick || run->args.rounds || run->args.resume)
 		return 0;
 	run->halvings = plan_halvings(run->predicted_s + qemu_s, fixed_s,
 				      run->plan.rounds, left_s);
@@ -247,50 +251,115 @@ run_warm_up(struct run *run, struct settled *ret_settled, struct q2_err *err)
 
 /* ---- rounds ------------------------------------------------------------ */
 
-static void
-move_rows(struct rows *from, struct rows *to)
+/* Append the round.  A full disk may have room when the images are gone: then
+ * the round is kept, and the run ends all the same. */
+static int
+append_round(struct run *run, const struct output_lines *lines, bool *ret_kept,
+	     struct q2_err *err)
 {
-	for (size_t i = 0; i < from->n; i++)
-		rows_add(to, from->v[i]);
-	from->n = 0;
+	int r = output_round(&run->out, lines, err);
+	struct q2_err again;
+
+	*ret_kept = r >= 0;
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	workdir_empty(&run->work);
+	*ret_kept = output_round(&run->out, lines, &again) >= 0;
+	return r;
 }
 
-/* The results of a round that has ended in this way. */
-static enum bench_exit
-keep_round(struct run *run, struct round *round, enum bench_exit code,
-	   struct q2_err *err)
+static struct output_lines
+lines_of(const struct run *run, enum measured_part part,
+	 const struct round *round)
 {
-	struct q2_err ignored;
+	return (struct output_lines){
+		.round = round->number,
+		.session = run->rounds.session,
+		.trials = &round->trials,
+		.series = &round->series,
+		.hists = &round->hists,
+		.seconds = round->seconds,
+		.part = measured_part_names[part],
+	};
+}
 
-	if (code != BENCH_OK) {
-		(void)output_round(&run->out, &round->trials, &round->series,
-				   true, err->text, &ignored);
+enum bench_exit
+run_keep_round(struct run *run, enum measured_part part, struct round *round,
+	       enum bench_exit code, struct q2_err *err)
+{
+	struct output_lines lines = lines_of(run, part, round);
+	struct q2_err why;
+	bool kept;
+	int r;
+
+	lines.partial = code != BENCH_OK;
+	lines.why = err->text;
+	r = append_round(run, &lines, &kept, code == BENCH_OK ? err : &why);
+	if (code != BENCH_OK)
 		return code;
+	if (kept) {
+		progress_trials(&run->progress, &round->trials);
+		measured_add_round(&run->measured, part, &round->trials,
+				   &round->series, &round->hists,
+				   round->seconds);
 	}
-	if (output_round(&run->out, &round->trials, &round->series, false, NULL,
-			 err) < 0)
-		return BENCH_ENVIRONMENT;
-	progress_trials(&run->progress, &round->trials);
-	move_rows(&round->trials, &run->trials);
-	move_rows(&round->series, &run->series);
-	run->rounds_done++;
-	return BENCH_OK;
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 
 /* Nobody sees the numbers of a disturbed round that is done again; they stay in
- * trials.jsonl. */
+ * trials.jsonl, with the reason in err. */
 static enum bench_exit
 put_aside(struct run *run, struct round *round, struct q2_err *err)
 {
-	return output_round(&run->out, &round->trials, &round->series, true,
-			    NULL, err) < 0
-		       ? BENCH_ENVIRONMENT
-		       : BENCH_OK;
+	struct output_lines lines = lines_of(run, MEASURED_SUITE, round);
+	struct q2_err why = *err;
+	bool kept;
+	int r;
+
+	lines.partial = lines.redone = true;
+	lines.why = why.text;
+	r = append_round(run, &lines, &kept, err);
+	run->measured.redone += kept;
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 
-/* Round i, again if it was disturbed. */
+/* Durations are of a clock that nobody sets; the user may still want to know
+ * why two moments in the files lie oddly. */
+static void
+watch_clock(struct run *run, double *offset_s)
+{
+	double now_s = clock_wall_s() - clock_s();
+
+	if (now_s - *offset_s > CLOCK_JUMP_S ||
+	    *offset_s - now_s > CLOCK_JUMP_S)
+		progress_say(&run->progress,
+			     "note: the wall clock has moved by %+.0f s (it "
+			     "was set, or the machine slept); durations are "
+			     "not touched by that",
+			     now_s - *offset_s);
+	*offset_s = now_s;
+}
+
+static uint64_t
+next_round(const struct run *run, uint64_t after)
+{
+	uint64_t i = after + 1;
+
+	while (i <= run->plan.rounds &&
+	       measured_has_round(&run->measured, MEASURED_SUITE, i))
+		i++;
+	return i;
+}
+
+bool
+run_is_complete(const struct run *run)
+{
+	return next_round(run, 0) > run->plan.rounds;
+}
+
+/* Round i, again if it was disturbed; after it comes `next`. */
 static enum bench_exit
-do_round(struct run *run, uint64_t i, struct settled *settled,
+do_round(struct run *run, uint64_t i, uint64_t next, struct settled *settled,
 	 struct q2_err *err)
 {
 	enum bench_exit code = BENCH_OK;
@@ -304,7 +373,7 @@ do_round(struct run *run, uint64_t i, struct settled *settled,
 		redo = false;
 		progress_round(&run->progress, i);
 		code = round_run(&run->rounds, &round, err);
-		run->kept = i == run->plan.rounds && run->args.keep &&
+		run->kept = next > run->plan.rounds && run->args.keep &&
 			    code == BENCH_OK;
 		if (!run->kept)
 			workdir_empty(&run->work);
@@ -314,7 +383,8 @@ do_round(struct run *run, uint64_t i, struct settled *settled,
 		if (redo && run->kept)
 			workdir_empty(&run->work);
 		code = redo ? put_aside(run, &round, err)
-			    : keep_round(run, &round, code, err);
+			    : run_keep_round(run, MEASURED_SUITE, &round, code,
+					     err);
 		round_done(&round);
 	}
 	return code;
@@ -323,16 +393,25 @@ do_round(struct run *run, uint64_t i, struct settled *settled,
 enum bench_exit
 run_rounds(struct run *run, struct settled settled, struct q2_err *err)
 {
-	enum bench_exit code = run_guard_begin(run, err);
-	double began_s = clock_s();
+	double began_s, offset_s = clock_wall_s() - clock_s();
+	uint64_t i = next_round(run, 0), next, done = 0;
+	uint64_t redone = run->measured.redone;
+	enum bench_exit code = BENCH_OK;
 
+	if (i > run->plan.rounds)
+		return BENCH_OK;
+	code = run_guard_begin(run, err);
+	began_s = clock_s();
 	run->progress.rounds = run->plan.rounds;
-	for (uint64_t i = 1; code == BENCH_OK && i <= run->plan.rounds; i++) {
-		code = do_round(run, i, &settled, err);
+	for (; code == BENCH_OK && i <= run->plan.rounds; i = next) {
+		next = next_round(run, i);
+		code = do_round(run, i, next, &settled, err);
+		watch_clock(run, &offset_s);
 		if (code != BENCH_OK)
 			break;
+		done++;
 		run->round_s = (clock_s() - began_s) /
-			       (double)(i + run->redone);
+			       (double)(done + run->measured.redone - redone);
 		run->progress.round_s = run->round_s;
 	}
 	run_guard_end(run);

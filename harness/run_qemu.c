@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness/run_qemu.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "engine/base/num.h"
-#include "harness/advice_qemu.h"
-#include "harness/cells.h"
+#include "harness/advice.h"
 #include "harness/clock.h"
-#include "harness/stop.h"
-#include "harness/table.h"
+#include "harness/report_qemu.h"
 #include "harness/targets/qemu.h"
 
 /* The fewest that have a 95 % interval. */
@@ -26,10 +25,7 @@
  * after them fits into three minutes. */
 #define QUICK_S (RUN_QUICK_S + 5)
 
-#define MARGIN 0.05
-
 #define CONFIGS 3
-#define RAW     "qemu-raw-written"
 
 /* A suite that is put together at run time; the plan points into it. */
 struct qemu_suite {
@@ -42,14 +38,36 @@ struct qemu_suite {
 
 /* ---- whether ----------------------------------------------------------- */
 
-void
-run_qemu_look(struct run *run)
+static uint64_t
+rounds_done(const struct run *run)
+{
+	return run->measured.of[MEASURED_QEMU].n;
+}
+
+/* Rounds that an earlier session has done are of that session's QEMU. */
+static void
+keep_version(struct run *run, const char *was)
+{
+	struct run_qemu *q = &run->qemu;
+
+	if (q->wanted && strcmp(was, q->version) != 0) {
+		(void)snprintf(q->why_not, sizeof(q->why_not),
+			       "%" PRIu64 " rounds were done with %s, and now "
+			       "there is %s",
+			       rounds_done(run), was, q->version);
+		q->wanted = false;
+	}
+	(void)snprintf(q->version, sizeof(q->version), "%s", was);
+}
+
+/* Is QEMU there, and asked for? */
+static void
+look(struct run *run)
 {
 	struct run_qemu *q = &run->qemu;
 	struct q2_err err;
 
-	if (!run->plan.suite->advice || run->plan.rounds < ROUNDS)
-		return;
+	*q = (struct run_qemu){.wanted = false};
 	if (run->args.no_qemu) {
 		(void)snprintf(q->why_not, sizeof(q->why_not), "--no-qemu");
 		return;
@@ -60,6 +78,34 @@ run_qemu_look(struct run *run)
 		(void)snprintf(q->why_not, sizeof(q->why_not), "%s", err.text);
 	if (!q->version[0])
 		(void)snprintf(q->version, sizeof(q->version), "QEMU");
+}
+
+void
+run_qemu_take(struct run *run)
+{
+	const json_t *was = json_object_get(run->asked, "qemu");
+	struct run_qemu *q = &run->qemu;
+
+	q->wanted = json_is_true(json_object_get(was, "wanted"));
+	(void)snprintf(q->version, sizeof(q->version), "%s",
+		       measured_text(was, "version"));
+	(void)snprintf(q->why_not, sizeof(q->why_not), "%s",
+		       measured_text(was, "why_not"));
+	if (json_is_false(json_object_get(was, "asked")))
+		run->args.no_qemu = true;
+}
+
+void
+run_qemu_look(struct run *run)
+{
+	if (!run->plan.suite->advice || run->plan.rounds < ROUNDS ||
+	    (run_is_complete(run) && rounds_done(run) == ROUNDS))
+		return;
+	look(run);
+	if (rounds_done(run) > 0)
+		keep_version(run,
+			     measured_text(json_object_get(run->asked, "qemu"),
+					   "version"));
 }
 
 static const struct pass *
@@ -124,7 +170,7 @@ make_suite(struct qemu_suite *s, const struct plan *plan,
 {
 	bool swap = own->rival < own->policy;
 
-	s->configs[0] = (struct config){.label = RAW,
+	s->configs[0] = (struct config){.label = REPORT_QEMU_RAW,
 					.target = "qemu",
 					.raw_state = "written",
 					.takes_all = true};
@@ -141,7 +187,7 @@ make_suite(struct qemu_suite *s, const struct plan *plan,
 		.nconfigs = CONFIGS,
 		.passes = s->passes,
 		.npasses = ARRAY_SIZE(s->passes),
-		.reference = RAW,
+		.reference = REPORT_QEMU_RAW,
 		.margin = plan->suite->margin,
 		.rounds = ROUNDS,
 		.image_bytes = plan->suite->image_bytes,
@@ -178,36 +224,17 @@ make_plan(struct qemu_suite *s, const struct run *run, const struct advice *own,
 
 /* ---- its rounds -------------------------------------------------------- */
 
-static void
-move_rows(struct rows *from, struct rows *to)
-{
-	for (size_t i = 0; i < from->n; i++)
-		rows_add(to, from->v[i]);
-	from->n = 0;
-}
-
 /* No rounds of QEMU is a reason to lose those that are done. */
 static enum bench_exit
 keep(struct run *run, struct round *round, enum bench_exit code,
      struct q2_err *err)
 {
 	struct run_qemu *q = &run->qemu;
-	struct q2_err ignored;
 
-	if (code != BENCH_OK) {
-		(void)output_round(&run->out, &round->trials, &round->series,
-				   true, err->text, &ignored);
+	if (code != BENCH_OK)
 		(void)snprintf(q->why_not, sizeof(q->why_not), "%.*s",
 			       (int)sizeof(q->why_not) - 1, err->text);
-		return code;
-	}
-	if (output_round(&run->out, &round->trials, &round->series, false, NULL,
-			 err) < 0)
-		return BENCH_ENVIRONMENT;
-	progress_trials(&run->progress, &round->trials);
-	move_rows(&round->trials, &q->trials);
-	move_rows(&round->series, &run->series);
-	return BENCH_OK;
+	return run_keep_round(run, MEASURED_QEMU, round, code, err);
 }
 
 /* A quick run has promised to be over soon. */
@@ -225,10 +252,13 @@ do_rounds(struct run *run, const struct rounds *rounds, double round_s,
 	enum bench_exit code = BENCH_OK;
 	double began_s = clock_s();
 	struct round round;
+	uint64_t done = 0;
 
 	run->progress.rounds = ROUNDS;
 	run->progress.round_s = round_s;
 	for (uint64_t i = 1; code == BENCH_OK && i <= ROUNDS; i++) {
+		if (measured_has_round(&run->measured, MEASURED_QEMU, i))
+			continue;
 		if (!has_time(run, round_s, ROUNDS - i + 1)) {
 			(void)snprintf(run->qemu.why_not,
 				       sizeof(run->qemu.why_not),
@@ -243,105 +273,98 @@ do_rounds(struct run *run, const struct rounds *rounds, double round_s,
 		code = keep(run, &round, code, err);
 		round_done(&round);
 		workdir_empty(&run->work);
-		round_s = (clock_s() - began_s) / (double)i;
+		round_s = (clock_s() - began_s) / (double)++done;
 	}
 	return code;
+}
+
+/* Which policy, against which: is there anything to ask QEMU? */
+static bool
+has_question(const struct run *run, struct advice *ret_own)
+{
+	struct advice_opts opts = {.margin = run->plan.suite->margin,
+				   .quick = run->plan.quick};
+
+	advice_of(&run->measured.of[MEASURED_SUITE].trials, &opts, ret_own);
+	return ret_own->kind >= ADVICE_BETTER;
+}
+
+bool
+run_qemu_is_due(const struct run *run)
+{
+	struct advice own;
+
+	return run->plan.suite->advice && run->plan.rounds >= ROUNDS &&
+	       run->qemu.wanted && !run->args.no_qemu &&
+	       rounds_done(run) < ROUNDS && has_question(run, &own);
+}
+
+/* Rounds of an earlier session are of the same policies, or cannot be gone on
+ * with. */
+static bool
+is_of_suite(const struct rows *trials, const struct qemu_suite *s)
+{
+	for (size_t i = 0; i < trials->n; i++) {
+		const char *label = record_text(trials->v[i], TRIAL_label);
+
+		if (strcmp(label, REPORT_QEMU_RAW) != 0 &&
+		    strcmp(label, s->labels[0]) != 0 &&
+		    strcmp(label, s->labels[1]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+set_up(const struct run *run, const struct qemu_suite *suite,
+       struct rounds *rounds)
+{
+	rounds_init(rounds, &suite->plan, &run->env, run->work.path);
+	memcpy(rounds->run_id, run->rounds.run_id, sizeof(rounds->run_id));
+	rounds->session = run->rounds.session;
+	rounds->cache_asked = run->cache_asked;
+	rounds->at_pass = run->rounds.at_pass;
+	rounds->arg = run->rounds.arg;
 }
 
 enum bench_exit
 run_qemu_rounds(struct run *run, struct q2_err *err)
 {
+	struct measured_rounds *had = &run->measured.of[MEASURED_QEMU];
 	struct run_qemu *q = &run->qemu;
-	struct advice_opts opts = {.margin = MARGIN, .quick = run->plan.quick};
 	struct qemu_suite suite;
 	struct rounds rounds;
 	struct advice own;
 	enum bench_exit code;
 	struct q2_err why;
 
-	if (!q->wanted)
+	if (!q->wanted || had->n == ROUNDS)
 		return BENCH_OK;
 	if (run->kept) {
 		(void)snprintf(q->why_not, sizeof(q->why_not),
 			       "--keep leaves no room for it");
 		return BENCH_OK;
 	}
-	advice_of(&run->trials, &opts, &own);
-	if (own.kind < ADVICE_BETTER)
+	if (!has_question(run, &own))
 		return BENCH_OK;
 	if (make_plan(&suite, run, &own, &why) < 0) {
 		(void)snprintf(q->why_not, sizeof(q->why_not), "%s", why.text);
 		return BENCH_OK;
 	}
+	if (!is_of_suite(&had->trials, &suite)) {
+		(void)snprintf(q->why_not, sizeof(q->why_not),
+			       "its rounds in trials.jsonl are of other "
+			       "policies");
+		return BENCH_OK;
+	}
 	progress_say(&run->progress, "through %s: %s and %s", q->version,
 		     suite.labels[0], suite.labels[1]);
-	rounds_init(&rounds, &suite.plan, &run->env, run->work.path);
-	memcpy(rounds.run_id, run->rounds.run_id, sizeof(rounds.run_id));
-	rounds.cache_asked = run->cache_asked;
-	rounds.at_pass = run->rounds.at_pass;
-	rounds.arg = run->rounds.arg;
-	code = do_rounds(run, &rounds, worst_round_s(&run->trials), &why);
+	set_up(run, &suite, &rounds);
+	code = do_rounds(
+		run, &rounds,
+		worst_round_s(&run->measured.of[MEASURED_SUITE].trials), &why);
 	if (code == BENCH_OK || code == BENCH_TRIAL || code == BENCH_NOTHING)
 		return BENCH_OK;
 	*err = why;
 	return code;
-}
-
-/* ---- what comes of it -------------------------------------------------- */
-
-void
-run_qemu_cells(const struct run *run, struct rows *cells)
-{
-	struct cells_opts opts = {.reference = RAW, .margin = MARGIN};
-
-	if (run->qemu.trials.n)
-		cells_compute(&run->qemu.trials, &opts, cells);
-}
-
-void
-run_qemu_table(const struct run *run, FILE *f)
-{
-	struct table_opts opts = {0};
-	struct rows cells = {0};
-
-	if (!run->qemu.trials.n)
-		return;
-	table_opts_for(f, &opts);
-	run_qemu_cells(run, &cells);
-	(void)fprintf(f,
-		      "\nThrough %s (qemu-nbd on a private socket; compare "
-		      "with each other only):\n",
-		      run->qemu.version);
-	table_print(f, &cells, &opts);
-	rows_done(&cells);
-}
-
-void
-run_qemu_advise(const struct run *run, struct advice *advice)
-{
-	const struct run_qemu *q = &run->qemu;
-	struct advice_qemu a;
-	char *note;
-
-	if (advice->kind < ADVICE_BETTER || advice->nnotes == ADVICE_NOTES)
-		return;
-	note = advice->notes[advice->nnotes];
-	if (q->why_not[0]) {
-		(void)snprintf(note, sizeof(advice->notes[0]),
-			       "Not confirmed through QEMU: %.400s.",
-			       q->why_not);
-		advice->nnotes++;
-		return;
-	}
-	if (!q->wanted)
-		return;
-	advice_qemu_of(&q->trials, advice, q->version, MARGIN, &a);
-	(void)snprintf(note, sizeof(advice->notes[0]), "%s", a.note);
-	advice->nnotes++;
-	if (!a.sentence[0])
-		return;
-	/* QEMU's order is beyond doubt: so much could be judged. */
-	advice->exit_code = BENCH_OK;
-	(void)snprintf(advice->sentence, sizeof(advice->sentence), "%s",
-		       a.sentence);
 }

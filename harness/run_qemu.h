@@ -5,19 +5,23 @@
  * Advice is about the way QEMU writes, and QEMU is asked where it is installed:
  * its policy and the fastest rival do their first writes through target qemu,
  * beside a raw file on the same transport, in rounds of their own.  What comes
- * of it is a note, or takes the sentence's place (advice_qemu.h).  Nothing that
+ * of it is a note, or takes the sentence's place (report_qemu.h).  Nothing that
  * goes wrong here takes anything from the rounds that are done.
  */
 #ifndef HARNESS_RUN_QEMU_H
 #define HARNESS_RUN_QEMU_H
 
-#include <stdio.h>
-
-#include "harness/advice.h"
 #include "harness/run.h"
 
-/* Before sizes are settled: shall there be such rounds?  Looks for QEMU. */
+/* What run.json of a run that is taken up says of them. */
+void run_qemu_take(struct run *run);
+
+/* Before sizes are settled: shall there be such rounds?  Looks for QEMU, unless
+ * an earlier session has done them all. */
 void run_qemu_look(struct run *run);
+
+/* By what run_qemu_take() has found: are any missing? */
+bool run_qemu_is_due(const struct run *run);
 
 /* What one of these rounds will take, by the warm-up; 0 if there are none. */
 double run_qemu_round_s(const struct run *run, const struct rows *warm_up);
@@ -28,14 +32,5 @@ double run_qemu_round_s(const struct run *run, const struct rows *warm_up);
  * cannot be written.
  */
 enum bench_exit run_qemu_rounds(struct run *run, struct q2_err *err);
-
-/* Cells of these rounds, to add to those of the run. */
-void run_qemu_cells(const struct run *run, struct rows *cells);
-
-/* Their table, if there is any. */
-void run_qemu_table(const struct run *run, FILE *f);
-
-/* What is said now: changes the sentence, adds to the notes. */
-void run_qemu_advise(const struct run *run, struct advice *advice);
 
 #endif

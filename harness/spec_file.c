@@ -281,6 +281,18 @@ cannot_read(const struct source *source, int code, struct q2_err *err)
 		       source->name, strerror(-code));
 }
 
+/* A file that two others include is there once. */
+static void
+keep_text(struct spec_file *file, const char *name, const char *text)
+{
+	for (size_t i = 0; i < file->ntexts; i++) {
+		if (strcmp(file->texts[i].name, name) == 0)
+			return;
+	}
+	if (file->ntexts < SPEC_FILES_MAX + 1)
+		file->texts[file->ntexts++] = (struct suite_text){name, text};
+}
+
 static int
 parse_counted(struct spec_file *file, const struct source *source,
 	      const char *text, size_t len, struct q2_err *err)
@@ -288,6 +300,7 @@ parse_counted(struct spec_file *file, const struct source *source,
 	if (len > SPEC_BYTES_MAX - file->bytes)
 		return too_large(source, err);
 	file->bytes += len;
+	keep_text(file, source->name, text);
 	return parse(file, source, text, len, err);
 }
 
@@ -316,11 +329,30 @@ read_path(struct spec_file *file, const struct source *source,
 }
 
 static int
+read_kept(struct spec_file *file, const struct source *source,
+	  struct q2_err *err)
+{
+	const struct suite_texts *kept = file->kept;
+
+	for (size_t i = 0; i < kept->n; i++) {
+		const char *text = kept->v[i].text;
+
+		if (strcmp(kept->v[i].name, source->name) != 0)
+			continue;
+		text = spec_text(file->mem, text, strlen(text));
+		return parse_counted(file, source, text, strlen(text), err);
+	}
+	return cannot_read(source, -ENOENT, err);
+}
+
+static int
 read_source(struct spec_file *file, const struct source *source,
 	    struct q2_err *err)
 {
 	const char *text;
 
+	if (file->kept)
+		return read_kept(file, source, err);
 	if (spec_is_path(source->name))
 		return read_path(file, source, err);
 	text = suites_text(source->name);
@@ -331,13 +363,14 @@ read_source(struct spec_file *file, const struct source *source,
 
 int
 spec_file_read(struct spec_file *file, struct spec_mem *mem, const char *name,
-	       struct q2_err *err)
+	       const struct suite_texts *kept, struct q2_err *err)
 {
 	struct source source = {
 		.name = spec_text(mem, name, strlen(name)),
 	};
 
-	*file = (struct spec_file){.mem = mem, .name = source.name};
+	*file = (struct spec_file){
+		.mem = mem, .name = source.name, .kept = kept};
 	return read_source(file, &source, err);
 }
 

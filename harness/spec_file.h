@@ -10,6 +10,7 @@
 #define HARNESS_SPEC_FILE_H
 
 #include "harness/spec_lex.h"
+#include "harness/suite.h"
 
 /* Of all files together: what reads them takes at most fifty times that. */
 #define SPEC_BYTES_MAX (256 * 1024)
@@ -45,6 +46,9 @@ struct spec_file {
 	const char *name; /* as it was given */
 	struct spec_section sections[SPEC_SECTIONS];
 	size_t nfiles, bytes;
+	const struct suite_texts *kept;              /* see spec_file_read() */
+	struct suite_text texts[SPEC_FILES_MAX + 1]; /* what was read */
+	size_t ntexts;
 };
 
 /* A suite that is part of the program: name, text, or NULL; suites.c. */
@@ -52,10 +56,12 @@ const char *suites_text(const char *name);
 
 /*
  * name: that of a suite, or of a file, which has a slash or ends in .ini.
+ * kept: texts of these and all that they include, instead of files; or NULL.
  * -EINVAL with file:line:column, or -errno of reading.
  */
 int spec_file_read(struct spec_file *file, struct spec_mem *mem,
-		   const char *name, struct q2_err *err);
+		   const char *name, const struct suite_texts *kept,
+		   struct q2_err *err);
 
 /* The same from memory; includes are looked for as if name were its file. */
 int spec_file_parse(struct spec_file *file, struct spec_mem *mem,

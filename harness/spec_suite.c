@@ -394,11 +394,21 @@ one_group(const struct spec_form *form, const struct spec_axis *split,
 	return build_suite(&group, *ret, err);
 }
 
+static struct suite_texts
+texts_of(struct spec_mem *mem, const struct spec_file *file)
+{
+	struct suite_text *v = spec_alloc(mem, file->ntexts * sizeof(*v));
+
+	memcpy(v, file->texts, file->ntexts * sizeof(*v));
+	return (struct suite_texts){v, file->ntexts};
+}
+
 /* One form of all groups, as a list. */
 static int
 one_form(struct spec_mem *mem, const struct spec_source *source, bool quick,
 	 struct suite **ret, bool *ret_has_quick, struct q2_err *err)
 {
+	struct suite **first = ret;
 	struct spec_file file;
 	struct spec_form form;
 	struct spec_axis split;
@@ -408,7 +418,7 @@ one_form(struct spec_mem *mem, const struct spec_source *source, bool quick,
 		r = spec_file_parse(&file, mem, source->name, source->text,
 				    source->len, err);
 	else
-		r = spec_file_read(&file, mem, source->name, err);
+		r = spec_file_read(&file, mem, source->name, source->kept, err);
 	if (r >= 0)
 		r = spec_form_make(&form, &file, quick, source->sets, err);
 	if (r >= 0)
@@ -419,12 +429,14 @@ one_form(struct spec_mem *mem, const struct spec_source *source, bool quick,
 		return r;
 	*ret_has_quick = file.sections[SPEC_IN_QUICK].there;
 	if (!split.key)
-		return one_group(&form, &split, NULL, ret, err);
+		r = one_group(&form, &split, NULL, ret, err);
 	for (size_t i = 0; i < split.n && r >= 0; i++) {
 		r = one_group(&form, &split, &split.v[i], ret, err);
 		if (r >= 0)
 			ret = &(*ret)->next;
 	}
+	if (r >= 0)
+		(*first)->texts = texts_of(mem, &file);
 	return r;
 }
 

@@ -12,7 +12,8 @@ struct spec_source {
 	const char *name; /* of a suite or a file; see suite.h */
 	const char *text; /* NULL: what has that name; else its text */
 	size_t len;
-	const struct suite_sets *sets; /* may be NULL */
+	const struct suite_sets *sets;  /* may be NULL */
+	const struct suite_texts *kept; /* NULL: files are read */
 };
 
 /*

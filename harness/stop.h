@@ -22,4 +22,14 @@ extern volatile bool stop_requested;
 /* Readable once a signal has come; -1 before stop_install(). */
 int stop_fd(void);
 
+/*
+ * SIGUSR1 asks how far the work is: from stop_install() on it makes
+ * stop_status_fd() readable.  Whoever waits polls that too, and calls
+ * stop_tell_status(), which calls what stop_on_status() was given, if a signal
+ * has come since.
+ */
+void stop_on_status(void (*tell)(void *arg), void *arg);
+int stop_status_fd(void);
+void stop_tell_status(void);
+
 #endif

@@ -64,6 +64,17 @@ struct share {
 	uint64_t n;
 };
 
+/* A spec file as it was when it was read. */
+struct suite_text {
+	const char *name; /* as suites_load() takes it */
+	const char *text;
+};
+
+struct suite_texts {
+	const struct suite_text *v;
+	size_t n;
+};
+
 /* One kind of work. */
 struct pass {
 	const char *name;
@@ -106,11 +117,13 @@ struct suite {
 	uint64_t image_bytes, requests;
 	/* Chosen by the probe instead. */
 	bool probe_image, probe_requests;
-	enum q2_cache cache;  /* Q2_CACHE_DEFAULT: not said */
-	const char *aio;      /* NULL: not said */
-	struct suite *quick;  /* the quick form of this group, or NULL */
-	struct suite *next;   /* group, or NULL */
-	struct spec_mem *mem; /* owner of all groups and forms; in the first */
+	enum q2_cache cache; /* Q2_CACHE_DEFAULT: not said */
+	const char *aio;     /* NULL: not said */
+	struct suite *quick; /* the quick form of this group, or NULL */
+	struct suite *next;  /* group, or NULL */
+	/* Only in the first group: */
+	struct spec_mem *mem;     /* owner of all groups and forms */
+	struct suite_texts texts; /* all files that they come from */
 };
 
 /* What the user puts in place of what the file says. */
@@ -125,6 +138,10 @@ struct suite_sets {
  */
 int suites_load(const char *name, const struct suite_sets *sets,
 		struct suite **ret, struct q2_err *err);
+/* The same from these texts alone, which are copied: no file is read. */
+int suites_load_kept(const char *name, const struct suite_texts *texts,
+		     const struct suite_sets *sets, struct suite **ret,
+		     struct q2_err *err);
 void suites_free(struct suite *suite);
 
 /* Those of suites/, as they were when the program was built; never freed. */

@@ -112,25 +112,41 @@ unknown(const char *name, struct q2_err *err)
 		       name, list);
 }
 
-int
-suites_load(const char *name, const struct suite_sets *sets, struct suite **ret,
-	    struct q2_err *err)
+static int
+load(const struct spec_source *source, struct suite **ret, struct q2_err *err)
 {
-	struct spec_source source = {.name = name, .sets = sets};
-	struct spec_mem *mem;
+	struct spec_mem *mem = calloc(1, sizeof(*mem));
 	int r;
 
-	if (!spec_is_path(name) && !suites_text(name))
-		return unknown(name, err);
-	mem = calloc(1, sizeof(*mem));
 	if (!mem)
 		return q2_fail(err, -ENOMEM, "no memory");
-	r = spec_suite_read(mem, &source, ret, err);
+	r = spec_suite_read(mem, source, ret, err);
 	if (r < 0) {
 		spec_mem_done(mem);
 		free(mem);
 	}
 	return r;
+}
+
+int
+suites_load(const char *name, const struct suite_sets *sets, struct suite **ret,
+	    struct q2_err *err)
+{
+	struct spec_source source = {.name = name, .sets = sets};
+
+	if (!spec_is_path(name) && !suites_text(name))
+		return unknown(name, err);
+	return load(&source, ret, err);
+}
+
+int
+suites_load_kept(const char *name, const struct suite_texts *texts,
+		 const struct suite_sets *sets, struct suite **ret,
+		 struct q2_err *err)
+{
+	struct spec_source source = {.name = name, .sets = sets, .kept = texts};
+
+	return load(&source, ret, err);
 }
 
 void

@@ -570,13 +570,13 @@ table_print(FILE *f, const struct rows *cells, const struct table_opts *opts)
 }
 
 void
-table_opts_for(FILE *f, struct table_opts *ret)
+table_opts_for(FILE *f, const char *color, struct table_opts *ret)
 {
 	struct winsize size;
 
 	*ret = (struct table_opts){
 		.width = TABLE_WIDTH,
-		.color = color_wanted(NULL, f),
+		.color = color_wanted(color, f),
 	};
 	if (ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		ret->width = (unsigned)min_u64(

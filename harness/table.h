@@ -26,8 +26,8 @@ struct table_opts {
 };
 
 /* Width and colour for f: those of the terminal if it is one, else TABLE_WIDTH
- * and none; see color.h. */
-void table_opts_for(FILE *f, struct table_opts *ret);
+ * and none; color is a word of --color or NULL, see color.h. */
+void table_opts_for(FILE *f, const char *color, struct table_opts *ret);
 
 void table_print(FILE *f, const struct rows *cells,
 		 const struct table_opts *opts);

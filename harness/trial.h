@@ -9,7 +9,8 @@
  *	{"do":"turn"}            work, and drain       {"ok":true,"seconds":0.1}
  *	{"do":"flush"}           the final flush       {"ok":true,"seconds":..}
  *	{"do":"end"}             the pass's record     {"ok":true,"record":{..},
- *	                                                "series":[{..},..]}
+ *	                                                "series":[{..},..],
+ *	                                                "hists":[{..},..]}
  *	{"do":"quit"}            close and leave       {"ok":true}
  *
  * A command that fails is answered with {"ok":false,"error":"..","code":-5},

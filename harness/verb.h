@@ -22,7 +22,7 @@ struct verb {
 	enum bench_exit (*run)(int argc, char **argv, struct q2_err *err);
 };
 
-extern const struct verb verb_run, verb_plan, verb_list, verb_show,
+extern const struct verb verb_run, verb_report, verb_plan, verb_list, verb_show,
 	verb_explain, verb_trial, verb_env, verb_help, verb_version;
 
 /* All of them, in the order of the help; qcowbench.c. */

@@ -2,20 +2,34 @@
 /*
  * verb_run.c - measure a suite: prepare, measure, leave nothing behind
  */
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/num.h"
 #include "harness/clock.h"
+#include "harness/color.h"
+#include "harness/report.h"
 #include "harness/run.h"
 #include "harness/run_qemu.h"
 #include "harness/stop.h"
 #include "harness/verb.h"
+#include "harness/verbosity.h"
 
 static const struct option_spec run_options[] = {
 	RUN_ARGS_COMMON,
 	{"out", OPTION_TEXT, RUN_ARG(out), "OUT", NULL,
 	 "new folder for the results (default: named by the time, here)"},
+	{"resume", OPTION_TEXT, RUN_ARG(resume), "OUT", NULL,
+	 "go on with the run in this folder: its whole rounds are kept"},
+	{"format", OPTION_WORD, RUN_ARG(format), "X", report_formats,
+	 "what stdout gets at the end (default table)"},
+	COLOR_OPTION(RUN_ARG(color)),
+	VERBOSITY_OPTIONS(RUN_ARG(quiet), RUN_ARG(verbose)),
+	{"remove-stale", OPTION_FLAG, RUN_ARG(remove_stale), NULL, NULL,
+	 "remove image folders in DIR that killed runs have left"},
 	{"keep", OPTION_FLAG, RUN_ARG(keep), NULL, NULL,
 	 "do not remove the images of the last round"},
 	{"no-qemu", OPTION_FLAG, RUN_ARG(no_qemu), NULL, NULL,
@@ -27,15 +41,37 @@ static const struct option_spec run_options[] = {
 
 /* ---- before anything is written ---------------------------------------- */
 
+/* Only who sits at a terminal can say yes. */
+static bool
+asks_and_hears_yes(const char *path)
+{
+	char text[16];
+
+	if (isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1)
+		return false;
+	(void)fprintf(stderr,
+		      "%s is left over from a run that was killed; remove it? "
+		      "[y/N] ",
+		      path);
+	return fgets(text, sizeof(text), stdin) &&
+	       (text[0] == 'y' || text[0] == 'Y');
+}
+
 static void
-name_stale(void *arg, const char *path)
+treat_stale(void *arg, const char *path)
 {
 	struct run *run = arg;
+	struct q2_err err;
 
-	progress_say(&run->progress,
-		     "left over from a run that was killed, remove it if you "
-		     "like: rm -r %s",
-		     path);
+	if (!run->args.remove_stale && !asks_and_hears_yes(path))
+		progress_say(&run->progress,
+			     "left over from a run that was killed: %s; "
+			     "--remove-stale removes it, or: rm -r %s",
+			     path, path);
+	else if (workdir_remove_stale(path, &err) < 0)
+		progress_say(&run->progress, "note: %s", err.text);
+	else
+		progress_say(&run->progress, "removed: %s", path);
 }
 
 static enum bench_exit
@@ -47,7 +83,12 @@ check_place(struct run *run, struct q2_err *err)
 		return BENCH_USAGE;
 	if (r < 0 || env_read(&run->env, run->args.dir, err) < 0)
 		return BENCH_ENVIRONMENT;
-	workdir_stale(run->args.dir, name_stale, run);
+	if (!realpath(run->args.dir, run->dir)) {
+		(void)q2_fail(err, -errno, "%s: %s", run->args.dir,
+			      strerror(errno));
+		return BENCH_ENVIRONMENT;
+	}
+	workdir_stale(run->args.dir, treat_stale, run);
 	return BENCH_OK;
 }
 
@@ -81,16 +122,21 @@ check_aio(struct run *run, struct q2_err *err)
 static enum bench_exit
 check_names(const struct run *run, struct q2_err *err)
 {
-	const char *const names[] = {run->args.dir, run->args.out};
+	const struct {
+		const char *name, *remedy;
+	} v[] = {
+		{run->dir, "name another with --dir"},
+		{run->args.out, "name another with --out"},
+		{run->args.name, "give the file another name"},
+	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		json_t *text = names[i] ? json_string(names[i]) : json_null();
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		json_t *text = v[i].name ? json_string(v[i].name) : json_null();
 
 		if (!text) {
 			(void)q2_fail(err, -EINVAL,
-				      "%s: the name is not UTF-8; name "
-				      "another with %s",
-				      names[i], i ? "--out" : "--dir");
+				      "%s: the name is not UTF-8; %s",
+				      v[i].name, v[i].remedy);
 			return BENCH_USAGE;
 		}
 		json_decref(text);
@@ -123,18 +169,22 @@ is_direct(enum q2_cache cache)
 	return cache == Q2_CACHE_NONE || cache == Q2_CACHE_DIRECTSYNC;
 }
 
-/* The direct mode that was asked for, or NULL. */
+/* The direct mode that was asked for, or that a run that is taken up has had; or
+ * NULL. */
 static const char *
 asked_direct(const struct run *run)
 {
+	bool asked = run->args.cache || run->args.resume;
+
 	for (size_t i = 0; i < run->plan.nconfigs; i++) {
 		enum q2_cache own = run->plan.configs[i]->cache;
 
 		if (is_direct(own))
 			return plan_cache_name(own);
 	}
-	return run->args.cache && is_direct(run->plan.cache) ? run->args.cache
-							     : NULL;
+	return asked && is_direct(run->plan.cache)
+		       ? plan_cache_name(run->plan.cache)
+		       : NULL;
 }
 
 /* Does any configuration go around the page cache? */
@@ -190,6 +240,11 @@ set_up_rounds(struct run *run)
 	run->rounds.cache_asked = run->cache_asked;
 	run->rounds.at_pass = at_pass;
 	run->rounds.arg = run;
+	if (!run->args.resume)
+		return;
+	(void)snprintf(run->rounds.run_id, sizeof(run->rounds.run_id), "%s",
+		       measured_text(run->asked, "run_id"));
+	run->rounds.session = run->session;
 }
 
 static enum bench_exit
@@ -200,11 +255,17 @@ output_code(int r)
 	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 
+static uint64_t
+whole_rounds(const struct run *run)
+{
+	return run->measured.of[MEASURED_SUITE].n;
+}
+
 /* From here on the output folder tells of this run, whatever becomes of it. */
 static enum bench_exit
 begin_output(struct run *run, struct q2_err *err)
 {
-	run->out.in_use = true;
+	run->out.in_use = run->began = true;
 	return output_code(run_write_json(run, "running", err));
 }
 
@@ -218,7 +279,7 @@ measure(struct run *run, struct q2_err *err)
 		progress_say(&run->progress, "note: %s", run->notice);
 	if (code == BENCH_OK)
 		code = run_guard_environment(run, err);
-	if (code == BENCH_OK)
+	if (code == BENCH_OK && !run->args.resume)
 		code = run_size_up(run, err);
 	if (code != BENCH_OK)
 		return code;
@@ -241,40 +302,85 @@ measure(struct run *run, struct q2_err *err)
 
 /* ---- the verb ---------------------------------------------------------- */
 
+/* The plan, and the folder for the results, named or taken up. */
+static enum bench_exit
+begin(struct run *run, struct q2_err *err)
+{
+	struct wishes wishes;
+
+	if (run->args.resume)
+		return run_resume(run, err);
+	wishes = run_args_wishes(&run->args);
+	plan_init(&run->plan, &wishes);
+	run->cache_asked = plan_cache_name(run->plan.cache);
+	return BENCH_OK;
+}
+
+static enum bench_exit
+name_output(struct run *run, struct q2_err *err)
+{
+	if (run->args.resume)
+		return BENCH_OK;
+	return output_code(output_name(&run->out, run->args.out,
+				       run->plan.suite->name, err));
+}
+
+static void
+tell_status(void *arg)
+{
+	struct run *run = arg;
+
+	progress_status(&run->progress, whole_rounds(run));
+}
+
 static enum bench_exit
 prepare(struct run *run, struct q2_err *err)
 {
-	struct wishes wishes = run_args_wishes(&run->args);
-	enum bench_exit code;
+	enum bench_exit code = check_place(run, err);
 
-	plan_init(&run->plan, &wishes);
-	run->cache_asked = plan_cache_name(run->plan.cache);
-	code = check_names(run, err);
 	if (code == BENCH_OK)
-		code = check_place(run, err);
+		code = check_names(run, err);
 	if (code == BENCH_OK)
-		code = output_code(output_name(&run->out, run->args.out,
-					       run->plan.suite->name, err));
+		code = name_output(run, err);
 	if (code == BENCH_OK)
 		code = check_aio(run, err);
+	if (code == BENCH_OK && run->args.resume)
+		code = run_resume_compare(run, err);
 	if (code == BENCH_OK)
 		code = check_space(run, err);
 	if (code == BENCH_OK && stop_install(err) < 0)
 		code = BENCH_ENVIRONMENT;
+	stop_on_status(tell_status, run);
 	if (code == BENCH_OK &&
 	    workdir_make(&run->work, run->args.dir, err) < 0)
 		code = BENCH_ENVIRONMENT;
 	/* Before minutes are spent on what could not be kept. */
-	if (code == BENCH_OK)
+	if (code == BENCH_OK && !run->args.resume)
 		code = output_code(output_make(&run->out, err));
 	return code;
+}
+
+/* Nothing is missing but perhaps the files that are made at the end. */
+static enum bench_exit
+finish_complete(struct run *run, struct q2_err *err)
+{
+	enum bench_exit code = check_place(run, err);
+
+	if (code != BENCH_OK)
+		return code;
+	(void)snprintf(run->aio, sizeof(run->aio), "%s",
+		       measured_text(run->asked, "aio"));
+	(void)snprintf(run->notice, sizeof(run->notice), "%s",
+		       measured_text(run->asked, "notice"));
+	set_up_rounds(run);
+	return run_finish(run, BENCH_OK, err);
 }
 
 /* What became of it, besides the reason. */
 static void
 tell_end(struct run *run, enum bench_exit code, struct q2_err *err)
 {
-	const char *text = run->rounds_done == 0
+	const char *text = whole_rounds(run) == 0
 				   ? "before the first round was whole"
 				   : "the rounds that were whole are kept";
 
@@ -284,27 +390,51 @@ tell_end(struct run *run, enum bench_exit code, struct q2_err *err)
 	if (run->kept)
 		progress_say(&run->progress, "images of the last round: %s",
 			     run->work.path);
+	if (code == BENCH_OK || !run->began)
+		return;
+	if (!run_is_complete(run) || run_qemu_is_due(run))
+		progress_say(&run->progress,
+			     "%" PRIu64 " of %" PRIu64
+			     " rounds are kept%s; to go on: qcowbench run "
+			     "--resume %s",
+			     whole_rounds(run), run->plan.rounds,
+			     run_is_complete(run) ? ", those through QEMU are "
+						    "missing"
+						  : "",
+			     run->out.path);
 }
 
 /* One comparison group: a run of its own, with a folder of its own. */
 static enum bench_exit
 run_group(const struct run_args *args, struct q2_err *err)
 {
-	struct run run = {.args = *args, .out = {.jsonl = -1}};
+	struct run run = {
+		.args = *args, .out = {.jsonl = -1, .lock = -1}, .session = 1};
 	enum bench_exit code;
 
 	run.began_s = clock_s();
 	run.began_at_s = clock_wall_s();
 	progress_init(&run.progress);
-	code = prepare(&run, err);
-	if (code == BENCH_OK)
-		code = measure(&run, err);
+	run.progress.verbosity = args->verbosity;
+	if (args->suite && args->suite->group)
+		progress_say(&run.progress, "group %s", args->suite->group);
+	code = begin(&run, err);
+	if (code == BENCH_OK && run.args.resume && run_is_over(&run)) {
+		code = finish_complete(&run, err);
+	} else {
+		if (code == BENCH_OK)
+			code = prepare(&run, err);
+		if (code == BENCH_OK)
+			code = measure(&run, err);
+	}
 	tell_end(&run, code, err);
 	workdir_done(&run.work, run.kept);
 	output_done(&run.out);
-	rows_done(&run.trials);
-	rows_done(&run.series);
-	rows_done(&run.qemu.trials);
+	measured_done(&run.measured);
+	json_decref(run.asked);
+	/* What is taken up has loaded its own. */
+	if (args->resume)
+		run_args_done(&run.args);
 	return code;
 }
 
@@ -316,11 +446,7 @@ run_named_group(const struct run_args *args, struct q2_err *err)
 	char name[OUTPUT_PATH];
 	int n;
 
-	if (!args->suite->group)
-		return run_group(args, err);
-	printf("%s\n", args->suite->group);
-	(void)fflush(stdout);
-	if (!args->out)
+	if (!args->suite->group || !args->out)
 		return run_group(args, err);
 	n = snprintf(name, sizeof(name), "%s-%s", args->out,
 		     args->suite->group);
@@ -331,6 +457,13 @@ run_named_group(const struct run_args *args, struct q2_err *err)
 	}
 	one.out = name;
 	return run_group(&one, err);
+}
+
+static void
+say_not_begun(const struct suite *next)
+{
+	for (; next; next = next->next)
+		(void)fprintf(stderr, "group %s was not begun\n", next->group);
 }
 
 /* Groups are not compared with each other: what one found out stays, whatever
@@ -345,8 +478,11 @@ run_groups(struct run_args *args, struct q2_err *err)
 		if (code == BENCH_OK)
 			code = one;
 		/* Only what nobody could judge lets the others go on. */
-		if (one != BENCH_OK && one != BENCH_INCONCLUSIVE)
+		if (one != BENCH_OK && one != BENCH_INCONCLUSIVE) {
+			say_not_begun(args->suite->next);
 			return one;
+		}
+		args->is_next = true;
 	}
 	return code;
 }
@@ -358,7 +494,8 @@ run_run(int argc, char **argv, struct q2_err *err)
 	enum bench_exit code = BENCH_USAGE;
 
 	if (run_args_parse(&verb_run.options, argc, argv, &args, err) == 0)
-		code = run_groups(&args, err);
+		code = args.resume ? run_group(&args, err)
+				   : run_groups(&args, err);
 	run_args_done(&args);
 	return code;
 }
@@ -371,9 +508,10 @@ const struct verb verb_run = {
 	.more = "The run uses files in a folder of its own in DIR, and removes "
 		"them at the end.\n"
 		"Free space is checked before anything is written.  Ctrl-C keeps "
-		"what is done.\n"
-		"Sizes are bytes, or end in k, m, g or t (binary).\n\n"
-		"  qcowbench run preallocation --quick --dir /var/lib/libvirt "
-		"--size 40g\n",
+		"what is done,\n"
+		"and --resume goes on from there, also after a kill or a power "
+		"cut.  SIGUSR1 asks\n"
+		"how far it is.  stdout is data, stderr is talk.\n"
+		"Sizes are bytes, or end in k, m, g or t (binary).\n",
 	.run = run_run,
 };

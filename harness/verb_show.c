@@ -310,7 +310,7 @@ run_show(int argc, char **argv, struct q2_err *err)
 		(void)q2_fail(err, -EINVAL,
 			      "--set is for a suite: name it after the cell");
 	else if (n == 1 ||
-		 (n == 2 && run_args_load(&args.run, words[1], err) == 0))
+		 (n == 2 && run_args_load(&args.run, words[1], NULL, err) == 0))
 		code = show(&args, words[0], err);
 	run_args_done(&args.run);
 	return code;

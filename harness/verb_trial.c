@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "harness/hists.h"
 #include "harness/trial.h"
 #include "harness/verb.h"
 
@@ -71,10 +72,20 @@ static int
 end_pass(struct trial *t, json_t *reply, struct q2_err *err)
 {
 	json_t *array = json_array();
+	json_t *hists = json_array();
 	struct rows series = {0};
 	struct record *rec;
 	int r;
 
+	/* A pass has one kind of request. */
+	if (t->hist.count > 0)
+		(void)json_array_append_new(
+			hists,
+			hists_json_of(&t->hist,
+				      t->spec->passes[t->pass].stream.write
+					      ? "write"
+					      : "read",
+				      "submit"));
 	r = trial_end(t, &rec, &series, err);
 	if (r >= 0) {
 		(void)json_object_set_new(reply, "record", record_to_json(rec));
@@ -84,6 +95,7 @@ end_pass(struct trial *t, json_t *reply, struct q2_err *err)
 		(void)json_array_append_new(array, record_to_json(series.v[i]));
 	rows_done(&series);
 	(void)json_object_set_new(reply, "series", array);
+	(void)json_object_set_new(reply, "hists", hists);
 	return r;
 }
 

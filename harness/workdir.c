@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -73,19 +74,19 @@ process_start(long pid)
 }
 
 static int
-write_marker(const struct workdir *work, struct q2_err *err)
+write_marker(struct workdir *work, struct q2_err *err)
 {
 	char path[WORKDIR_PATH + 32];
-	FILE *f;
-	int n;
 
 	(void)snprintf(path, sizeof(path), "%s/" WORKDIR_MARKER, work->path);
-	f = fopen(path, "wxe");
-	if (!f)
+	work->marker = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (work->marker < 0)
 		return q2_fail(err, -errno, "%s: %s", path, strerror(errno));
-	n = fprintf(f, "%ld %llu\n", (long)getpid(), process_start(getpid()));
-	if (fclose(f) != 0 || n < 0)
-		return q2_fail(err, -EIO, "%s: cannot be written: %s", path,
+	/* A file system without locks leaves the number alone to tell. */
+	(void)flock(work->marker, LOCK_EX | LOCK_NB);
+	if (dprintf(work->marker, "%ld %llu\n", (long)getpid(),
+		    process_start(getpid())) < 0)
+		return q2_fail(err, -errno, "%s: cannot be written: %s", path,
 			       strerror(errno));
 	return 0;
 }
@@ -198,6 +199,8 @@ workdir_done(struct workdir *work, bool keep)
 		remove_files(work->path, true);
 		(void)rmdir(work->path);
 	}
+	if (work->marker >= 0)
+		(void)close(work->marker);
 	work->path[0] = '\0';
 }
 
@@ -206,19 +209,45 @@ static bool
 is_stale(const char *path)
 {
 	unsigned long long start;
-	char marker[PATH_MAX + 64];
+	char marker[PATH_MAX + 64], text[64] = "";
 	bool stale = false;
+	struct stat st;
 	long pid;
-	FILE *f;
+	int fd;
 
-	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
-	f = fopen(marker, "re");
-	if (!f)
+	/* Not through a link to somebody's folder. */
+	if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return false;
-	if (fscanf(f, "%ld %llu", &pid, &start) == 2)
-		stale = process_start(pid) != start;
-	(void)fclose(f);
+	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
+	fd = open(marker, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	if (read(fd, text, sizeof(text) - 1) > 0 &&
+	    sscanf(text, "%ld %llu", &pid, &start) == 2)
+		stale = process_start(pid) != start &&
+			(flock(fd, LOCK_SH | LOCK_NB) == 0 ||
+			 errno != EWOULDBLOCK);
+	(void)close(fd);
 	return stale;
+}
+
+int
+workdir_remove_stale(const char *path, struct q2_err *err)
+{
+	char marker[PATH_MAX + 64];
+	int r = 0;
+
+	if (!is_stale(path))
+		return q2_fail(err, -EBUSY,
+			       "%s: its owner is not gone, or it has no marker",
+			       path);
+	remove_files(path, false);
+	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
+	if (unlink(marker) < 0 || rmdir(path) < 0)
+		r = -errno;
+	return r < 0 ? q2_fail(err, r, "%s: cannot be removed: %s", path,
+			       strerror(-r))
+		     : 0;
 }
 
 void

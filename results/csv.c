@@ -79,53 +79,69 @@ sync_folder(const char *path)
 	return r == -EINVAL ? 0 : r;
 }
 
-static int
-write_and_sync(FILE *f, const struct table *table, const struct rows *rows)
+int
+csv_begin(struct csv_out *out, const char *path, const struct table *table,
+	  struct q2_err *err)
 {
-	csv_write_header(f, table);
-	for (size_t i = 0; i < rows->n; i++)
-		csv_write_record(f, rows->v[i]);
-	errno = EIO; /* fflush() says nothing when an earlier write failed */
-	if (fflush(f) != 0 || ferror(f) || fsync(fileno(f)) < 0)
-		return -errno;
+	*out = (struct csv_out){.path = path};
+	if (asprintf(&out->tmp, "%s.tmp", path) < 0)
+		abort();
+	out->f = fopen(out->tmp, "we");
+	if (!out->f) {
+		int r = q2_fail(err, -errno, "cannot write %s: %s", out->tmp,
+				strerror(errno));
+
+		free(out->tmp);
+		return r;
+	}
+	csv_write_header(out->f, table);
 	return 0;
+}
+
+int
+csv_end(struct csv_out *out, struct q2_err *err)
+{
+	int r = 0;
+
+	errno = EIO; /* fflush() says nothing when an earlier write failed */
+	if (fflush(out->f) != 0 || ferror(out->f) || fsync(fileno(out->f)) < 0)
+		r = -errno;
+	if (fclose(out->f) != 0 && r == 0)
+		r = -errno;
+	if (r == 0 && rename(out->tmp, out->path) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_folder(out->path);
+	if (r < 0) {
+		(void)unlink(out->tmp);
+		r = q2_fail(err, r, "cannot write %s: %s", out->path,
+			    strerror(-r));
+	}
+	free(out->tmp);
+	return r;
 }
 
 int
 csv_write_file(const char *path, const struct table *table,
 	       const struct rows *rows, struct q2_err *err)
 {
-	char tmp[PATH_MAX];
-	FILE *f;
-	int r;
+	struct csv_out out;
+	int r = csv_begin(&out, path, table, err);
 
-	if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp))
-		return q2_fail(err, -ENAMETOOLONG, "%s: %s", path,
-			       strerror(ENAMETOOLONG));
-	f = fopen(tmp, "we");
-	if (!f)
-		return q2_fail(err, -errno, "cannot write %s: %s", tmp,
-			       strerror(errno));
-	r = write_and_sync(f, table, rows);
-	if (fclose(f) != 0 && r == 0)
-		r = -errno;
-	if (r == 0 && rename(tmp, path) < 0)
-		r = -errno;
-	if (r == 0)
-		r = sync_folder(path);
-	if (r < 0) {
-		(void)unlink(tmp);
-		return q2_fail(err, r, "cannot write %s: %s", path,
-			       strerror(-r));
-	}
-	return 0;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < rows->n; i++)
+		csv_write_record(out.f, rows->v[i]);
+	return csv_end(&out, err);
 }
 
 /* ---- reading ------------------------------------------------------------ */
 
-static void
+static int
 append(struct csv_line *line, size_t *at, char c)
 {
+	if (*at == CSV_LINE_MOST)
+		return -EFBIG;
 	if (*at == line->size) {
 		size_t size = line->size ? 2 * line->size : 1024;
 		char *buf = realloc(line->buf, size);
@@ -136,6 +152,7 @@ append(struct csv_line *line, size_t *at, char c)
 		line->size = size;
 	}
 	line->buf[(*at)++] = c;
+	return 0;
 }
 
 /* buf now stays where it is: find the fields in it. */
@@ -182,6 +199,14 @@ next_char(struct reader *rd)
 #define CSV_BAD (-1000)
 
 static int
+too_long(const struct reader *rd, struct q2_err *err)
+{
+	(void)q2_fail(err, -EINVAL, "line %lu is longer than %d MiB",
+		      rd->line->number, CSV_LINE_MOST >> 20);
+	return CSV_BAD;
+}
+
+static int
 read_quoted(struct reader *rd, struct q2_err *err)
 {
 	for (;;) {
@@ -198,7 +223,8 @@ read_quoted(struct reader *rd, struct q2_err *err)
 				      rd->line->number);
 			return CSV_BAD;
 		}
-		append(rd->line, &rd->at, (char)c);
+		if (append(rd->line, &rd->at, (char)c) < 0)
+			return too_long(rd, err);
 	}
 }
 
@@ -226,12 +252,14 @@ read_field(struct reader *rd, int c, struct q2_err *err)
 				rd->line->number, c ? "quote" : "zero byte");
 			return CSV_BAD;
 		}
-		append(rd->line, &rd->at, (char)c);
+		if (append(rd->line, &rd->at, (char)c) < 0)
+			return too_long(rd, err);
 	}
 	if (c != ',' && rd->at && rd->line->buf[rd->at - 1] == '\r')
 		rd->at--;
 end:
-	append(rd->line, &rd->at, '\0');
+	if (append(rd->line, &rd->at, '\0') < 0)
+		return too_long(rd, err);
 	rd->line->n++;
 	return c;
 }

@@ -24,6 +24,20 @@ void csv_write_record(FILE *f, const struct record *rec);
 int csv_write_file(const char *path, const struct table *table,
 		   const struct rows *rows, struct q2_err *err);
 
+/* The same for rows that are not all in memory: csv_begin(), as many
+ * csv_write_record(out.f, ...) as there are, csv_end(), which must follow. */
+struct csv_out {
+	FILE *f;
+	const char *path; /* the caller's */
+	char *tmp;
+};
+int csv_begin(struct csv_out *out, const char *path, const struct table *table,
+	      struct q2_err *err);
+int csv_end(struct csv_out *out, struct q2_err *err);
+
+/* Longer lines are refused. Ours have a few KiB. */
+#define CSV_LINE_MOST (4 << 20)
+
 /* A parsed line: fields are '\0'-terminated inside buf. */
 struct csv_line {
 	char *buf;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,74 +102,153 @@ write_all(int fd, const char *text, size_t size)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int
-jsonl_append(int fd, const json_t *json, struct q2_err *err)
+/* All lines in one buffer; the caller frees it. NULL: not valid JSON. */
+static char *
+lines_of(const json_t *array, size_t *ret_size)
 {
-	Q2_AUTO_FREE char *text = json_dumps(json, JSON_COMPACT);
-	struct stat st;
+	char *text = NULL;
+	bool good = true;
+	FILE *f = open_memstream(&text, ret_size);
+
+	if (!f)
+		abort();
+	for (size_t i = 0; i < json_array_size(array) && good; i++) {
+		good = json_dumpf(json_array_get(array, i), f, JSON_COMPACT) ==
+		       0;
+		(void)fputc('\n', f);
+	}
+	if (fclose(f) != 0)
+		abort();
+	if (good)
+		return text;
+	free(text);
+	return NULL;
+}
+
+int
+jsonl_append(int fd, const json_t *array, struct q2_err *err)
+{
 	size_t size;
+	Q2_AUTO_FREE char *text = lines_of(array, &size);
+	struct stat st;
 	int r;
 
 	if (!text)
 		return q2_fail(err, -EINVAL, "a record is not valid JSON");
 	if (fstat(fd, &st) < 0)
 		return q2_fail(err, -errno, "%s", strerror(errno));
-	size = strlen(text);
-	text[size] = '\n'; /* in the place of the '\0' */
-	r = write_all(fd, text, size + 1);
-	if (r == 0)
-		return 0;
-	/* No half line in the middle of the file when the disk has room
-	 * again; if this fails too, the next jsonl_open() does it. */
-	if (ftruncate(fd, st.st_size) < 0)
-		return q2_fail(err, r,
-			       "cannot append a record: %s (a cut "
-			       "line is left behind)",
-			       strerror(-r));
-	return q2_fail(err, r, "cannot append a record: %s", strerror(-r));
+	r = write_all(fd, text, size);
+	if (r < 0) {
+		/* No half line in the middle of the file when the disk has
+		 * room again; if this fails too, the next jsonl_open() does
+		 * it. */
+		bool cut = ftruncate(fd, st.st_size) == 0;
+
+		return q2_fail(err, r, "cannot append a record: %s%s",
+			       strerror(-r),
+			       cut ? "" : " (a cut line is left behind)");
+	}
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0)
+		return q2_fail(err, -ENOENT,
+			       "the file was removed while it was written");
+	return 0;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+struct text {
+	char *v;
+	size_t size, room;
+};
+
+static void
+text_done(struct text *t)
+{
+	free(t->v);
+}
+
+static void
+text_add(struct text *t, char c)
+{
+	if (t->size == t->room) {
+		t->room = t->room ? 2 * t->room : 4096;
+		t->v = realloc(t->v, t->room);
+		if (!t->v)
+			abort();
+	}
+	t->v[t->size++] = c;
+}
+
+/* A line without its end: 1; 0 at the end of the file, where a line without an
+ * end is torn. -EFBIG: longer than JSONL_LINE_MOST. */
+static int
+next_line(FILE *f, struct text *line, bool *ret_torn)
+{
+	int c;
+
+	line->size = 0;
+	while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+		if (line->size == JSONL_LINE_MOST)
+			return -EFBIG;
+		text_add(line, (char)c);
+	}
+	if (ferror(f))
+		return -EIO;
+	if (c == EOF && line->size > 0)
+		*ret_torn = true;
+	return c == '\n';
 }
 
 static int
-read_lines(FILE *f, json_t *array, struct q2_err *err)
+parse_line(const struct text *line, json_t **ret, struct q2_err *err)
 {
-	Q2_AUTO_FREE char *line = NULL;
-	size_t room = 0;
 	json_error_t why;
-	ssize_t n;
 
-	for (unsigned long number = 1; (n = getline(&line, &room, f)) > 0;
-	     number++) {
-		json_t *json;
+	*ret = json_loadb(line->size ? line->v : "", line->size,
+			  JSON_REJECT_DUPLICATES, &why);
+	if (*ret)
+		return 0;
+	return q2_fail(err, -Q2_ECORRUPT, "not JSON: %s (column %d)", why.text,
+		       why.column);
+}
 
-		if (line[n - 1] != '\n')
-			return 0;
-		json = json_loadb(line, (size_t)n, 0, &why);
-		if (!json)
-			return q2_fail(err, -Q2_ECORRUPT, "line %lu: %s",
-				       number, why.text);
-		if (json_array_append_new(array, json) < 0)
-			abort();
+static int
+read_lines(FILE *f, const struct jsonl_sink *sink, unsigned long *number,
+	   bool *ret_torn, struct q2_err *err)
+{
+	Q2_AUTO(text) line = {0};
+	json_t *json;
+	int r;
+
+	for (*number = 1; (r = next_line(f, &line, ret_torn)) > 0;
+	     (*number)++) {
+		r = parse_line(&line, &json, err);
+		if (r < 0)
+			return r;
+		r = sink->line(sink->arg, *number, json, err);
+		json_decref(json);
+		if (r < 0)
+			return r;
 	}
-	return ferror(f) ? q2_fail(err, -EIO, "%s", strerror(EIO)) : 0;
+	if (r == -EFBIG)
+		return q2_fail(err, r, "the line is longer than %zu MiB",
+			       JSONL_LINE_MOST >> 20);
+	return r < 0 ? q2_fail(err, r, "%s", strerror(-r)) : 0;
 }
 
 int
-jsonl_read(const char *path, json_t **ret_array, struct q2_err *err)
+jsonl_each(const char *path, const struct jsonl_sink *sink, bool *ret_torn,
+	   struct q2_err *err)
 {
 	FILE *f = fopen(path, "re");
-	json_t *array;
+	unsigned long number;
 	int r;
 
+	*ret_torn = false;
 	if (!f)
 		return q2_fail(err, -errno, "cannot read %s: %s", path,
 			       strerror(errno));
-	array = json_array();
-	r = read_lines(f, array, err);
+	r = read_lines(f, sink, &number, ret_torn, err);
 	(void)fclose(f);
-	if (r < 0) {
-		json_decref(array);
-		return err_prefix(err, r, "%s", path);
-	}
-	*ret_array = array;
-	return 0;
+	return r < 0 ? err_prefix(err, r, "%s:%lu", path, number) : 0;
 }

@@ -9,6 +9,9 @@
 #ifndef RESULTS_JSONL_H
 #define RESULTS_JSONL_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include <jansson.h>
 
 #include "engine/base/err.h"
@@ -17,10 +20,31 @@
  * descriptor, which the caller closes, or a negative errno. */
 int jsonl_open(const char *path, struct q2_err *err);
 
-/* Write json as one line and fsync. */
-int jsonl_append(int fd, const json_t *json, struct q2_err *err);
+/*
+ * Write each element of the array as a line, all at once, and fsync once: after
+ * an error none of them is in the file.  -ENOENT: somebody has removed the
+ * file, and what is written into it is lost.
+ */
+int jsonl_append(int fd, const json_t *array, struct q2_err *err);
 
-/* All whole lines, as a JSON array (json_decref it). */
-int jsonl_read(const char *path, json_t **ret_array, struct q2_err *err);
+/* Longer lines are refused: the memory for one is the caller's risk.  A trial
+ * has a few MiB. */
+#define JSONL_LINE_MOST ((size_t)64 << 20)
+
+/* Where lines go. Numbers count from 1; what line() returns below 0 ends the
+ * reading. */
+struct jsonl_sink {
+	int (*line)(void *arg, unsigned long number, const json_t *json,
+		    struct q2_err *err);
+	void *arg;
+};
+
+/*
+ * Hand out every whole line, one in memory at a time.  *ret_torn: a last line
+ * without its end was there, and was left out.  Errors begin with "path:line:
+ * "; -Q2_ECORRUPT where a line is not JSON, or has a member twice.
+ */
+int jsonl_each(const char *path, const struct jsonl_sink *sink, bool *ret_torn,
+	       struct q2_err *err);
 
 #endif

@@ -380,6 +380,21 @@ record_from_json(const struct table *table, const json_t *json,
 	return r;
 }
 
+const char *
+record_unknown(const struct table *table, const json_t *json)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)json, key, value)
+	{
+		(void)value;
+		if (column_find(table, key) < 0)
+			return key;
+	}
+	return NULL;
+}
+
 void
 rows_add(struct rows *rows, struct record *rec)
 {
@@ -403,4 +418,38 @@ rows_done(struct rows *rows)
 		record_free(rows->v[i]);
 	free(rows->v);
 	*rows = (struct rows){0};
+}
+
+void
+rows_move(struct rows *from, struct rows *to)
+{
+	for (size_t i = 0; i < from->n; i++)
+		rows_add(to, from->v[i]);
+	from->n = 0;
+	rows_done(from);
+}
+
+void
+rows_join(const struct rows *a, const struct rows *b, struct rows *ret)
+{
+	*ret = (struct rows){.n = a->n + b->n, .room = a->n + b->n};
+	ret->v = calloc(ret->n + 1, sizeof(struct record *));
+	if (!ret->v)
+		abort();
+	for (size_t i = 0; i < ret->n; i++)
+		ret->v[i] = i < a->n ? a->v[i] : b->v[i - a->n];
+}
+
+void
+rows_take(struct rows *from, int col, const char *value, struct rows *to)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < from->n; i++) {
+		if (strcmp(record_text(from->v[i], col), value) == 0)
+			rows_add(to, from->v[i]);
+		else
+			from->v[left++] = from->v[i];
+	}
+	from->n = left;
 }

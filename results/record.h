@@ -73,6 +73,10 @@ json_t *record_to_json(const struct record *rec);
 int record_from_json(const struct table *table, const json_t *json,
 		     struct record **ret_rec, struct q2_err *err);
 
+/* The first member of the object that is no column, or NULL: in a file of this
+ * schema there is none. */
+const char *record_unknown(const struct table *table, const json_t *json);
+
 /* A growing list of records that owns them; initialise with {0}. */
 struct rows {
 	struct record **v;
@@ -80,5 +84,12 @@ struct rows {
 };
 void rows_add(struct rows *rows, struct record *rec); /* takes rec */
 void rows_done(struct rows *rows);
+/* All of from to the end of to; from is empty then. */
+void rows_move(struct rows *from, struct rows *to);
+/* Both, one after the other, in a list of its own that borrows them: the caller
+ * frees ret->v alone. */
+void rows_join(const struct rows *a, const struct rows *b, struct rows *ret);
+/* Those whose text column is value, in their order. */
+void rows_take(struct rows *from, int col, const char *value, struct rows *to);
 
 #endif

@@ -108,14 +108,24 @@ rank_median_k(size_t n, double alpha, double *ret_coverage)
 	return tail_rank(prob, n + 1, alpha, ret_coverage);
 }
 
-/* P(V = s) of Wilcoxon's signed-rank sum of n values: V adds each of 1 .. n
- * or not.  The caller frees it. */
-static double *
+/*
+ * P(V = s) of Wilcoxon's signed-rank sum of n values: V adds each of 1 .. n or
+ * not.  The last one is kept, because all metrics of a run have the same n and
+ * it takes n^3 steps.  Valid until the
+ * thread's next call.
+ */
+static const double *
 signed_rank_distribution(size_t n)
 {
-	double *prob = doubles_new(n * (n + 1) / 2 + 1);
+	static _Thread_local double *prob;
+	static _Thread_local size_t kept;
 	size_t top = 0;
 
+	if (prob && kept == n)
+		return prob;
+	free(prob);
+	prob = doubles_new(n * (n + 1) / 2 + 1);
+	kept = n;
 	prob[0] = 1;
 	for (size_t w = 1; w <= n; w++) {
 		convolve_half(prob, top, w);
@@ -127,11 +137,9 @@ signed_rank_distribution(size_t n)
 size_t
 rank_walsh_k(size_t n, double alpha, double *ret_coverage)
 {
-	Q2_AUTO_FREE double *prob = NULL;
-
 	assert(n <= RANK_MAX);
-	prob = signed_rank_distribution(n);
-	return tail_rank(prob, n * (n + 1) / 2 + 1, alpha, ret_coverage);
+	return tail_rank(signed_rank_distribution(n), n * (n + 1) / 2 + 1,
+			 alpha, ret_coverage);
 }
 
 void
@@ -207,7 +215,8 @@ standard_deviation(const double *x, size_t n)
 void
 rank_shift_of(const double *x, size_t n, struct rank_shift *ret)
 {
-	Q2_AUTO_FREE double *w = NULL, *prob = NULL;
+	Q2_AUTO_FREE double *w = NULL;
+	const double *prob;
 	size_t count = n * (n + 1) / 2, k;
 
 	assert(n > 0 && n <= RANK_MAX);

@@ -55,7 +55,7 @@ rows() {
 	[ "$(grep -c ',qemu-' through/trials.csv)" = 36 ] &&
 		[ "$(grep -c '"label":"qemu-' through/trials.jsonl)" = 18 ] &&
 		grep -q ',qemu-raw-written,' through/cells.csv &&
-		grep -q '"qemu": "QEMU ' through/run.json
+		grep -q '"version": "QEMU ' through/run.json
 }
 nothing_left() {
 	for p in /proc/[0-9]*; do

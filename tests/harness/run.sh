@@ -67,10 +67,10 @@ nothing_left() { [ -z "$(ls -A "$fast")" ]; }
 no_arguments() { q; [ "$rc" = 2 ] && grep -q 'run preallocation --quick' err; }
 help_lists() {
 	q help && q --help && [ "$rc" = 0 ] && [ ! -s err ] || return 1
-	for w in run plan list show explain env help preallocation 130; do grep -q -w -e "$w" out || return 1; done
+	for w in run report plan list show explain env help preallocation 130; do grep -q -w -e "$w" out || return 1; done
 }
 help_of_each() {
-	for v in run plan list show explain env help version trial; do
+	for v in run report plan list show explain env help version trial; do
 		q help "$v" && [ "$rc" = 0 ] && [ -s out ] || return 1
 		q "$v" --help && [ "$rc" = 0 ] && [ -s out ] || return 1
 	done
@@ -208,7 +208,7 @@ whole_run() {
 	q run preallocation $tiny --dir "$fast" --out run --seed 5 --no-qemu
 	# On a disk, so little work may well tell nothing: status 4.
 	[ "$rc" = 0 ] || [ "$rc" = 4 ] || { echo "status $rc"; return 1; }
-	for f in run.json trials.jsonl trials.csv cells.csv series.csv; do
+	for f in run.json trials.jsonl trials.csv cells.csv series.csv hist.csv; do
 		[ -s run/$f ] || { echo "no $f"; return 1; }
 	done
 }
@@ -226,7 +226,8 @@ check "a line for each trial" lines_per_trial
 # A round that others have disturbed may stand there twice, once as partial.
 rows() { # 6 rounds, 6 configurations, 6 passes, and 2 x create-disk
 	[ "$(wc -l <run/trials.csv)" = $((1 + 6 * (6 * 6 + 2))) ] &&
-		[ "$(grep -c '"partial":false' run/trials.jsonl)" = 36 ] &&
+		[ "$(grep '"kind":"trial"' run/trials.jsonl | grep -c '"partial":false')" = 36 ] &&
+		[ "$(grep -c '"kind":"round"' run/trials.jsonl)" = 6 ] &&
 		grep -q '"state": "done"' run/run.json
 }
 check "all rows are there" rows

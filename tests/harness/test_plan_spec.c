@@ -41,10 +41,10 @@ plan_text(struct plan *plan, const char *text)
 	struct suite *suite = NULL;
 	struct q2_err err = {0};
 
-	if (spec_suite_read(
-		    &mem,
-		    &(struct spec_source){"x.ini", text, strlen(text), NULL},
-		    &suite, &err) < 0)
+	if (spec_suite_read(&mem,
+			    &(struct spec_source){"x.ini", text, strlen(text),
+						  NULL, NULL},
+			    &suite, &err) < 0)
 		print_error("%s\n", err.text);
 	assert_non_null(suite);
 	wishes.suite = suite;

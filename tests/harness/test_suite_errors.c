@@ -421,12 +421,12 @@ check(const struct bad *bad, const char *text, const struct suite_sets *sets_of)
 	struct q2_err err = {0};
 	struct suite *suite;
 
-	assert_int_equal(
-		spec_suite_read(&mem,
-				&(struct spec_source){"x.ini", text,
-						      strlen(text), sets_of},
-				&suite, &err),
-		-EINVAL);
+	assert_int_equal(spec_suite_read(&mem,
+					 &(struct spec_source){"x.ini", text,
+							       strlen(text),
+							       sets_of, NULL},
+					 &suite, &err),
+			 -EINVAL);
 	if (strcmp(err.text, bad->message) != 0)
 		print_error("of: %s\n", bad->text);
 	assert_string_equal(err.text, bad->message);
@@ -465,7 +465,7 @@ test_the_text_around_the_mistakes_is_right(void **state)
 	assert_int_equal(
 		spec_suite_read(&mem,
 				&(struct spec_source){"x.ini", text,
-						      strlen(text), NULL},
+						      strlen(text), NULL, NULL},
 				&suite, &err),
 		0);
 	assert_string_equal(suite->name, "x");

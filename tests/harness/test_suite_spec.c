@@ -44,10 +44,10 @@ parse(const char *text, const char *set)
 	struct suite *suite = NULL;
 	struct q2_err err = {0};
 
-	if (spec_suite_read(
-		    &mem,
-		    &(struct spec_source){"x.ini", text, strlen(text), &sets},
-		    &suite, &err) < 0)
+	if (spec_suite_read(&mem,
+			    &(struct spec_source){"x.ini", text, strlen(text),
+						  &sets, NULL},
+			    &suite, &err) < 0)
 		print_error("%s\n", err.text);
 	assert_non_null(suite);
 	return suite;
@@ -569,9 +569,9 @@ try_bytes(const char *text, size_t len)
 	struct spec_mem own = {0};
 	struct q2_err err = {0};
 	struct suite *suite;
-	int r = spec_suite_read(&own,
-				&(struct spec_source){"x.ini", text, len, NULL},
-				&suite, &err);
+	int r = spec_suite_read(
+		&own, &(struct spec_source){"x.ini", text, len, NULL, NULL},
+		&suite, &err);
 
 	assert_true(r == 0 || r == -EINVAL);
 	/* A reason in one line, of text. */

@@ -82,9 +82,9 @@ test_colour_follows_terminal_environment_and_option(void **state)
 				 rows[i].on_file);
 		if (rows[i].when)
 			continue;
-		table_opts_for(terminal, &opts);
+		table_opts_for(terminal, NULL, &opts);
 		assert_true(opts.color);
-		table_opts_for(file, &opts);
+		table_opts_for(file, NULL, &opts);
 		assert_false(opts.color);
 	}
 	(void)fclose(terminal);

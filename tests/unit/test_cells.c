@@ -72,6 +72,46 @@ assert_real(const struct record *rec, int col, double want)
 			 table_cells.columns[col].name, got, want);
 }
 
+/* A run that was taken up again is one series of rounds; a second session that
+ * confirms has a seed of its own, and cells of its own. */
+static void
+test_sessions_of_one_seed_are_one_series(void **state)
+{
+	static const struct shot shots[] = {
+		{"a", 1, 10, 0, NULL}, {"b", 1, 11, 0, NULL},
+		{"a", 2, 10, 0, NULL}, {"b", 2, 11, 0, NULL},
+		{"a", 3, 10, 0, NULL}, {"b", 3, 11, 0, NULL},
+		{"a", 4, 10, 0, NULL}, {"b", 4, 11, 0, NULL},
+		{"a", 5, 10, 0, NULL}, {"b", 5, 11, 0, NULL},
+		{"a", 6, 10, 0, NULL}, {"b", 6, 11, 0, NULL},
+	};
+	struct cells_opts opts = {.reference = "a"};
+
+	(void)state;
+	for (uint64_t seeds = 1; seeds <= 2; seeds++) {
+		struct rows trials = {0}, cells = {0};
+		const struct record *rec;
+
+		add_shots(&trials, shots, ARRAY_SIZE(shots));
+		for (size_t i = 0; i < trials.n; i++) {
+			uint64_t second = i >= 6;
+
+			record_set_int(trials.v[i], TRIAL_session, 1 + second);
+			record_set_int(trials.v[i], TRIAL_seed,
+				       seeds == 2 ? second : 0);
+		}
+		cells_compute(&trials, &opts, &cells);
+		assert_int_equal(cells.n, 2 * seeds);
+		rec = cells_find(&cells, "b", "read", "iops");
+		assert_non_null(rec);
+		assert_int_equal(record_int(rec, CELL_n), 6 / seeds);
+		assert_int_equal(record_has(rec, CELL_ratio_lo), seeds == 1);
+		assert_int_equal(record_int(rec, CELL_session), 1);
+		rows_done(&trials);
+		rows_done(&cells);
+	}
+}
+
 static void
 test_ratios_are_paired_by_round(void **state)
 {
@@ -372,6 +412,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sessions_of_one_seed_are_one_series),
 		cmocka_unit_test(test_ratios_are_paired_by_round),
 		cmocka_unit_test(test_only_the_last_attempt_counts),
 		cmocka_unit_test(test_zero_has_no_ratio),

@@ -535,12 +535,57 @@ test_csv_of_other_versions(void **state)
 	assert_int_equal(unlink(path_of("v.csv")), 0);
 }
 
+/* Neither an endless field nor endless fields take endless memory. */
+static void
+test_csv_refuses_endless_lines(void **state)
+{
+	const size_t size = 100 << 20;
+	char *text = malloc(size);
+	struct rows rows = {0};
+	struct q2_err err;
+
+	(void)state;
+	assert_non_null(text);
+	for (unsigned i = 0; i < 3; i++) {
+		memset(text, i == 1 ? ',' : 'x', size);
+		text[0] = i == 2 ? '"' : 'x';
+		put_file("x.csv", text, size);
+		assert_int_equal(csv_read_file(path_of("x.csv"), &table_trials,
+					       &rows, &err),
+				 -EINVAL);
+		assert_non_null(
+			strstr(err.text, "line 1 is longer than 4 MiB"));
+	}
+	free(text);
+	assert_int_equal(rows.n, 0);
+	assert_int_equal(unlink(path_of("x.csv")), 0);
+}
+
 /* ---- JSON lines --------------------------------------------------------- */
+
+/* All lines, as an array. */
+static int
+collect(void *arg, unsigned long number, const json_t *json, struct q2_err *err)
+{
+	(void)err;
+	assert_int_equal(number, json_array_size(arg) + 1);
+	return json_array_append(arg, (json_t *)json);
+}
+
+static int
+read_all(const char *name, json_t **ret_array, bool *ret_torn,
+	 struct q2_err *err)
+{
+	struct jsonl_sink sink = {.line = collect, .arg = json_array()};
+
+	*ret_array = sink.arg;
+	return jsonl_each(path_of(name), &sink, ret_torn, err);
+}
 
 static void
 append_number(int fd, int number)
 {
-	json_t *json = json_pack("{s:i}", "n", number);
+	json_t *json = json_pack("[{s:i}]", "n", number);
 	struct q2_err err;
 
 	assert_int_equal(jsonl_append(fd, json, &err), 0);
@@ -554,6 +599,7 @@ test_jsonl_cuts_a_torn_line(void **state)
 	json_t *all;
 	int fd = jsonl_open(path_of("t.jsonl"), &err);
 	struct stat st;
+	bool torn;
 
 	(void)state;
 	assert_true(fd >= 0);
@@ -564,8 +610,9 @@ test_jsonl_cuts_a_torn_line(void **state)
 	/* every cut of the second line is read, and mended, the same way */
 	for (off_t cut = 8; cut < st.st_size; cut++) {
 		put_file("t.jsonl", "{\"n\":1}\n{\"n\":2}\n", (size_t)cut);
-		assert_int_equal(jsonl_read(path_of("t.jsonl"), &all, &err), 0);
+		assert_int_equal(read_all("t.jsonl", &all, &torn, &err), 0);
 		assert_int_equal(json_array_size(all), 1);
+		assert_int_equal(torn, cut > 8);
 		json_decref(all);
 		fd = jsonl_open(path_of("t.jsonl"), &err);
 		append_number(fd, 3);
@@ -606,17 +653,74 @@ test_jsonl_finds_the_end_of_a_long_line(void **state)
 static void
 test_jsonl_names_a_broken_line(void **state)
 {
-	static const char broken[] = "{\"n\":1}\n{\"n\":\n{\"n\":3}\n";
+	static const struct {
+		const char *text;
+		size_t size;
+		const char *why;
+	} cases[] = {
+#define BROKEN(text, why) {text, sizeof(text) - 1, why}
+		BROKEN("{\"n\":1}\n{\"n\":\n{\"n\":3}\n",
+		       "b.jsonl:2: not JSON"),
+		BROKEN("{\"n\":1}\n\n", "b.jsonl:2: not JSON"),
+		BROKEN("{\"n\":1}\n{\"n\":\"\0\"}\n", "b.jsonl:2: not JSON"),
+		BROKEN("\0\0\0\n", "b.jsonl:1: not JSON"),
+		BROKEN("{\"n\":1}\n{\"n\":1,\"n\":2}\n",
+		       "b.jsonl:2: not JSON: duplicate object key"),
+		BROKEN("{\"n\":\"\xff\"}\n", "b.jsonl:1: not JSON"),
+	};
 	struct q2_err err;
 	json_t *all;
+	bool torn;
 
 	(void)state;
-	put_file("b.jsonl", broken, sizeof(broken) - 1);
-	assert_int_equal(jsonl_read(path_of("b.jsonl"), &all, &err),
-			 -Q2_ECORRUPT);
-	assert_non_null(strstr(err.text, "b.jsonl: line 2: "));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		put_file("b.jsonl", cases[i].text, cases[i].size);
+		assert_int_equal(read_all("b.jsonl", &all, &torn, &err),
+				 -Q2_ECORRUPT);
+		json_decref(all);
+		if (!strstr(err.text, cases[i].why))
+			fail_msg("%s, not %s", err.text, cases[i].why);
+	}
 	assert_int_equal(unlink(path_of("b.jsonl")), 0);
-	assert_int_equal(jsonl_read(path_of("b.jsonl"), &all, &err), -ENOENT);
+	assert_int_equal(read_all("b.jsonl", &all, &torn, &err), -ENOENT);
+	json_decref(all);
+}
+
+/* No line takes more memory than JSONL_LINE_MOST, whatever the file has. */
+static void
+test_jsonl_refuses_an_endless_line(void **state)
+{
+	struct q2_err err;
+	json_t *all;
+	bool torn;
+	int fd = jsonl_open(path_of("e.jsonl"), &err);
+
+	(void)state;
+	append_number(fd, 1);
+	/* a hole: it takes no space */
+	assert_int_equal(ftruncate(fd, (off_t)(2 * JSONL_LINE_MOST)), 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(read_all("e.jsonl", &all, &torn, &err), -EFBIG);
+	assert_int_equal(json_array_size(all), 1);
+	json_decref(all);
+	assert_non_null(strstr(err.text, "e.jsonl:2: the line is longer than"));
+	assert_int_equal(unlink(path_of("e.jsonl")), 0);
+}
+
+/* Into a file that somebody has removed nothing can be kept. */
+static void
+test_jsonl_notices_a_removed_file(void **state)
+{
+	struct q2_err err;
+	json_t *json = json_pack("[{s:i}]", "n", 1);
+	int fd = jsonl_open(path_of("r.jsonl"), &err);
+
+	(void)state;
+	assert_int_equal(unlink(path_of("r.jsonl")), 0);
+	assert_int_equal(jsonl_append(fd, json, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "removed"));
+	json_decref(json);
+	assert_int_equal(close(fd), 0);
 }
 
 /* A full disk (here: a limit of the file's size) leaves whole lines. */
@@ -625,7 +729,9 @@ test_jsonl_without_space(void **state)
 {
 	struct rlimit old, tight;
 	struct q2_err err;
-	json_t *json = json_pack("{s:s}", "text", "longer than what is left");
+	/* the first of the two would have room */
+	json_t *json = json_pack("[{s:i}, {s:s}]", "n", 9, "text",
+				 "longer than what is left");
 	int fd = jsonl_open(path_of("f.jsonl"), &err), r;
 	void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
 
@@ -703,9 +809,12 @@ main(void)
 		cmocka_unit_test(test_csv_comes_back_exactly),
 		cmocka_unit_test(test_csv_reads_rfc_4180),
 		cmocka_unit_test(test_csv_of_other_versions),
+		cmocka_unit_test(test_csv_refuses_endless_lines),
 		cmocka_unit_test(test_jsonl_cuts_a_torn_line),
 		cmocka_unit_test(test_jsonl_finds_the_end_of_a_long_line),
 		cmocka_unit_test(test_jsonl_names_a_broken_line),
+		cmocka_unit_test(test_jsonl_refuses_an_endless_line),
+		cmocka_unit_test(test_jsonl_notices_a_removed_file),
 		cmocka_unit_test(test_jsonl_without_space),
 		cmocka_unit_test(test_ids_are_of_canonical_json),
 		cmocka_unit_test(test_canonical_strings),

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/report_qemu.h"
+
+#include "harness/advice_qemu.h"
+#include "harness/cells.h"
+#include "harness/exit.h"
+#include "harness/table.h"
+
+static const json_t *
+qemu_of(const struct measured *m)
+{
+	return json_object_get(m->run, "qemu");
+}
+
+void
+report_qemu_cells(const struct measured *m, double margin, struct rows *cells)
+{
+	const struct rows *trials = &m->of[MEASURED_QEMU].trials;
+	struct cells_opts opts = {.reference = REPORT_QEMU_RAW,
+				  .margin = margin};
+
+	if (trials->n)
+		cells_compute(trials, &opts, cells);
+}
+
+void
+report_qemu_table(const struct measured *m, const struct rows *cells,
+		  const char *color, FILE *f)
+{
+	struct table_opts opts = {0};
+
+	if (!cells->n)
+		return;
+	table_opts_for(f, color, &opts);
+	(void)fprintf(f,
+		      "\nThrough %s (qemu-nbd on a private socket; compare "
+		      "with each other only):\n",
+		      measured_text(qemu_of(m), "version"));
+	table_print(f, cells, &opts);
+}
+
+void
+report_qemu_advise(const struct measured *m, double margin,
+		   struct advice *advice)
+{
+	const json_t *qemu = qemu_of(m);
+	const char *why_not = measured_text(qemu, "why_not");
+	struct advice_qemu a;
+	char *note;
+
+	if (advice->kind < ADVICE_BETTER || advice->nnotes == ADVICE_NOTES)
+		return;
+	note = advice->notes[advice->nnotes];
+	if (why_not[0]) {
+		(void)snprintf(note, sizeof(advice->notes[0]),
+			       "Not confirmed through QEMU: %.400s.", why_not);
+		advice->nnotes++;
+		return;
+	}
+	if (!json_is_true(json_object_get(qemu, "wanted")))
+		return;
+	advice_qemu_of(&m->of[MEASURED_QEMU].trials, advice,
+		       measured_text(qemu, "version"), margin, &a);
+	(void)snprintf(note, sizeof(advice->notes[0]), "%s", a.note);
+	advice->nnotes++;
+	if (!a.sentence[0])
+		return;
+	/* QEMU's order is beyond doubt: so much could be judged. */
+	advice->exit_code = BENCH_OK;
+	(void)snprintf(advice->sentence, sizeof(advice->sentence), "%s",
+		       a.sentence);
+}
