@@ -150,8 +150,8 @@ const struct verb verb_report = {
 	.help = "make CSV, plots, table and sentence again from a run's folder",
 	.options = {report_options, ARRAY_SIZE(report_options)},
 	.more = "Everything is made from OUT/run.json and OUT/trials.jsonl; "
-		"other files there are\n"
-		"written anew.  With --format json or csv nothing is written, "
+		"other files there\n"
+		"are written anew.  With --format json or csv nothing is written, "
 		"and the run may\n"
 		"still be at work.\n\n"
 		"  qcowbench report OUT --format json | jq .advice.sentence\n",

@@ -510,8 +510,8 @@ const struct verb verb_run = {
 		"Free space is checked before anything is written.  Ctrl-C keeps "
 		"what is done,\n"
 		"and --resume goes on from there, also after a kill or a power "
-		"cut.  SIGUSR1 asks\n"
-		"how far it is.  stdout is data, stderr is talk.\n"
+		"cut.  SIGUSR1\n"
+		"asks how far it is.  stdout is data, stderr is talk.\n"
 		"Sizes are bytes, or end in k, m, g or t (binary).\n",
 	.run = run_run,
 };
