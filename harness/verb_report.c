@@ -151,9 +151,9 @@ const struct verb verb_report = {
 	.options = {report_options, ARRAY_SIZE(report_options)},
 	.more = "Everything is made from OUT/run.json and OUT/trials.jsonl; "
 		"other files there\n"
-		"are written anew.  With --format json or csv nothing is written, "
-		"and the run may\n"
-		"still be at work.\n\n"
+		"are written anew.  With --format json or csv nothing is "
+		"written, and the run\n"
+		"may still be at work.\n\n"
 		"  qcowbench report OUT --format json | jq .advice.sentence\n",
 	.run = run_report,
 };
