@@ -320,7 +320,10 @@ put_aside(struct run *run, struct round *round, struct q2_err *err)
 	lines.why = why.text;
 	r = append_round(run, &lines, &kept, err);
 	run->measured.redone += kept;
-	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
+	if (r < 0)
+		return BENCH_ENVIRONMENT;
+	*err = (struct q2_err){0}; /* no error of the run */
+	return BENCH_OK;
 }
 
 /* Durations are of a clock that nobody sets; the user may still want to know

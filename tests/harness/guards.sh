@@ -79,7 +79,9 @@ again() {
 	grep -q '^round 1 was disturbed and is done again: .*others used ' err &&
 		[ "$(column attempt run/trials.csv | sort -u | tr '\n' ' ')" = "1 2 " ] &&
 		[ "$(column flags run/trials.csv | grep -c redone)" = 12 ] &&
-		[ "$(grep -c '"partial":true' run/trials.jsonl)" = 2 ]
+		[ "$(grep -c '"partial":true' run/trials.jsonl)" = 2 ] &&
+		grep -q '"kind":"stopped".*"redone":true,"why":"others used ' \
+			run/trials.jsonl && ! grep '^qcowbench: ' err
 }
 check "... one round is done again, the first attempt is put aside" again
 kept() {
@@ -95,9 +97,29 @@ same_work() {
 }
 check "... and the second attempt does the same work" same_work
 no_ids_twice() {
-	[ -z "$(grep -o '^{"trial":"[0-9a-f]*"' run/trials.jsonl | sort | uniq -d)" ]
+	grep -o ',"trial":"[0-9a-f]*"' run/trials.jsonl | sort >ids
+	[ "$(wc -l <ids)" = 8 ] && [ -z "$(uniq -d ids)" ]
 }
 check "... under an id of its own" no_ids_twice
+counted_again() { # also where run.json does not know the end
+	sed -i -e 's/"redone": 1/"redone": 0/' -e 's/"disturbed": 3/"disturbed": 0/' \
+		-e 's/"state": "done"/"state": "running"/' run/run.json
+	cp run/trials.csv before.csv
+	q report run
+	[ "$rc" = 0 ] && cmp before.csv run/trials.csv &&
+		grep -q '1 round was done again, 3 kept and flagged' out &&
+		grep -q '"redone": 1' run/run.json
+}
+check "... and report counts them in trials.jsonl" counted_again
+goes_on() { # the one second attempt has been used up
+	sed -i '$d' run/trials.jsonl
+	q run --resume run
+	[ "$rc" = 0 ] && grep -q '2 of 3 rounds are whole' err &&
+		! grep -q 'is done again' err &&
+		grep -q '1 round was done again, 3 kept and flagged' out &&
+		[ "$(column trial_id run/trials.csv | sort -u | wc -l)" = 6 ]
+}
+check "... as --resume does" goes_on
 
 # shellcheck disable=SC2086
 strict() {
