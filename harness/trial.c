@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/num.h"
+#include "harness/cache_mode.h"
 #include "harness/clock.h"
 
 int
@@ -60,6 +61,13 @@ open_disk(struct trial *t, struct q2_err *err)
 	if (r < 0)
 		return r;
 	t->open_s = clock_s() - start;
+	t->cache = cache_mode_effective(spec->path, spec->image.cache);
+	if (t->cache != spec->image.cache)
+		return q2_fail(err, -ENOTSUP,
+			       "%s: cache=%s was asked for, and the kernel has "
+			       "it as %s",
+			       spec->path, plan_cache_name(spec->image.cache),
+			       plan_cache_name(t->cache));
 	return 0;
 }
 

@@ -52,6 +52,7 @@ struct trial {
 	struct q2_loop *loop;
 	struct disk disk;
 	char version[TARGET_VERSION]; /* of a foreign program, or "" */
+	enum q2_cache cache; /* as the kernel has it; 0: not opened yet */
 	/* of the pass */
 	size_t pass;
 	struct job job;

@@ -40,8 +40,9 @@ set_target(const struct trial *t, struct record *rec)
 	record_set_text(rec, TRIAL_aio, aio);
 	record_set_text(rec, TRIAL_aio_effective, effective);
 	record_set_text(rec, TRIAL_cache_mode, cache);
-	/* What cannot be had is an error: nothing falls back in silence. */
-	record_set_text(rec, TRIAL_cache_mode_effective, cache);
+	/* Creation opens and closes its file: what cannot be had fails there. */
+	record_set_text(rec, TRIAL_cache_mode_effective,
+			t->cache ? plan_cache_name(t->cache) : cache);
 	record_set_text(rec, TRIAL_discard_mode,
 			spec->image.unmap ? "unmap" : "ignore");
 	record_set_text(rec, TRIAL_image_format,
