@@ -135,7 +135,12 @@ stays_bounded(void **state, struct q2_create_opts create, uint64_t grow_kib)
 	after = peak_kib();
 	print_message("%u requests: %llu KiB, then %llu KiB\n", rounds,
 		      (unsigned long long)before, (unsigned long long)after);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	assert_in_range(after - before, 0, grow_kib);
+#else
+	/* Freed memory is kept by the sanitizer. */
+	(void)grow_kib;
+#endif
 	assert_int_equal(q2_close(img, &err), 0);
 }
 
