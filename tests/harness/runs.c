@@ -81,9 +81,12 @@ runs_path(const char *name)
 
 /* ---- programs ----------------------------------------------------------- */
 
+bool runs_draw = true;
+
 pid_t
 runs_start(const char *const *words)
 {
+	char *blind[] = {(char *)(uintptr_t) "PATH=/nowhere", NULL};
 	posix_spawn_file_actions_t files;
 	char *argv[32];
 	size_t n = 1;
@@ -102,8 +105,9 @@ runs_start(const char *const *words)
 	(void)posix_spawn_file_actions_addopen(
 		&files, STDERR_FILENO, runs_path("err"),
 		O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	assert_int_equal(
-		posix_spawn(&pid, program, &files, NULL, argv, environ), 0);
+	assert_int_equal(posix_spawn(&pid, program, &files, NULL, argv,
+				     runs_draw ? environ : blind),
+			 0);
 	(void)posix_spawn_file_actions_destroy(&files);
 	return pid;
 }

@@ -7,6 +7,7 @@
 #ifndef TESTS_HARNESS_RUNS_H
 #define TESTS_HARNESS_RUNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -26,6 +27,8 @@ const char *runs_path(const char *name);
 pid_t runs_start(const char *const *words);
 int runs_wait(pid_t pid);
 int runs_program(const char *const *words);
+/* Is gnuplot found?  Pictures take most of a tiny run's time. */
+extern bool runs_draw;
 
 /* The words of a run of two configurations of 16 MiB into runs_dir/OUT. */
 #define RUNS_TINY(out, rounds)                                                 \

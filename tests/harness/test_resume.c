@@ -228,7 +228,8 @@ test_a_cut_run_goes_on(void **state)
 
 	(void)state;
 	free(all);
-	for (unsigned i = 0; i < 4; i++) {
+	runs_draw = false;
+	for (unsigned i = test_rounds(2); i > 0; i--) {
 		size_t cut = 1 + rng_below(&rng, size - 1);
 
 		runs_copy("whole", "cut", cut);
@@ -244,6 +245,7 @@ test_a_cut_run_goes_on(void **state)
 	assert_resumed("cut", 4, "whole");
 	assert_same_file("cut/trials.jsonl", "whole/trials.jsonl");
 	runs_remove("cut");
+	runs_draw = true;
 }
 
 /* ---- killed -------------------------------------------------------------- */
@@ -268,19 +270,23 @@ static void
 test_killed_between_rounds(void **state)
 {
 	(void)state;
+	runs_draw = false;
 	kill_and_go_on("killed/run.json", "\"running\"", 1, 0);
 	for (unsigned n = 1; n < 4; n++)
 		kill_and_go_on("killed/trials.jsonl", "\"kind\":\"round\"", n,
 			       0);
+	runs_draw = true;
 }
 
 static void
 test_killed_at_any_moment(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 6; i++)
+	runs_draw = false;
+	for (unsigned i = test_rounds(4); i > 0; i--)
 		kill_and_go_on("killed/run.json", "\"running\"", 1,
 			       (unsigned)rng_below(&rng, 1500));
+	runs_draw = true;
 }
 
 /* What was left of the killed: folders of images, removed when asked. */
