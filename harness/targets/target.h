@@ -33,7 +33,7 @@ struct target_image {
 	enum q2_cache cache;
 	const char *uri; /* nbd only */
 	bool overwrite;  /* nbd: what is there now may be destroyed */
-	bool unmap; /* discard=unmap */
+	bool unmap;      /* discard=unmap */
 	enum q2_detect_zeroes detect_zeroes;
 };
 
