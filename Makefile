@@ -4,15 +4,13 @@
 #   make bench              measure preallocation policies on this disk (ARGS=)
 #   make test               every test that needs no network, as in CI
 #   make MODE=asan test     the same under ASan and UBSan (also: debug, tsan)
-#   make test-turns         turns against whole passes, raw against raw, on the
-#                           disk of FROM (3 minutes; ROUNDS=16)
-#   make test-aa            six equal files under six labels there: in how many
-#                           of RUNS=1 runs no pair differs (a minute each)
+#   make test-turns         turns against whole passes (FROM=, ROUNDS=; 3 min)
+#   make test-aa            equal files: how often no pair differs (RUNS=1)
 #   make test-fresh         both quickstart commands on a bare Debian 12
 #   make test-quick         the quick form on ext4 and xfs (loop devices, root)
 #   make lint               formatting, clang-tidy, cppcheck, shellcheck
 #   make format             rewrite the sources as lint wants them
-#   make man                man pages and completions, into build/share/
+#   make man                man pages and completions, build/MODE/share/
 #   make install            PREFIX=/usr/local DESTDIR=
 #   make uninstall          remove what install has put there
 #   make clean              remove build/
