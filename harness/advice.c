@@ -297,12 +297,59 @@ alloc_bytes(const struct advice_case *c, enum advice_policy p)
 	       (double)c->image_bytes;
 }
 
+/* Bytes of first writes after which p has saved what its creation took longer
+ * than off's; negative: not known, or it saves nothing. */
+static double
+break_even_bytes(struct advice_case *c, enum advice_policy p)
+{
+	double extra_s = create_seconds(c, p) - c->off_s;
+	double saved_s_per_byte = (c->of[ADVICE_OFF].write_s -
+				   c->of[p].write_s) /
+				  (double)c->write_bytes;
+
+	if (!(saved_s_per_byte > 0) || !isfinite(extra_s))
+		return -1;
+	return fmax(extra_s, 0) / saved_s_per_byte;
+}
+
+/* More than there is to write for the first time, one request to a stride? */
+static bool
+is_beyond_disk(const struct advice_case *c, double bytes)
+{
+	return c->stride_bytes && bytes > (double)c->disk_bytes /
+						  (double)c->stride_bytes *
+						  (double)c->bs_bytes;
+}
+
+/* Where the recommended policy never pays: the cheapest one that does, and is
+ * faster than off beyond doubt. */
+static void
+find_payer(struct advice_case *c, const struct advice *ret)
+{
+	bool computed = c->price_computed;
+
+	for (int p = ADVICE_METADATA; ret->never_pays && p < (int)ret->policy;
+	     p++) {
+		const struct advice_found *found = &c->of[p];
+		double bytes;
+
+		if (!found->label || found->beyond < found->shift.n)
+			continue;
+		bytes = break_even_bytes(c, (enum advice_policy)p);
+		if (bytes < 0 || is_beyond_disk(c, bytes))
+			continue;
+		c->payer = (enum advice_policy)p;
+		c->payer_bytes = bytes;
+		break;
+	}
+	c->price_computed = computed;
+}
+
 static void
 find_price(struct advice_case *c, struct advice *ret)
 {
-	const struct advice_found *off = &c->of[ADVICE_OFF];
 	const struct advice_found *won = &c->of[ret->policy];
-	double saved_s_per_byte;
+	double bytes;
 
 	c->disk_bytes = c->opts->user_bytes ? c->opts->user_bytes
 					    : c->image_bytes;
@@ -314,16 +361,11 @@ find_price(struct advice_case *c, struct advice *ret)
 	c->price_at_most = c->price_computed && ret->policy == ADVICE_FALLOC &&
 			   !won->emulated;
 	c->price_bytes = alloc_bytes(c, ret->policy);
-	saved_s_per_byte = (off->write_s - won->write_s) /
-			   (double)c->write_bytes;
-	if (saved_s_per_byte > 0 && isfinite(c->price_s - c->off_s))
-		ret->break_even_gib = fmax(c->price_s - c->off_s, 0) /
-				      saved_s_per_byte / (double)GiB;
-	ret->never_pays = c->stride_bytes &&
-			  ret->break_even_gib * (double)GiB >
-				  (double)c->disk_bytes /
-					  (double)c->stride_bytes *
-					  (double)c->bs_bytes;
+	bytes = break_even_bytes(c, ret->policy);
+	if (bytes >= 0)
+		ret->break_even_gib = bytes / (double)GiB;
+	ret->never_pays = is_beyond_disk(c, bytes);
+	find_payer(c, ret);
 }
 
 /* Off itself has a ratio of 1. */

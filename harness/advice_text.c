@@ -154,7 +154,7 @@ paid_back(const struct advice *ret)
 		p.text[0] = '\0';
 	else if (ret->never_pays)
 		put(p.text, sizeof(p.text),
-		    ", which is more than its first writes can ever save");
+		    ", which is more than all its first writes save");
 	else if (ret->break_even_gib < 0.01)
 		put(p.text, sizeof(p.text),
 		    ", paid back by the very first writes");
@@ -347,11 +347,31 @@ note_dearer(const struct advice_case *c, struct advice *ret)
 	}
 }
 
+/* The fastest for the guest may be the slowest in sum. */
+static void
+note_payer(const struct advice_case *c, struct advice *ret)
+{
+	if (!ret->never_pays)
+		return;
+	if (c->payer == ADVICE_OFF)
+		note(ret, "That is for the guest's speed; if the time to "
+			  "create counts as much, use off.");
+	else
+		note(ret,
+		     "That is for the guest's speed; if the time to create "
+		     "counts as much, use %s: %s, paid back after %s of first "
+		     "writes.",
+		     advice_policy_name(c->payer),
+		     change_from_off(exp(c->of[c->payer].shift.hl)).text,
+		     bytes(c->payer_bytes).text);
+}
+
 static void
 note_winner(const struct advice_case *c, struct advice *ret)
 {
 	const struct advice_found *won = &c->of[ret->policy];
 
+	note_payer(c, ret);
 	note_dearer(c, ret);
 	if (c->price_computed)
 		note(ret,

@@ -34,6 +34,9 @@ struct advice_case {
 	uint64_t disk_bytes;
 	double price_s, off_s, price_bytes;
 	bool price_computed, price_at_most;
+	/* if that one never pays: one that does; else ADVICE_OFF */
+	enum advice_policy payer;
+	double payer_bytes; /* of first writes */
 };
 
 /* A phrase that stays short. */
