@@ -92,7 +92,7 @@ take_option(int c, char **argv, struct bench_args *args)
 		args->writes = true;
 		break;
 	case 'n':
-		f->aio = "libaio";
+		f->aio = "native";
 		break;
 	case 'i':
 		f->aio = file_parse_aio(optarg);

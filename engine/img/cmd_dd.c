@@ -141,8 +141,7 @@ range_of(const struct dd_args *args, const struct file *in, struct range *ret)
 
 	if (args->has_count && !mul_overflows(args->count, args->bs, &bytes))
 		end = min_u64(end, bytes);
-	if (mul_overflows(args->skip, args->bs, &ret->off) ||
-	    (ret->off > end && ret->off > q2_size(in->img))) {
+	if (mul_overflows(args->skip, args->bs, &ret->off) || ret->off > end) {
 		(void)complain("%s: cannot skip to specified offset", args->in);
 		ret->off = end;
 		/* qemu-img goes on, and makes an empty image. */

@@ -63,7 +63,7 @@ take_option(int c, struct io_args *args)
 		f->open.cache = Q2_CACHE_NONE;
 		break;
 	case 'k':
-		f->aio = "libaio";
+		f->aio = "native";
 		break;
 	case 'm':
 		args->misalign = true;

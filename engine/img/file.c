@@ -39,10 +39,9 @@ file_parse_cache(const char *text, enum q2_cache *ret)
 const char *
 file_parse_aio(const char *text)
 {
-	static const char *const names[] = {"io_uring", "libaio", "threads"};
+	static const char *const names[] = {"io_uring", "libaio", "threads",
+					    "native"};
 
-	if (strcmp(text, "native") == 0)
-		return "libaio";
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(text, names[i]) == 0)
 			return names[i];
@@ -153,6 +152,22 @@ file_check_reopen(const char *name, const struct file_opts *opts,
 	return r;
 }
 
+/* QEMU's name for libaio, which it has with O_DIRECT only: else io_submit()
+ * waits for the disk. */
+static int
+check_native(const struct file_opts *opts, enum q2_cache cache,
+	     const char **ret_aio, struct q2_err *err)
+{
+	if (!opts->aio || strcmp(opts->aio, "native") != 0)
+		return 0;
+	*ret_aio = "libaio";
+	if (cache == Q2_CACHE_NONE || cache == Q2_CACHE_DIRECTSYNC)
+		return 0;
+	return q2_fail(err, -EINVAL,
+		       "aio=native was specified, but it requires "
+		       "cache.direct=on, which was not specified.");
+}
+
 static int
 open_spec(struct file *file, const struct file_opts *opts, struct q2_err *err)
 {
@@ -160,8 +175,10 @@ open_spec(struct file *file, const struct file_opts *opts, struct q2_err *err)
 		.size = sizeof(loop_opts),
 		.aio = opts->aio ? opts->aio : file->spec.aio,
 	};
-	int r = 0;
+	int r = check_native(opts, file->spec.opts.cache, &loop_opts.aio, err);
 
+	if (r < 0)
+		return r;
 	file->name = file->spec.path ? file->spec.path : "null-co://";
 	file->loop = opts->loop;
 	file->owns_loop = !opts->loop;

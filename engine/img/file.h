@@ -14,7 +14,7 @@
 /* How an image is to be opened. */
 struct file_opts {
 	const char *format; /* -f; NULL: probe */
-	const char *aio;    /* --aio; NULL: the best there is */
+	const char *aio;    /* --aio, or "native"; NULL: the best there is */
 	struct q2_open_opts open;
 	bool image_opts;      /* names are lists of options */
 	const char *extra;    /* a list of options besides the name, or NULL */
@@ -37,7 +37,7 @@ struct file {
 /* Name of a cache mode, as in -t; false if there is none. */
 bool file_parse_cache(const char *text, enum q2_cache *ret);
 
-/* Our name of an I/O backend, or of QEMU's "native"; NULL if it is neither. */
+/* Our name of an I/O backend, or "native"; NULL if it is neither. */
 const char *file_parse_aio(const char *text);
 
 /* Name of a preallocation mode; false if there is none. */

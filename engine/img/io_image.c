@@ -143,7 +143,7 @@ open_option(int c, struct file_opts *opts)
 	else if (c == 'n')
 		opts->open.cache = Q2_CACHE_NONE;
 	else if (c == 'k')
-		opts->aio = "libaio";
+		opts->aio = "native";
 	else if (c == 't' && !file_parse_cache(optarg, &opts->open.cache))
 		return bad_value("cache", optarg);
 	else if (c == 'd' && !file_parse_discard(optarg, &opts->open.flags))
