@@ -435,9 +435,11 @@ one_form(struct spec_mem *mem, const struct spec_source *source, bool quick,
 		if (r >= 0)
 			ret = &(*ret)->next;
 	}
-	if (r >= 0)
-		(*first)->texts = texts_of(mem, &file);
-	return r;
+	if (r < 0)
+		return r;
+	assert(*first);
+	(*first)->texts = texts_of(mem, &file);
+	return 0;
 }
 
 /* The quick form of a group: that of the same name. */

@@ -96,7 +96,7 @@ for o in "" "-o cluster_size=512" "-o cluster_size=4k" \
 	check "convert $o" one_way $o
 done
 for aio in io_uring native threads; do
-	if "$img" io -i $aio -f raw -c length s.raw >/dev/null 2>&1; then
+	if "$img" io -n -i $aio -f raw -c length s.raw >/dev/null 2>&1; then
 		a=$aio
 		[ $aio != native ] || a=libaio
 		check "convert --aio $aio" "$img" convert --aio $a -f raw \
