@@ -175,8 +175,14 @@ judge_canary(double s, const struct canary_norm *norm, const char *what,
 	if (fabs(log(ratio)) <= log(1 + limit) || *blamed)
 		return;
 	*blamed = true;
-	(void)snprintf(text, sizeof(text), "%s %.0f %% %s than usual", what,
-		       fabs(ratio - 1) * 100, ratio > 1 ? "slower" : "faster");
+	/* From twice on, a factor is easier to hear than a percentage. */
+	if (ratio >= 2)
+		(void)snprintf(text, sizeof(text),
+			       "%s %.1f times as slow as usual", what, ratio);
+	else
+		(void)snprintf(text, sizeof(text), "%s %.0f %% %s than usual",
+			       what, fabs(ratio - 1) * 100,
+			       ratio > 1 ? "slower" : "faster");
 	blame(v, text);
 }
 
@@ -196,9 +202,11 @@ judge_disk(const struct guard_window *w, const struct guard_usual *usual,
 		return;
 	*blamed = true;
 	(void)snprintf(text, sizeof(text),
-		       "others used %.0f %% of the disk (%.1f MiB/s)",
+		       "others used %.0f %% of the disk (%.1f MiB/s, %.0f "
+		       "requests/s)",
 		       fmin(share, 1) * 100,
-		       (double)w->bytes / w->seconds / MiB);
+		       (double)w->bytes / w->seconds / MiB,
+		       (double)w->ops / w->seconds);
 	blame(v, text);
 }
 
