@@ -202,7 +202,7 @@ judge_disk(const struct guard_window *w, const struct guard_usual *usual,
 		return;
 	*blamed = true;
 	(void)snprintf(text, sizeof(text),
-		       "others used %.0f %% of the disk (%.1f MiB/s, %.0f "
+		       "others used %.0f %% of the disk (%.1f MiB/s by %.0f "
 		       "requests/s)",
 		       fmin(share, 1) * 100,
 		       (double)w->bytes / w->seconds / MiB,

@@ -220,7 +220,7 @@ test_each_kind_of_disturbance(void **state)
 
 	(void)state;
 	w.bytes = 16 * MiB;
-	check_disturbed(&w, "others used 6 % of the disk (53.3 MiB/s, ");
+	check_disturbed(&w, "others used 6 % of the disk (53.3 MiB/s by ");
 	w = quiet_window();
 	w.ops = 800;
 	check_disturbed(&w, "others used 5 % of the disk");
