@@ -90,6 +90,16 @@ shows() {
 	q show "$id" preallocation --quick --image-size 64m --requests 256 &&
 		grep -q "^cell_id  $id$" out && grep -q '^pass     read$' out
 }
+stride_of() { # cell, the stride that is shown for it
+	q show "$1" --quick --image-size 64m --requests 256 &&
+		grep -q "^  stride  *$2 (default)$" out &&
+		grep -q "^  stride  *$2$" out && ! grep -q "^  stride  *0$" out
+}
+shows_stride() {
+	stride_of qcow2-off/first-write 65536 &&
+		stride_of qcow2-off/rewrite 65536 &&
+		stride_of qcow2-off/seq-write 1048576
+}
 list_suites() { q list && grep -q '^preallocation:' out && grep -q '^aa:' out; }
 check "without a command: how to begin, status 2" no_arguments
 check "help lists commands and exit codes" help_lists
@@ -100,6 +110,7 @@ check "explain" explains
 check "show: a cell by name and by id" shows
 check "explain: the nearest key" \
 	refuses 2 "did you mean 'cluster_size'" explain clustersize
+check "show: the stride that a default stands for" shows_stride
 check "show: no such cell" refuses 2 "no cell 'x/y'" show x/y
 
 check "unknown command: the nearest one" \
