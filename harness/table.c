@@ -97,9 +97,11 @@ percent_range(double lo, double hi, char *text, size_t size)
 
 	percent(lo, a, sizeof(a));
 	percent(hi, b, sizeof(b));
-	/* One unit is enough if both have the same. */
+	/* Both ends in the unit of the greater one, which stands once. */
 	if (a[strlen(a) - 1] == b[strlen(b) - 1])
 		a[strlen(a) - 2] = '\0';
+	else
+		(void)snprintf(a, sizeof(a), "%.2g", lo);
 	(void)snprintf(text, size, "%s..%s", a, b);
 }
 
