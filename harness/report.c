@@ -48,6 +48,22 @@ label_of(const struct report *r, const char *key)
 	return json_string_value(json_object_get(plan_of(r), key));
 }
 
+/* Its configurations, in its order; returns their number. */
+static size_t
+plan_labels(const struct report *r, const char *labels[SUITE_CONFIGS_MAX])
+{
+	const json_t *array = json_object_get(plan_of(r), "configurations");
+	size_t n = 0, i;
+	json_t *label;
+
+	json_array_foreach(array, i, label)
+	{
+		if (n < SUITE_CONFIGS_MAX && json_is_string(label))
+			labels[n++] = json_string_value(label);
+	}
+	return n;
+}
+
 static double
 margin_of(const struct report *r)
 {
@@ -72,12 +88,15 @@ static void
 compute_cells(struct report *r)
 {
 	struct cells_contrast contrasts[SUITE_CONFIGS_MAX];
+	const char *labels[SUITE_CONFIGS_MAX];
 	const json_t *array = json_object_get(plan_of(r), "contrasts");
 	struct cells_opts opts = {
 		.reference = label_of(r, "reference"),
 		.baseline = label_of(r, "baseline"),
 		.contrasts = contrasts,
 		.margin = margin_of(r),
+		.labels = labels,
+		.nlabels = plan_labels(r, labels),
 	};
 	json_t *pair;
 	size_t i;

@@ -383,7 +383,7 @@ static void
 grid_init(struct grid *g, const struct rows *cells, const char *baseline)
 {
 	*g = (struct grid){.cells = cells, .baseline = baseline};
-	g->labels = cells_labels(cells, &g->nlabels);
+	g->labels = cells_labels_in_order(cells, &g->nlabels);
 	find_columns(g);
 	g->entries = calloc(g->nlabels * g->ncolumns + 1, sizeof(*g->entries));
 	if (!g->entries)

@@ -411,6 +411,51 @@ check "a mistake in it has a place" \
 	run own.ini --set bss=4k
 check "no such file" refuses 2 "cannot read the spec file no.ini" plan no.ini
 
+# Neither in order of the alphabet nor raw first; the seed decides what is
+# created first.
+cat >order.ini <<'EOF'
+[suite]
+question  = Do rows stand as in the suite?
+reference = m-raw
+rounds    = 1
+[defaults]
+image_size = 16m
+cluster_size = 64k
+cache = none
+[configurations]
+z-full = target=qcow2 preallocation=full
+m-raw  = target=raw
+a-meta = target=qcow2 preallocation=metadata cache=writeback
+q-off  = target=qcow2
+[passes]
+create = op=create
+w = rw=randwrite touch=first bs=4k iodepth=4 size=50% requests=32
+EOF
+printf '%s\n' z-full m-raw a-meta q-off >order.want
+label_column() { # of a CSV file
+	head -n 1 "$1" | tr , '\n' | grep -n -x label | cut -d: -f1
+}
+in_order() { # a table in out, folder
+	grep -o '^[zmaq]-[a-z]*' out | cmp - order.want &&
+		sed 1d "$1/cells.csv" | cut -d, -f"$(label_column "$1/cells.csv")" |
+		uniq | cmp - order.want &&
+		grep -q "^array labels.*'z-full', 'm-raw', 'a-meta', 'q-off'" \
+			"$1/plots/iops.gp"
+}
+suite_order() {
+	for seed in 1 2 3; do
+		q run order.ini --dir "$fast" --out "order$seed" --seed "$seed" &&
+			[ "$rc" = 0 ] && in_order "order$seed" || return 1
+		rm "order$seed/cells.csv" "order$seed/plots/iops.gp"
+		q report "order$seed" && [ "$rc" = 0 ] && in_order "order$seed" ||
+			return 1
+	done
+}
+check "rows and plots in order of the suite, in report too" suite_order
+no_ranking() {
+	[ -s order3/plots/iops.csv ] && [ ! -e order3/plots/break_even.csv ]
+}
+check "... and no break-even without a baseline" no_ranking
 full_stdout() { "$bench" list >/dev/full 2>err; [ $? = 6 ] && [ -s err ]; }
 [ ! -e /dev/full ] || check "a full stdout is an error" full_stdout
 
