@@ -452,6 +452,12 @@ suite_order() {
 	done
 }
 check "rows and plots in order of the suite, in report too" suite_order
+modes_are_told() {
+	grep -q '^images of .*, cache none, writeback, aio [a-z_]*, 1 round' out &&
+		grep -q "^caption = .*, cache none, writeback, " \
+			order3/plots/iops.gp
+}
+check "... with all cache modes that were used" modes_are_told
 no_ranking() {
 	[ -s order3/plots/iops.csv ] && [ ! -e order3/plots/break_even.csv ]
 }
