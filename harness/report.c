@@ -340,6 +340,21 @@ print_head(const struct report *r, FILE *f)
 	(void)fputc('\n', f);
 }
 
+/* Notes belong to the sentence.  Without one the first says why, and stands in
+ * its place. */
+static void
+print_advice(const struct advice *advice, FILE *f)
+{
+	bool said = advice->sentence[0] != '\0';
+	size_t from = said ? 0 : 1;
+
+	if (!said && advice->nnotes == 0)
+		return;
+	(void)fprintf(f, "\n%s\n", said ? advice->sentence : advice->notes[0]);
+	for (size_t i = from; i < advice->nnotes; i++)
+		(void)fprintf(f, "- %s\n", advice->notes[i]);
+}
+
 static void
 print_table(const struct report *r, FILE *f)
 {
@@ -354,9 +369,7 @@ print_table(const struct report *r, FILE *f)
 	report_qemu_table(r->m, &r->qemu_cells, r->color, f);
 	if (!r->has_advice)
 		return;
-	(void)fprintf(f, "\n%s\n", r->advice.sentence);
-	for (size_t i = 0; i < r->advice.nnotes; i++)
-		(void)fprintf(f, "- %s\n", r->advice.notes[i]);
+	print_advice(&r->advice, f);
 }
 
 /* ---- CSV and JSON ------------------------------------------------------- */

@@ -462,6 +462,15 @@ no_ranking() {
 	[ -s order3/plots/iops.csv ] && [ ! -e order3/plots/break_even.csv ]
 }
 check "... and no break-even without a baseline" no_ranking
+# shellcheck disable=SC2086
+why_no_advice() {
+	q run preallocation $tiny --rounds 1 --dir . --out few --no-qemu
+	# Where that is no disk there is another reason.
+	grep -q '^No advice' out && ! grep -q '^- No advice' out &&
+		grep -B 2 '^No advice' out | head -n 1 | grep -q .
+}
+check "no advice is a sentence" why_no_advice
+
 full_stdout() { "$bench" list >/dev/full 2>err; [ $? = 6 ] && [ -s err ]; }
 [ ! -e /dev/full ] || check "a full stdout is an error" full_stdout
 
