@@ -424,6 +424,27 @@ find_firsts(const struct trials *t, const char *label,
 	return n;
 }
 
+/* Bring those that the plan has to the front, in its order. */
+static void
+order_labels(const char **labels, size_t n, const struct cells_opts *opts)
+{
+	size_t done = 0, at;
+
+	for (size_t k = 0; k < opts->nlabels; k++) {
+		const char *label;
+
+		for (at = done;
+		     at < n && strcmp(labels[at], opts->labels[k]) != 0; at++)
+			;
+		if (at == n)
+			continue;
+		label = labels[at];
+		memmove(&labels[done + 1], &labels[done],
+			(at - done) * sizeof(*labels));
+		labels[done++] = label;
+	}
+}
+
 void
 cells_compute(const struct rows *trials, const struct cells_opts *opts,
 	      struct rows *cells)
@@ -435,6 +456,7 @@ cells_compute(const struct rows *trials, const struct cells_opts *opts,
 	size_t nlabels;
 
 	labels = cells_labels(trials, &nlabels);
+	order_labels(labels, nlabels, opts);
 	for (size_t k = 0; k < nlabels; k++) {
 		size_t n = find_firsts(&t, labels[k], firsts);
 

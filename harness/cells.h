@@ -28,11 +28,15 @@ struct cells_opts {
 	const struct cells_contrast *contrasts;
 	size_t ncontrasts;
 	double margin; /* 0.05; 0 means 0.05 */
+	/* Order of the rows, as the plan has it.  Labels that are not among
+	 * them come last. */
+	const char *const *labels;
+	size_t nlabels;
 };
 
 /*
- * Add rows of table_cells to *cells: by label (raw before qcow2, and from
- * sparse or off to written or full; else as they first occur), pass and metric.
+ * Add rows of table_cells to *cells: by label (as opts->labels has them, then
+ * as cells_labels() does), pass and metric.
  * Trials with an error take part in n_flagged only.  Where a round was redone,
  * only its last attempt counts.  Every metric that has a value in some trial of
  * the cell gets a row; ratios need values above 0 in every pair.
@@ -61,9 +65,16 @@ size_t cells_pairs(const struct rows *trials, const struct cells_pair *pair,
  * trials has it, without an error. */
 size_t cells_whole_rounds(const struct rows *trials, const char *pass);
 
-/* Labels in that order, each once; the caller frees the array, the texts belong
- * to trials (or cells: any rows with a label). */
+/*
+ * Labels, each once: raw before qcow2, and from sparse or off to written or
+ * full; else as they first occur, which in trials is the order of creation.
+ * The caller frees the array, the texts belong to trials (or cells: any rows
+ * with a label).
+ */
 const char **cells_labels(const struct rows *rows, size_t *ret_n);
+
+/* Labels of cells as they stand there; the rest as of cells_labels(). */
+const char **cells_labels_in_order(const struct rows *cells, size_t *ret_n);
 
 /* Is a greater value of the metric better, worse, or neither? */
 enum cells_better {

@@ -56,8 +56,10 @@ place_of(const struct record *rec)
 	return place;
 }
 
-const char **
-cells_labels(const struct rows *rows, size_t *ret_n)
+/* Insert each label once, behind all whose place is not greater. */
+static const char **
+labels_by(const struct rows *rows, int (*place)(const struct record *rec),
+	  size_t *ret_n)
 {
 	const char **labels = pick_alloc(rows->n, sizeof(*labels));
 	Q2_AUTO_FREE int *places = pick_alloc(rows->n, sizeof(*places));
@@ -65,23 +67,42 @@ cells_labels(const struct rows *rows, size_t *ret_n)
 
 	for (size_t i = 0; i < rows->n; i++) {
 		const char *label = text_of(rows->v[i], "label");
-		int place = place_of(rows->v[i]);
+		int own = place(rows->v[i]);
 
 		for (at = 0; at < n && strcmp(labels[at], label) != 0; at++)
 			;
 		if (at < n)
 			continue;
-		while (at > 0 && places[at - 1] > place) {
+		while (at > 0 && places[at - 1] > own) {
 			labels[at] = labels[at - 1];
 			places[at] = places[at - 1];
 			at--;
 		}
 		labels[at] = label;
-		places[at] = place;
+		places[at] = own;
 		n++;
 	}
 	*ret_n = n;
 	return labels;
+}
+
+static int
+place_any(const struct record *rec)
+{
+	(void)rec;
+	return 0;
+}
+
+const char **
+cells_labels(const struct rows *rows, size_t *ret_n)
+{
+	return labels_by(rows, place_of, ret_n);
+}
+
+const char **
+cells_labels_in_order(const struct rows *cells, size_t *ret_n)
+{
+	return labels_by(cells, place_any, ret_n);
 }
 
 /* ---- the trials that count ------------------------------------------------ */

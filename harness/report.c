@@ -48,6 +48,22 @@ label_of(const struct report *r, const char *key)
 	return json_string_value(json_object_get(plan_of(r), key));
 }
 
+/* Its configurations, in its order; returns their number. */
+static size_t
+plan_labels(const struct report *r, const char *labels[SUITE_CONFIGS_MAX])
+{
+	const json_t *array = json_object_get(plan_of(r), "configurations");
+	size_t n = 0, i;
+	json_t *label;
+
+	json_array_foreach(array, i, label)
+	{
+		if (n < SUITE_CONFIGS_MAX && json_is_string(label))
+			labels[n++] = json_string_value(label);
+	}
+	return n;
+}
+
 static double
 margin_of(const struct report *r)
 {
@@ -66,18 +82,81 @@ round_seconds(const struct report *r)
 	return r->m->seconds / (double)suite_of(r)->n;
 }
 
+/* ---- modes that were used ------------------------------------------------ */
+
+#define MODES_SIZE 128
+
+static bool
+has_mode(const char *modes, const char *mode, size_t len)
+{
+	for (const char *at = modes; *at;) {
+		size_t n = strcspn(at, ",");
+
+		if (n == len && strncmp(at, mode, len) == 0)
+			return true;
+		at += n;
+		at += strspn(at, ", ");
+	}
+	return false;
+}
+
+static void
+add_mode(char modes[MODES_SIZE], const char *mode)
+{
+	size_t n = strlen(modes), len = strcspn(mode, "-");
+
+	if (len && !has_mode(modes, mode, len))
+		(void)snprintf(modes + n, MODES_SIZE - n, "%s%.*s",
+			       n ? ", " : "", (int)len, mode);
+}
+
+/*
+ * "none, writeback": what the configurations were measured with, in order of
+ * the plan; column is that of what was asked for.  What run.json has under key
+ * holds for those only that have none of their own.
+ */
+static void
+modes_used(const struct report *r, int column, const char *key,
+	   char modes[MODES_SIZE])
+{
+	const struct rows *trials = &suite_of(r)->trials;
+	const char *labels[SUITE_CONFIGS_MAX];
+	const char *common = measured_text(r->m->run, key);
+	size_t n = plan_labels(r, labels);
+
+	modes[0] = '\0';
+	for (size_t k = 0; k < n; k++) {
+		for (size_t i = 0; i < trials->n; i++) {
+			const struct record *trial = trials->v[i];
+
+			if (strcmp(record_text(trial, TRIAL_label),
+				   labels[k]) != 0)
+				continue;
+			add_mode(modes, record_text(trial, column));
+			break;
+		}
+	}
+	/* One for all is told as the run has told it. */
+	if (!modes[0] || (!strchr(modes, ',') &&
+			  has_mode(modes, common, strcspn(common, "-"))))
+		(void)snprintf(modes, MODES_SIZE, "%s", common);
+}
+
 /* ---- cells and sentence ------------------------------------------------- */
 
 static void
 compute_cells(struct report *r)
 {
 	struct cells_contrast contrasts[SUITE_CONFIGS_MAX];
+	const char *labels[SUITE_CONFIGS_MAX];
 	const json_t *array = json_object_get(plan_of(r), "contrasts");
 	struct cells_opts opts = {
 		.reference = label_of(r, "reference"),
 		.baseline = label_of(r, "baseline"),
 		.contrasts = contrasts,
 		.margin = margin_of(r),
+		.labels = labels,
+		.nlabels = plan_labels(r, labels),
 	};
 	json_t *pair;
 	size_t i;
@@ -210,12 +289,12 @@ int
 report_draw(const struct report *r, const char *out, struct plots_result *ret,
 	    struct q2_err *err)
 {
-	char caption[400];
+	char caption[400], cache[MODES_SIZE];
 	struct plots_opts opts = {.out = out, .device = caption};
 
+	modes_used(r, TRIAL_cache_mode, "cache", cache);
 	(void)snprintf(caption, sizeof(caption), "%s, cache %s",
-		       measured_text(r->m->run, "caption"),
-		       measured_text(r->m->run, "cache"));
+		       measured_text(r->m->run, "caption"), cache);
 	return plots_write(&suite_of(r)->trials, &r->cells, &opts, ret, err);
 }
 
@@ -240,8 +319,10 @@ print_head(const struct report *r, FILE *f)
 	const json_t *run = r->m->run, *plan = plan_of(r);
 	const char *notice = measured_text(run, "notice");
 	const char *group = measured_text(plan, "group");
-	char image[16];
+	char image[16], cache[MODES_SIZE], aio[MODES_SIZE];
 
+	modes_used(r, TRIAL_cache_mode, "cache", cache);
+	modes_used(r, TRIAL_aio, "aio", aio);
 	table_bytes((double)measured_int(plan, "image_size"), image,
 		    sizeof(image));
 	(void)fprintf(f, "%s%s%s on %s\n", measured_text(plan, "suite"),
@@ -250,14 +331,28 @@ print_head(const struct report *r, FILE *f)
 	(void)fprintf(f,
 		      "images of %s, cache %s, aio %s, %" PRIu64
 		      " round%s, seed %" PRIu64 "\n",
-		      image, measured_text(run, "cache"),
-		      measured_text(run, "aio"), suite_of(r)->n,
+		      image, cache, aio, suite_of(r)->n,
 		      suite_of(r)->n == 1 ? "" : "s",
 		      measured_int(plan, "seed"));
 	if (notice[0])
 		(void)fprintf(f, "note: %s\n", notice);
 	print_guards(r->m, f);
 	(void)fputc('\n', f);
+}
+
+/* Notes belong to the sentence.  Without one the first says why, and stands in
+ * its place. */
+static void
+print_advice(const struct advice *advice, FILE *f)
+{
+	bool said = advice->sentence[0] != '\0';
+	size_t from = said ? 0 : 1;
+
+	if (!said && advice->nnotes == 0)
+		return;
+	(void)fprintf(f, "\n%s\n", said ? advice->sentence : advice->notes[0]);
+	for (size_t i = from; i < advice->nnotes; i++)
+		(void)fprintf(f, "- %s\n", advice->notes[i]);
 }
 
 static void
@@ -274,9 +369,7 @@ print_table(const struct report *r, FILE *f)
 	report_qemu_table(r->m, &r->qemu_cells, r->color, f);
 	if (!r->has_advice)
 		return;
-	(void)fprintf(f, "\n%s\n", r->advice.sentence);
-	for (size_t i = 0; i < r->advice.nnotes; i++)
-		(void)fprintf(f, "- %s\n", r->advice.notes[i]);
+	print_advice(&r->advice, f);
 }
 
 /* ---- CSV and JSON ------------------------------------------------------- */

@@ -97,9 +97,11 @@ percent_range(double lo, double hi, char *text, size_t size)
 
 	percent(lo, a, sizeof(a));
 	percent(hi, b, sizeof(b));
-	/* One unit is enough if both have the same. */
+	/* Both ends in the unit of the greater one, which stands once. */
 	if (a[strlen(a) - 1] == b[strlen(b) - 1])
 		a[strlen(a) - 2] = '\0';
+	else
+		(void)snprintf(a, sizeof(a), "%.2g", lo);
 	(void)snprintf(text, size, "%s..%s", a, b);
 }
 
@@ -381,7 +383,7 @@ static void
 grid_init(struct grid *g, const struct rows *cells, const char *baseline)
 {
 	*g = (struct grid){.cells = cells, .baseline = baseline};
-	g->labels = cells_labels(cells, &g->nlabels);
+	g->labels = cells_labels_in_order(cells, &g->nlabels);
 	find_columns(g);
 	g->entries = calloc(g->nlabels * g->ncolumns + 1, sizeof(*g->entries));
 	if (!g->entries)

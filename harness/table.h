@@ -2,7 +2,7 @@
 /*
  * table.h - the table that a run prints
  *
- * A row per configuration, a column per pass: median, ratio to the reference
+ * A row per configuration, as the cells stand; a column per pass: median, ratio to the reference
  * in percent, a sign for the verdict against the baseline, and below them the
  * interval of the ratio.  When the passes do not fit into the width, the table
  * goes on below.  Plain ASCII.  Pure but for the FILE.

@@ -234,11 +234,7 @@ set_work(const struct trial *t, struct record *rec)
 			p->stream.write ? (seq ? "write" : "randwrite")
 					: (seq ? "read" : "randread"));
 	record_set_int(rec, TRIAL_bs_bytes, p->stream.bs_bytes);
-	record_set_int(
-		rec, TRIAL_stride_bytes,
-		p->stream.stride_bytes ? p->stream.stride_bytes
-		: seq                  ? p->stream.bs_bytes
-		      : max_u64(STREAM_STRIDE_DEFAULT, p->stream.bs_bytes));
+	record_set_int(rec, TRIAL_stride_bytes, stream_stride(&p->stream));
 	record_set_text(rec, TRIAL_touch,
 			p->touch < 0 ? "first"
 				     : t->spec->passes[p->touch].name);

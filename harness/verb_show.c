@@ -151,6 +151,21 @@ defaults_json(const struct cell *cell, const json_t *keys)
 	return json;
 }
 
+/* Bytes from place to place.  Bytes that are used again lie where they were
+ * written, if requests are as large as then. */
+static uint64_t
+stride_of(const struct plan *plan, const struct plan_pass *pp)
+{
+	const struct stream_spec *own = &pp->stream;
+
+	while (pp->touch >= 0 &&
+	       plan->passes[pp->touch].stream.bs_bytes == own->bs_bytes) {
+		pp = &plan->passes[pp->touch];
+		own = &pp->stream;
+	}
+	return stream_stride(own);
+}
+
 static json_t *
 work_json(const struct cell *cell)
 {
@@ -171,6 +186,9 @@ work_json(const struct cell *cell)
 	bytes = pp->stream.ops * pp->stream.bs_bytes;
 	(void)json_object_set_new(json, "bytes",
 				  json_integer((json_int_t)bytes));
+	(void)json_object_set_new(
+		json, "stride",
+		json_integer((json_int_t)stride_of(&cell->plan, pp)));
 	(void)json_object_set_new(json, "turns",
 				  json_integer((json_int_t)pp->cut.turns));
 	(void)json_object_set_new(json, "slice_ops",
@@ -225,6 +243,23 @@ print_object(const char *title, json_t *json)
 			    json_object_iter_value(it));
 }
 
+/* The id has 0 for a stride that was not said: people get what it stands for.
+ * Only the text is changed; in JSON the keys are those of the id. */
+static void
+resolve_stride(json_t *json)
+{
+	json_t *keys = json_object_get(json, "keys");
+	json_t *stride = json_object_get(keys, "stride");
+	json_t *used = json_object_get(json_object_get(json, "work"), "stride");
+
+	if (!stride || json_integer_value(stride) != 0)
+		return;
+	(void)json_object_set_new(keys, "stride",
+				  json_sprintf("%" JSON_INTEGER_FORMAT
+					       " (default)",
+					       json_integer_value(used)));
+}
+
 static void
 print_cell(const struct cell *cell)
 {
@@ -232,6 +267,7 @@ print_cell(const struct cell *cell)
 	const char *key;
 	json_t *value;
 
+	resolve_stride(json);
 	json_object_foreach(json, key, value)
 	{
 		if (json_is_string(value))

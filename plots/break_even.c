@@ -61,7 +61,8 @@ is_policy(const struct break_even *q, const struct record *cell)
 		       record_text(q->base, CELL_zero_policy)) == 0);
 }
 
-/* The baseline of the spec, or else the first image that is a qcow2 one. */
+/* That of the suite.  Without one nothing is ranked, here no more than in the
+ * table. */
 static void
 find_baseline(struct break_even *q)
 {
@@ -76,14 +77,6 @@ find_baseline(struct break_even *q)
 			q->baseline = place;
 			q->base = cell;
 			return;
-		}
-	}
-	for (size_t k = 1; k <= q->d->labels.n && !q->base; k++) {
-		const struct record *cell = duration(q, k, q->first);
-
-		if (cell && is_policy(q, cell)) {
-			q->baseline = k;
-			q->base = cell;
 		}
 	}
 }

@@ -15,8 +15,8 @@ enum {
 	SEED_HASH
 };
 
-static uint64_t
-spec_stride(const struct stream_spec *spec)
+uint64_t
+stream_stride(const struct stream_spec *spec)
 {
 	if (spec->stride_bytes)
 		return spec->stride_bytes;
@@ -28,7 +28,7 @@ spec_stride(const struct stream_spec *spec)
 static int
 check_sizes(const struct stream_spec *spec, struct q2_err *err)
 {
-	uint64_t stride = spec_stride(spec), end;
+	uint64_t stride = stream_stride(spec), end;
 
 	if (spec->bs_bytes == 0 || spec->bs_bytes % 512)
 		return q2_fail(err, -EINVAL,
@@ -59,7 +59,7 @@ map_init(struct stream_map *map, const struct stream_spec *spec)
 	map->order = spec->order;
 	map->place = spec->place;
 	map->bs_bytes = spec->bs_bytes;
-	map->stride_bytes = spec_stride(spec);
+	map->stride_bytes = stream_stride(spec);
 	assert(map->stride_bytes > 0); /* check_sizes() */
 	map->area_off = spec->area_off;
 	map->strides = spec->area_bytes / map->stride_bytes;
@@ -100,7 +100,7 @@ map_offset(const struct stream_map *map, uint64_t stride)
 static uint64_t
 spec_ops(const struct stream_spec *spec)
 {
-	return spec->ops ? spec->ops : spec->area_bytes / spec_stride(spec);
+	return spec->ops ? spec->ops : spec->area_bytes / stream_stride(spec);
 }
 
 /* Does the pass cover every byte of its area? */
@@ -108,7 +108,7 @@ static bool
 spec_covers(const struct stream_spec *spec)
 {
 	return spec->order != STREAM_UNIFORM &&
-	       spec_stride(spec) == spec->bs_bytes &&
+	       stream_stride(spec) == spec->bs_bytes &&
 	       spec->area_bytes % spec->bs_bytes == 0 &&
 	       spec_ops(spec) >= spec->area_bytes / spec->bs_bytes;
 }

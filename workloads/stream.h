@@ -65,6 +65,9 @@ struct stream_spec {
 	const struct stream_spec *touch;
 };
 
+/* Bytes from place to place: stride_bytes, or what 0 stands for. */
+uint64_t stream_stride(const struct stream_spec *spec);
+
 struct stream_op {
 	uint64_t index; /* 0, 1, ... in the order of issue */
 	uint64_t off;   /* guest */

@@ -90,6 +90,16 @@ shows() {
 	q show "$id" preallocation --quick --image-size 64m --requests 256 &&
 		grep -q "^cell_id  $id$" out && grep -q '^pass     read$' out
 }
+stride_of() { # cell, the stride that is shown for it
+	q show "$1" --quick --image-size 64m --requests 256 &&
+		grep -q "^  stride  *$2 (default)$" out &&
+		grep -q "^  stride  *$2$" out && ! grep -q "^  stride  *0$" out
+}
+shows_stride() {
+	stride_of qcow2-off/first-write 65536 &&
+		stride_of qcow2-off/rewrite 65536 &&
+		stride_of qcow2-off/seq-write 1048576
+}
 list_suites() { q list && grep -q '^preallocation:' out && grep -q '^aa:' out; }
 check "without a command: how to begin, status 2" no_arguments
 check "help lists commands and exit codes" help_lists
@@ -100,6 +110,7 @@ check "explain" explains
 check "show: a cell by name and by id" shows
 check "explain: the nearest key" \
 	refuses 2 "did you mean 'cluster_size'" explain clustersize
+check "show: the stride that a default stands for" shows_stride
 check "show: no such cell" refuses 2 "no cell 'x/y'" show x/y
 
 check "unknown command: the nearest one" \
@@ -399,6 +410,66 @@ check "a mistake in it has a place" \
 	refuses 2 "--set bss=4k: 'bss' is no configuration, pass or key" \
 	run own.ini --set bss=4k
 check "no such file" refuses 2 "cannot read the spec file no.ini" plan no.ini
+
+# Neither in order of the alphabet nor raw first; the seed decides what is
+# created first.
+cat >order.ini <<'EOF'
+[suite]
+question  = Do rows stand as in the suite?
+reference = m-raw
+rounds    = 1
+[defaults]
+image_size = 16m
+cluster_size = 64k
+cache = none
+[configurations]
+z-full = target=qcow2 preallocation=full
+m-raw  = target=raw
+a-meta = target=qcow2 preallocation=metadata cache=writeback
+q-off  = target=qcow2
+[passes]
+create = op=create
+w = rw=randwrite touch=first bs=4k iodepth=4 size=50% requests=32
+EOF
+printf '%s\n' z-full m-raw a-meta q-off >order.want
+label_column() { # of a CSV file
+	head -n 1 "$1" | tr , '\n' | grep -n -x label | cut -d: -f1
+}
+in_order() { # a table in out, folder
+	grep -o '^[zmaq]-[a-z]*' out | cmp - order.want &&
+		sed 1d "$1/cells.csv" | cut -d, -f"$(label_column "$1/cells.csv")" |
+		uniq | cmp - order.want &&
+		grep -q "^array labels.*'z-full', 'm-raw', 'a-meta', 'q-off'" \
+			"$1/plots/iops.gp"
+}
+suite_order() {
+	for seed in 1 2 3; do
+		q run order.ini --dir "$fast" --out "order$seed" --seed "$seed" &&
+			[ "$rc" = 0 ] && in_order "order$seed" || return 1
+		rm "order$seed/cells.csv" "order$seed/plots/iops.gp"
+		q report "order$seed" && [ "$rc" = 0 ] && in_order "order$seed" ||
+			return 1
+	done
+}
+check "rows and plots in order of the suite, in report too" suite_order
+modes_are_told() {
+	grep -q '^images of .*, cache none, writeback, aio [a-z_]*, 1 round' out &&
+		grep -q "^caption = .*, cache none, writeback, " \
+			order3/plots/iops.gp
+}
+check "... with all cache modes that were used" modes_are_told
+no_ranking() {
+	[ -s order3/plots/iops.csv ] && [ ! -e order3/plots/break_even.csv ]
+}
+check "... and no break-even without a baseline" no_ranking
+# shellcheck disable=SC2086
+why_no_advice() {
+	q run preallocation $tiny --rounds 1 --dir . --out few --no-qemu
+	# Where that is no disk there is another reason.
+	grep -q '^No advice' out && ! grep -q '^- No advice' out &&
+		grep -B 2 '^No advice' out | head -n 1 | grep -q .
+}
+check "no advice is a sentence" why_no_advice
 
 full_stdout() { "$bench" list >/dev/full 2>err; [ $? = 6 ] && [ -s err ]; }
 [ ! -e /dev/full ] || check "a full stdout is an error" full_stdout

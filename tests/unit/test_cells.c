@@ -408,6 +408,80 @@ test_table_of_few_rounds_without_reference(void **state)
 	free(text);
 }
 
+/* Created in a random order, with raw in the middle of the plan. */
+static void
+test_order_is_that_of_the_plan(void **state)
+{
+	static const char *const plan[] = {"qcow2-full", "none-such",
+					   "raw-written", "qcow2-off"};
+	static const char *const want[] = {"qcow2-full", "raw-written",
+					   "qcow2-off", "raw-sparse",
+					   "qcow2-metadata"};
+	struct cells_opts opts = usual;
+	struct table_opts wide = {.width = 200};
+	struct rows trials = {0}, cells = {0};
+	Q2_AUTO_FREE const char **labels = NULL;
+	char *text, *at;
+	size_t n;
+
+	(void)state;
+	opts.labels = plan;
+	opts.nlabels = ARRAY_SIZE(plan);
+	trials_make(&world_usual, &trials);
+	cells_compute(&trials, &opts, &cells);
+	labels = cells_labels_in_order(&cells, &n);
+	assert_true(n >= ARRAY_SIZE(want));
+	at = text = table_text(&cells, &wide);
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		char line[40];
+
+		assert_string_equal(labels[i], want[i]);
+		(void)snprintf(line, sizeof(line), "\n%s ", want[i]);
+		at = strstr(at, line);
+		assert_non_null(at);
+	}
+	free(text);
+	rows_done(&trials);
+	rows_done(&cells);
+}
+
+/* The ends of an interval of six rounds are the least and the greatest. */
+static void
+check_range(double lo, double hi, const char *want)
+{
+	struct table_opts wide = {.width = 80};
+	struct cells_opts opts = {.reference = "a"};
+	struct rows trials = {0}, cells = {0};
+	char *text;
+
+	for (unsigned round = 1; round <= 6; round++) {
+		struct shot pair[] = {
+			{"a", round, 1000, 0, NULL},
+			{"b", round, 1000 * (round == 1 ? lo : hi), 0, NULL},
+		};
+
+		add_shots(&trials, pair, ARRAY_SIZE(pair));
+	}
+	cells_compute(&trials, &opts, &cells);
+	text = table_text(&cells, &wide);
+	if (!strstr(text, want))
+		fail_msg("no '%s' in:\n%s", want, text);
+	free(text);
+	rows_done(&trials);
+	rows_done(&cells);
+}
+
+static void
+test_both_ends_have_one_unit(void **state)
+{
+	(void)state;
+	check_range(0.5, 0.75, " 50..75 %\n");
+	check_range(12, 101, " 12..101 x\n");
+	check_range(1.5, 101, " 1.5..101 x\n");
+	check_range(0.025, 101, " 0.025..101 x\n");
+	check_range(9.99, 101, " 10..101 x\n");
+}
+
 int
 main(void)
 {
@@ -418,6 +492,8 @@ main(void)
 		cmocka_unit_test(test_zero_has_no_ratio),
 		cmocka_unit_test(test_rows_are_complete),
 		cmocka_unit_test(test_labels_go_from_cheap_to_dear),
+		cmocka_unit_test(test_order_is_that_of_the_plan),
+		cmocka_unit_test(test_both_ends_have_one_unit),
 		cmocka_unit_test(test_numbers_for_people),
 		cmocka_unit_test(test_table_fits),
 		cmocka_unit_test(test_table_reads_well),

@@ -66,11 +66,11 @@ shell(const char *what)
 
 /* Draw the run with that program. */
 static void
-draw_rows(const struct rows *trials, const char *gnuplot, unsigned timeout_s,
-	  struct plots_result *ret)
+draw_against(const char *baseline, const struct rows *trials,
+	     const char *gnuplot, unsigned timeout_s, struct plots_result *ret)
 {
 	struct cells_opts named = {.reference = "raw-written",
-				   .baseline = "qcow2-off"};
+				   .baseline = baseline};
 	struct plots_opts opts = {
 		.out = dir,
 		.device = "ext4 on \"it's\" 100%d $HOME `date`, cache none",
@@ -83,6 +83,13 @@ draw_rows(const struct rows *trials, const char *gnuplot, unsigned timeout_s,
 	cells_compute(trials, &named, &cells);
 	assert_int_equal(plots_write(trials, &cells, &opts, ret, &err), 0);
 	rows_done(&cells);
+}
+
+static void
+draw_rows(const struct rows *trials, const char *gnuplot, unsigned timeout_s,
+	  struct plots_result *ret)
+{
+	draw_against("qcow2-off", trials, gnuplot, timeout_s, ret);
 }
 
 static void
@@ -429,6 +436,37 @@ test_progress_is_on_one_grid(void **state)
 	rows_done(&trials);
 }
 
+/* Without a baseline nothing is ranked, and raw ranks nothing here. */
+static void
+test_break_even_is_against_the_baseline(void **state)
+{
+	static const struct {
+		const char *baseline;
+		const char *want;
+	} rows[] = {
+		{NULL, "test ! -e break_even.csv && test ! -e crossings.csv"},
+		{"raw-written", "test ! -e break_even.csv"},
+		{"qcow2-full",
+		 "test -s break_even.csv && "
+		 "grep -q ',qcow2-full,qcow2-off$' crossings.csv"},
+		{"qcow2-off", "grep -q ',qcow2-off,qcow2-full$' crossings.csv"},
+	};
+	struct rows trials = {0};
+	struct plots_result result;
+
+	(void)state;
+	plot_runs[0].make(&trials);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		(void)shell("rm -f *");
+		draw_against(rows[i].baseline, &trials, "/bin/true", 0,
+			     &result);
+		if (!shell(rows[i].want))
+			fail_msg("baseline %s",
+				 rows[i].baseline ? rows[i].baseline : "none");
+	}
+	rows_done(&trials);
+}
+
 static void
 test_missing_gnuplot_is_a_notice(void **state)
 {
@@ -510,6 +548,7 @@ main(void)
 		cmocka_unit_test(test_pictures_are_drawn_again_by_hand),
 		cmocka_unit_test(test_csv_has_a_row_for_each_mark),
 		cmocka_unit_test(test_progress_is_on_one_grid),
+		cmocka_unit_test(test_break_even_is_against_the_baseline),
 		cmocka_unit_test(test_missing_gnuplot_is_a_notice),
 		cmocka_unit_test(test_failing_gnuplot_is_a_notice),
 		cmocka_unit_test(test_one_failure_is_no_other),
