@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "results/jsonl.h"
+#include "results/newfile.h"
 
 #define FILE_PATH (OUTPUT_PATH + 64)
 
@@ -128,7 +129,13 @@ lock_folder(struct output *out, struct q2_err *err)
 
 	lock_path(out, path);
 	for (;;) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+		fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			  0666);
+		if (fd < 0 && errno == ELOOP)
+			return q2_fail(err, -ELOOP,
+				       "%s is a link, which no run makes; "
+				       "remove it",
+				       path);
 		if (fd < 0)
 			return q2_fail(err, -errno, "cannot write %s: %s", path,
 				       strerror(errno));
@@ -251,11 +258,11 @@ output_done(struct output *out)
 static int
 write_json(const char *path, const json_t *json)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int fd = newfile_open(path);
 	int r = 0;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	errno = EIO; /* the library does not always say */
 	if (json_dumpfd(json, fd, JSON_INDENT(2)) < 0 ||
 	    write(fd, "\n", 1) != 1 || fsync(fd) < 0)

@@ -143,8 +143,12 @@ static void
 choose_warm_up(const struct plan *plan, struct round *round)
 {
 	unsigned a = config_index(plan, plan->suite->reference, 0);
-	unsigned b = config_index(plan, plan->suite->baseline, a == 0 ? 1 : 0);
+	unsigned other = a == 0 ? 1 : 0;
+	unsigned b = config_index(plan, plan->suite->baseline, other);
 
+	/* One configuration may be both; two trials of it would share a file. */
+	if (b == a)
+		b = other;
 	*round = (struct round){.order = {a, b}, .n = 2};
 	if (plan->nconfigs == 1)
 		round->n = 1;

@@ -57,6 +57,24 @@ write_and_draw(struct drawing *d, struct plots_result *ret, struct q2_err *err)
 	return r;
 }
 
+/* A link would lead out of the run's folder, which may be somebody else's. */
+static int
+make_folder(const char *path, struct q2_err *err)
+{
+	struct stat st;
+
+	if (mkdir(path, 0777) < 0 && errno != EEXIST)
+		return q2_fail(err, -errno, "cannot make %s: %s", path,
+			       strerror(errno));
+	if (lstat(path, &st) < 0)
+		return q2_fail(err, -errno, "cannot make %s: %s", path,
+			       strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return 0;
+	return q2_fail(err, -ENOTDIR,
+		       "%s is not a folder, or a link to one; remove it", path);
+}
+
 int
 plots_write(const struct rows *trials, const struct rows *cells,
 	    const struct plots_opts *opts, struct plots_result *ret,
@@ -64,13 +82,12 @@ plots_write(const struct rows *trials, const struct rows *cells,
 {
 	Q2_AUTO(drawing) d;
 	struct q2_err own = {0};
+	int r;
 
 	err = err ? err : &own;
 	*ret = (struct plots_result){0};
 	drawing_init(&d, trials, cells, opts);
 	(void)snprintf(d.dir, sizeof(d.dir), "%.4000s/plots", opts->out);
-	if (mkdir(d.dir, 0777) < 0 && errno != EEXIST)
-		return q2_fail(err, -errno, "cannot make %s: %s", d.dir,
-			       strerror(errno));
-	return write_and_draw(&d, ret, err);
+	r = make_folder(d.dir, err);
+	return r < 0 ? r : write_and_draw(&d, ret, err);
 }

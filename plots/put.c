@@ -10,6 +10,7 @@
 #include "engine/base/num.h"
 #include "plots/glyphs.h"
 #include "results/csv.h"
+#include "results/newfile.h"
 #include "results/number.h"
 
 /* Characters in one line of a text across the picture. */
@@ -26,12 +27,18 @@ put_start(const struct drawing *d, const char *name, struct q2_err *err)
 {
 	char path[PATH_MAX + 32];
 	FILE *f;
+	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", d->dir, name);
-	f = fopen(path, "we");
+	fd = newfile_open(path);
+	if (fd < 0) {
+		(void)q2_fail(err, fd, "cannot write %s: %s", path,
+			      strerror(-fd));
+		return NULL;
+	}
+	f = fdopen(fd, "w");
 	if (!f)
-		(void)q2_fail(err, -errno, "cannot write %s: %s", path,
-			      strerror(errno));
+		abort();
 	return f;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/mem.h"
+#include "results/newfile.h"
 
 /* ---- writing ------------------------------------------------------------ */
 
@@ -83,17 +84,21 @@ int
 csv_begin(struct csv_out *out, const char *path, const struct table *table,
 	  struct q2_err *err)
 {
+	int fd;
+
 	*out = (struct csv_out){.path = path};
 	if (asprintf(&out->tmp, "%s.tmp", path) < 0)
 		abort();
-	out->f = fopen(out->tmp, "we");
-	if (!out->f) {
-		int r = q2_fail(err, -errno, "cannot write %s: %s", out->tmp,
-				strerror(errno));
-
+	fd = newfile_open(out->tmp);
+	if (fd < 0) {
+		(void)q2_fail(err, fd, "cannot write %s: %s", out->tmp,
+			      strerror(-fd));
 		free(out->tmp);
-		return r;
+		return fd;
 	}
+	out->f = fdopen(fd, "w");
+	if (!out->f)
+		abort();
 	csv_write_header(out->f, table);
 	return 0;
 }

@@ -43,6 +43,8 @@ cut_torn_line(int fd)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
 	end = whole_lines_end(fd, st.st_size);
 	if (end < 0)
 		return (int)end;
@@ -71,9 +73,17 @@ sync_folder_of(const char *path)
 int
 jsonl_open(const char *path, struct q2_err *err)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	int fd = open(path,
+		      O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
+			      O_NONBLOCK,
+		      0666);
 	int r;
 
+	if (fd < 0 && errno == ELOOP)
+		return q2_fail(err, -ELOOP,
+			       "%s is a link, which would lead to another "
+			       "file; put the file itself there",
+			       path);
 	if (fd < 0)
 		return q2_fail(err, -errno, "cannot open %s: %s", path,
 			       strerror(errno));
@@ -236,18 +246,38 @@ read_lines(FILE *f, const struct jsonl_sink *sink, unsigned long *number,
 	return r < 0 ? q2_fail(err, r, "%s", strerror(-r)) : 0;
 }
 
+/* A pipe of that name would be waited for. */
+static int
+open_to_read(const char *path, FILE **ret_f)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		(void)close(fd);
+		return -EINVAL;
+	}
+	*ret_f = fdopen(fd, "r");
+	if (!*ret_f)
+		abort();
+	return 0;
+}
+
 int
 jsonl_each(const char *path, const struct jsonl_sink *sink, bool *ret_torn,
 	   struct q2_err *err)
 {
-	FILE *f = fopen(path, "re");
 	unsigned long number;
-	int r;
+	FILE *f = NULL;
+	int r = open_to_read(path, &f);
 
 	*ret_torn = false;
-	if (!f)
-		return q2_fail(err, -errno, "cannot read %s: %s", path,
-			       strerror(errno));
+	if (r < 0)
+		return q2_fail(err, r, "cannot read %s: %s", path,
+			       r == -EINVAL ? "not a plain file"
+					    : strerror(-r));
 	r = read_lines(f, sink, &number, ret_torn, err);
 	(void)fclose(f);
 	return r < 0 ? err_prefix(err, r, "%s:%lu", path, number) : 0;

@@ -288,6 +288,49 @@ other_work() {
 }
 check "--resume with a suite that does other work now: refused" other_work
 
+# A folder from somebody else: its links lead out of it, its pipes to nowhere.
+# What stands behind the links stays as it is, also where all else goes well.
+bring() { # a whole run from elsewhere
+	rm -rf brought && mkdir brought &&
+		cp old/run.json old/trials.jsonl brought
+}
+links_out() {
+	for f in lock run.json.new trials.csv trials.csv.tmp cells.csv.tmp \
+		series.csv.tmp hist.csv.tmp plots/style.gp plots/iops.gp \
+		plots/iops.csv plots/iops.png; do
+		bring && mkdir brought/plots || return 1
+		printf 'precious' >precious
+		ln -s "$dir/precious" "brought/$f"
+		timeout 60 "$bench" report brought >out 2>err
+		[ "$(cat precious)" = precious ] || { echo "$f"; return 1; }
+	done
+	bring && mkdir -p beside && ln -s "$dir/beside" brought/plots || return 1
+	q report brought
+	[ "$rc" = 6 ] && grep -q 'brought/plots is not a folder' err &&
+		[ -z "$(ls beside)" ]
+}
+records_elsewhere() {
+	bring && mv brought/trials.jsonl precious || return 1
+	printf 'precious' >>precious
+	cp precious before
+	ln -s "$dir/precious" brought/trials.jsonl
+	q run --resume brought
+	[ "$rc" = 6 ] && grep -q 'trials.jsonl is a link' err &&
+		cmp precious before
+}
+pipes() {
+	for f in run.json trials.jsonl lock plots/iops.gp plots/iops.csv; do
+		bring && mkdir brought/plots || return 1
+		rm -f "brought/$f" && mkfifo "brought/$f" || return 1
+		timeout 60 "$bench" report brought >out 2>err
+		rc=$?
+		[ "$rc" -lt 124 ] || { echo "$f: status $rc"; return 1; }
+	done
+}
+check "report: links in a folder lead to no other file" links_out
+check "--resume: nor does one in place of the records" records_elsewhere
+check "report: a pipe in place of a file is not waited for" pipes
+
 # The wall clock goes back an hour in the middle; durations do not.
 cat >jump.c <<'EOT'
 #define _GNU_SOURCE

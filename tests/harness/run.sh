@@ -401,7 +401,18 @@ one_group() {
 	q run ./own.ini --set cluster_size=1m --set rounds=1 --dir "$fast" \
 		--out one && [ "$rc" = 0 ] && [ -s one-cluster_size=1m/cells.csv ]
 }
+# The reference may be the baseline too, and stand first: the warm-up has two
+# configurations all the same, each with a file of its own.
+reference_is_baseline() {
+	sed -e '/^split/d' -e '/^cluster_size/d' -e '/^raw/d' \
+		-e 's/^reference.*/reference = q-none\nbaseline = q-none/' \
+		own.ini >same.ini
+	q run ./same.ini --dir "$fast" --out same
+	[ "$rc" = 0 ] || { echo "status $rc"; return 1; }
+	[ "$(wc -l <same/trials.csv)" = 7 ]
+}
 check "a suite of one's own: a group for each value" own_suite
+check "... whose reference is its baseline" reference_is_baseline
 check "... and one of them by --set" one_group
 check "... which leaves no image" nothing_left
 check "... and has no quick form" \
