@@ -50,6 +50,35 @@ beside(const char *path, const char *name)
 	return joined;
 }
 
+/* ---- files ------------------------------------------------------------- */
+
+/* Have they bytes in common?  Parts of one file may lie beside each other. */
+static bool
+is_same_part(const struct aio_file *a, const struct aio_file *b)
+{
+	uint64_t end_a = a->end ? a->base + a->end : UINT64_MAX;
+	uint64_t end_b = b->end ? b->base + b->end : UINT64_MAX;
+
+	return a->base < end_b && b->base < end_a;
+}
+
+static bool
+is_same_file(const struct aio_file *a, const struct aio_file *b)
+{
+	struct stat x, y;
+
+	if (!is_same_part(a, b))
+		return false;
+	if (a->fd < 0 || b->fd < 0)
+		return strcmp(a->name, b->name) == 0;
+	if (fstat(a->fd, &x) < 0 || fstat(b->fd, &y) < 0)
+		return false;
+	/* A device may have several names. */
+	if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
+		return x.st_rdev == y.st_rdev;
+	return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* ---- the data file ----------------------------------------------------- */
 
 static int
@@ -96,6 +125,11 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 	r = aio_set_part(img->data, &opts->data_part, err);
 	if (r < 0)
 		return r;
+	/* Not all have locks, which would refuse this. */
+	if (is_same_file(img->file, img->data))
+		return q2_fail(err, -EINVAL,
+			       "the data file '%.900s' is the image itself",
+			       path);
 	if (opts->flags & (Q2_FORCE_SHARE | Q2_NO_LOCK))
 		return 0;
 	return aio_lock(img->data,
@@ -104,23 +138,12 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 
 /* ---- the backing chain ------------------------------------------------- */
 
-static bool
-is_same_file(const struct image *a, const struct image *b)
-{
-	struct stat x, y;
-
-	if (a->file->fd < 0 || b->file->fd < 0)
-		return strcmp(a->path, b->path) == 0;
-	return fstat(a->file->fd, &x) == 0 && fstat(b->file->fd, &y) == 0 &&
-	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* Is the file of layer one of those above it? */
 static bool
 is_loop(const struct image *top, const struct image *layer)
 {
 	for (const struct image *i = top; i != layer; i = i->backing)
-		if (is_same_file(i, layer))
+		if (is_same_file(i->file, layer->file))
 			return true;
 	return false;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/err.h"
+#include "harness/clock.h"
 
 #ifdef HAVE_LIBNBD
 
@@ -19,6 +20,8 @@ struct nbd_disk {
 	/* Done, and not yet told; linked by q2_req.priv[0]. */
 	struct q2_req *first, *last;
 	bool closing; /* nobody waits for what still comes */
+	bool silent;  /* the server has not answered in time */
+	unsigned patience_ms;
 	char error[256];
 };
 
@@ -45,6 +48,52 @@ failure(struct nbd_disk *nbd)
 	if (text && !nbd->error[0])
 		(void)snprintf(nbd->error, sizeof(nbd->error), "%s", text);
 	return code > 0 ? -code : -EIO;
+}
+
+/* ---- waiting ----------------------------------------------------------- */
+
+/* As long as a server that works may need to open an export, and to do one of
+ * the requests that wait. */
+#define CONNECT_MS 30000
+#define REQUEST_MS 120000
+
+static int
+gave_up(struct nbd_disk *nbd, unsigned patience_ms)
+{
+	nbd->silent = true;
+	(void)snprintf(nbd->error, sizeof(nbd->error),
+		       "the server has not answered for %u s",
+		       (patience_ms + 999) / 1000);
+	return -ETIMEDOUT;
+}
+
+/* Until something has come, at most until end_ns. */
+static int
+wait_until(struct nbd_disk *nbd, uint64_t end_ns, unsigned patience_ms)
+{
+	uint64_t now = clock_ns();
+
+	if (now >= end_ns)
+		return gave_up(nbd, patience_ms);
+	/* Not 0, which would spin. */
+	return nbd_poll(nbd->handle, (int)((end_ns - now) / 1000000 + 1)) < 0
+		       ? failure(nbd)
+		       : 0;
+}
+
+/* After a connection was begun: until the server has shaken hands. */
+static int
+wait_connected(struct nbd_disk *nbd)
+{
+	unsigned ms = nbd->patience_ms ? nbd->patience_ms : CONNECT_MS;
+	uint64_t end_ns = clock_ns() + (uint64_t)ms * 1000000;
+	int r = 0;
+
+	while (r == 0 && nbd_aio_is_connecting(nbd->handle) > 0)
+		r = wait_until(nbd, end_ns, ms);
+	if (r == 0 && nbd_aio_is_ready(nbd->handle) <= 0)
+		r = failure(nbd);
+	return r;
 }
 
 /* ---- requests ---------------------------------------------------------- */
@@ -107,12 +156,12 @@ nbd_run(struct disk *disk)
 {
 	struct nbd_disk *nbd = disk->nbd;
 	struct q2_req *rq, *next;
+	unsigned ms = nbd->patience_ms ? nbd->patience_ms : REQUEST_MS;
+	uint64_t end_ns = clock_ns() + (uint64_t)ms * 1000000;
 	int n = 0, r = 0;
 
-	while (!nbd->first && r >= 0) {
-		if (nbd_poll(nbd->handle, -1) < 0)
-			r = failure(nbd);
-	}
+	while (!nbd->first && r >= 0)
+		r = wait_until(nbd, end_ns, ms);
 	/* A connection that breaks hands back all that was in flight. */
 	if (!nbd->first)
 		return r;
@@ -148,7 +197,7 @@ nbd_disk_close(struct disk *disk, struct q2_err *err)
 	int r = 0;
 
 	nbd->closing = true;
-	if (nbd_aio_is_ready(nbd->handle) > 0 &&
+	if (!nbd->silent && nbd_aio_is_ready(nbd->handle) > 0 &&
 	    nbd_shutdown(nbd->handle, 0) < 0)
 		r = q2_fail(err, failure(nbd), "leaving the NBD server: %s",
 			    nbd->error);
@@ -158,7 +207,7 @@ nbd_disk_close(struct disk *disk, struct q2_err *err)
 
 /* NULL with a reason. */
 static struct nbd_disk *
-make(struct q2_err *err)
+make(const struct nbd_want *want, struct q2_err *err)
 {
 	struct nbd_disk *nbd = calloc(1, sizeof(*nbd));
 
@@ -169,6 +218,7 @@ make(struct q2_err *err)
 		(void)q2_fail(err, -ENOMEM, "no memory for an NBD client");
 		return NULL;
 	}
+	nbd->patience_ms = want->patience_ms;
 	/* Buffers are ours, and are initialised. */
 	(void)nbd_set_pread_initialize(nbd->handle, false);
 	return nbd;
@@ -242,13 +292,14 @@ int
 nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 		const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd = make(err);
+	struct nbd_disk *nbd = make(want, err);
 	int r;
 
 	if (!nbd)
 		return -ENOMEM;
-	if (nbd_connect_uri(nbd->handle, uri) < 0) {
-		r = failure(nbd);
+	r = nbd_aio_connect_uri(nbd->handle, uri) < 0 ? failure(nbd)
+						      : wait_connected(nbd);
+	if (r < 0) {
 		r = q2_fail(err, r, "cannot reach %s: %s", uri, nbd->error);
 		drop(nbd);
 		return r;
@@ -261,7 +312,7 @@ int
 nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 		   const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd = make(err);
+	struct nbd_disk *nbd = make(want, err);
 	int r;
 
 	if (!nbd) {
@@ -269,8 +320,9 @@ nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 		return -ENOMEM;
 	}
 	/* libnbd has the descriptor from here on, whatever comes of it. */
-	if (nbd_connect_socket(nbd->handle, fd) < 0) {
-		r = failure(nbd);
+	r = nbd_aio_connect_socket(nbd->handle, fd) < 0 ? failure(nbd)
+							: wait_connected(nbd);
+	if (r < 0) {
 		r = q2_fail(err, r, "no NBD server answers: %s", nbd->error);
 		drop(nbd);
 		return r;

@@ -19,12 +19,17 @@ struct nbd_want {
 	uint64_t bytes; /* its size, at least */
 	bool exactly;   /* neither more */
 	bool write;     /* it must not be read-only */
+	/* Milliseconds without an answer after which a server is given up; 0:
+	 * half a minute for a connection, two for requests.  A flush may take
+	 * as long as it takes. */
+	unsigned patience_ms;
 };
 
 /*
  * Connect to the export that uri names (nbd://, nbds://, nbd+unix://, ...).
  * -EINVAL for a bad URI, or an export that is too small, read-only or cannot
- * flush; what the network says otherwise.
+ * flush; -ETIMEDOUT from a server that says nothing; what the network says
+ * otherwise.
  */
 int nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 		    const struct nbd_want *want, struct q2_err *err);

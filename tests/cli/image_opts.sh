@@ -328,4 +328,33 @@ converted() {
 	cmp -n 4194304 r c.raw
 }
 check "a part, and another backing file, as a source" converted
+
+# An image and its backing file beside each other in one file are no loop; where
+# they have bytes in common, one is.
+beside() {
+	cp r w
+	dd if=base of=w bs=64k seek=16 conv=notrunc status=none
+	new empty 4M
+	dd if=empty of=w bs=64k seek=64 conv=notrunc status=none
+	o=driver=qcow2,file.driver=raw,file.offset=4M,file.file.filename=w
+	o=$o,backing.driver=qcow2,backing.file.driver=raw
+	o=$o,backing.file.file.filename=w
+	"$img" io -r --image-opts -c 'read -P 0x11 0 1M' -c 'read -P 0 1M 3M' \
+		"$o,backing.file.offset=1M,backing.file.size=3M"
+	refused 'the backing chain comes back to' "$img" io -r --image-opts \
+		-c 'read 0 512' "$o,backing.file.offset=1M"
+}
+check "an image and its backing file in one file" beside
+
+# Locks do not tell where there are none.
+data_is_image() {
+	new -o data_file=d3.raw d3 1M
+	cp d3 d3.before
+	o=driver=qcow2,file.filename=d3,file.locking=off
+	refused "the data file 'd3' is the image itself" "$img" io \
+		--image-opts -c 'write 0 64k' \
+		"$o,data-file.filename=d3,data-file.locking=off"
+	cmp d3 d3.before
+}
+check "a data file that is the image itself is refused" data_is_image
 exit $bad

@@ -73,6 +73,7 @@ struct fake {
 	unsigned hold;      /* answer only when so many are there; 0: at once */
 	uint64_t fail_from; /* offset from which requests fail with EIO */
 	unsigned drop_after; /* requests, then hang up; 0: never */
+	bool mute;           /* say nothing until the client has gone */
 	/* what happened */
 	unsigned requests, flushes, most;
 	struct pending pending[PENDING_MAX];
@@ -196,8 +197,11 @@ serve(void *arg)
 		uint64_t cookie, off;
 		uint32_t len;
 	} rq;
-	bool ok = shake_hands(f);
+	char byte;
+	bool ok = !f->mute && shake_hands(f);
 
+	if (f->mute)
+		(void)get(f->fd, &byte, 1);
 	while (ok && get(f->fd, &rq, sizeof(rq))) {
 		struct pending p = {rq.cookie, be64toh(rq.off), be32toh(rq.len),
 				    be16toh(rq.cmd)};
@@ -378,6 +382,34 @@ test_a_server_that_goes_away_is_an_error_and_no_hang(void **state)
 	assert_non_null(strstr(m.err.text, "failed"));
 	(void)part(&m);
 	assert_int_equal(m.fake.requests, 8);
+	forget(&m);
+}
+
+/* The server is there and says nothing: before the handshake, and after one
+ * request of two. */
+static void
+test_a_silent_server_is_given_up(void **state)
+{
+	struct nbd_want want = {
+		.bytes = DISK_BYTES, .write = true, .patience_ms = 50};
+	struct fake mute = good, waits = good;
+	struct job_turn did;
+	struct hist hist;
+	struct meeting m;
+
+	need_libnbd(state);
+	mute.mute = true;
+	meet(&m, mute, &want);
+	assert_int_equal(m.result, -ETIMEDOUT);
+	assert_non_null(strstr(m.err.text, "has not answered for 1 s"));
+	(void)part(&m);
+	forget(&m);
+
+	waits.hold = 60;
+	meet(&m, waits, &want);
+	assert_int_equal(m.result, 0);
+	assert_int_equal(turn(&m, &writes, 8, &did, &hist), -ETIMEDOUT);
+	(void)part(&m);
 	forget(&m);
 }
 
@@ -757,6 +789,7 @@ main(void)
 		cmocka_unit_test(test_an_error_of_the_server_names_the_request),
 		cmocka_unit_test(
 			test_a_server_that_goes_away_is_an_error_and_no_hang),
+		cmocka_unit_test(test_a_silent_server_is_given_up),
 		cmocka_unit_test(
 			test_what_cannot_be_used_is_refused_with_the_reason),
 		cmocka_unit_test(test_a_bad_uri_is_told),
