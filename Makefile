@@ -198,8 +198,11 @@ units: $(tests) $(tools) $(aa)
 # Tests of one thread on files in memory have no races to find, and a fiber
 # switch costs TSan so much that they would take a quarter of an hour.
 # The canaries test the crash test, not the engine: once is enough.
-untested.tsan := $B/tests/crash/% $B/tests/fault/%
-untested.asan := $B/tests/crash/test_canary
+# Pictures are gnuplot's time, and runs that are killed are whole programs.
+untested.tsan := $B/tests/crash/% $B/tests/fault/% $B/tests/unit/test_plots \
+                 $B/tests/harness/test_resume
+untested.asan := $B/tests/crash/test_canary $B/tests/unit/test_plots \
+                 $B/tests/harness/test_resume
 tested := $(filter-out $(untested.$(MODE)),$(tests))
 
 test: all $(tested) $(tools)

@@ -7,8 +7,6 @@
 # them may be read.  What an image must hold is held by a plain file that was
 # given the same commands.
 #
-# modes: all
-#
 # Needs root and loop devices, else all of it is skipped.
 # shellcheck disable=SC2317 # most functions are called by check()
 set -u

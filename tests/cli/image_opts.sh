@@ -3,8 +3,6 @@
 # the messages, compared with qemu-io's; and that a part of a file is all that
 # an image on it reads and writes.
 #
-# modes: all
-#
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 LC_ALL=C

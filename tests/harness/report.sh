@@ -1,7 +1,6 @@
 #!/bin/sh
 # Full disks, closed terminals and pipes: what a run says then, what it leaves,
 # and that it goes on.  Also what stdout gets.
-# modes: all
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
