@@ -84,12 +84,12 @@ while [ $i -lt 64 ]; do
 done
 make off aio.qcow2 || exit 1
 for aio in io_uring native threads; do
-	if ! "$img" io -i $aio -c length aio.qcow2 >/dev/null 2>&1; then
+	if ! "$img" io -n -i $aio -c length aio.qcow2 >/dev/null 2>&1; then
 		echo "skip - io: 64 aio_write in flight, $aio # not here"
 		continue
 	fi
 	equal "io: 64 aio_write in flight, $aio" "" \
-		"$("$img" io -i $aio "$@" aio.qcow2 2>&1)"
+		"$("$img" io -n -i $aio "$@" aio.qcow2 2>&1)"
 done
 equal "io: what was written is there" "" "$("$img" check -q aio.qcow2 2>&1)"
 

@@ -43,8 +43,15 @@ check() { # name, command
 }
 
 # Run it; output into out and err, status into $rc.
+# Programs that runs call, but for gnuplot: pictures take most of a small run.
+blind=$dir/blind
+mkdir "$blind"
+for p in qemu-img qemu-nbd; do
+	! command -v $p >/dev/null || ln -s "$(command -v $p)" "$blind"
+done
+
 q() {
-	"$bench" "$@" >out 2>err
+	PATH=$blind "$bench" "$@" >out 2>err
 	rc=$?
 }
 
