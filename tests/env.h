@@ -20,6 +20,7 @@ test_seed(uint64_t usual)
 	uint64_t seed = text ? strtoull(text, NULL, 0) : usual;
 
 	printf("Q2_SEED=%llu\n", (unsigned long long)seed);
+	(void)fflush(stdout); /* should the test abort */
 	return seed;
 }
 

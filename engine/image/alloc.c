@@ -576,6 +576,12 @@ forget_window(struct alloc *a)
 }
 
 void
+alloc_forget(struct image *img)
+{
+	forget_window(&img->alloc);
+}
+
+void
 alloc_took(struct image *img, uint64_t first, uint64_t clusters,
 	   uint64_t file_bytes)
 {

@@ -80,6 +80,10 @@ int alloc_resize(struct image *img, uint32_t reftable_entries);
  */
 int Q2_CO alloc_reference(struct image *img, uint64_t host, uint64_t clusters);
 
+/* Refcount blocks are going to leave the table: what is known to be free, which
+ * may be in theirs, is looked up again. */
+void alloc_forget(struct image *img);
+
 /*
  * For operations that have the image for themselves.  They begin new areas at
  * alloc_virgin_end(), behind which the file is known to be empty (Z1) if the

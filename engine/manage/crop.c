@@ -260,6 +260,7 @@ drop_blocks(struct image *img)
 
 	if (!buf || !dropped)
 		return -ENOMEM;
+	alloc_forget(img);
 	for (uint32_t i = img->reftable.n; i-- > 1;) {
 		uint64_t host = img->reftable.entries[i] & REFTABLE_OFFSET_MASK;
 		bool own = host >> bits == i;
