@@ -329,22 +329,12 @@ test_resized_images_with_a_fresh_seed(void **state)
 	run_all(test_seed((uint64_t)time(NULL)));
 }
 
-/* A shrink dropped the refcount block of a window of free clusters, in which
- * the next allocation then was. */
-static void
-test_a_shrink_forgets_free_clusters(void **state)
-{
-	(void)state;
-	run_all(799832);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resized_images_equal_an_array),
 		cmocka_unit_test(test_resized_images_with_a_fresh_seed),
-		cmocka_unit_test(test_a_shrink_forgets_free_clusters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

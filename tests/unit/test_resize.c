@@ -259,6 +259,35 @@ test_an_image_on_a_device(void **state)
 	free(buf);
 }
 
+/* Clusters that were to be handed out next lie in a region whose refcount block
+ * a shrink takes away: on a device, which is not cut behind it. */
+static void
+test_what_is_written_after_a_shrink_on_a_device(void **state)
+{
+	struct disk *d = *state;
+	struct sim_opts sim = {.is_block = true, .align = 512};
+	struct image_make m = {.bytes = MiB,
+			       .cluster_bits = 9,
+			       .refcount_order = 6,
+			       .file_bytes = 4 * MiB,
+			       .fill = 0xdb};
+	uint8_t *buf = malloc(200 * KiB);
+
+	memset(buf, 1, 200 * KiB);
+	assert_int_equal(image_make(d->loop, NAME, &m), 0);
+	sim_set_chances(d->loop, &sim);
+	open_disk(d, "qcow2", 0);
+	assert_int_equal(q2_pwrite(d->img, buf, 200 * KiB, 100 * KiB), 0);
+	assert_int_equal(resize(d, 100 * KiB, 0, true), 0);
+	assert_int_equal(q2_pwrite(d->img, buf, 60 * KiB, 0), 0);
+	memset(buf, 0, 60 * KiB);
+	assert_int_equal(q2_pread(d->img, buf, 100 * KiB, 0), 0);
+	for (uint64_t i = 0; i < 100 * KiB; i++)
+		assert_int_equal(buf[i], i < 60 * KiB);
+	expect_whole(d);
+	free(buf);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -271,6 +300,7 @@ main(void)
 		TEST(test_caches_are_those_of_the_new_size),
 		TEST(test_raw_files),
 		TEST(test_an_image_on_a_device),
+		TEST(test_what_is_written_after_a_shrink_on_a_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
