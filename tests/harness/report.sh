@@ -189,10 +189,12 @@ out_goes_on() {
 	q run --resume tiny/out
 	[ "$rc" = 0 ] && [ "$(whole tiny/out)" = 6 ]
 }
-# Results on the disk of the images: removing these makes room.
+# Results on the disk of the images: removing these makes room, but not if they
+# were just begun when it got full, so that some is left.
 fill_beside_images() {
 	until [ -n "$(find small -name raw-b.raw)" ] && fallocate -l \
-		"$(df -B1 --output=avail small | tail -n 1)" small/filler; do
+		"$(($(df -B1 --output=avail small | tail -n 1) - 262144))" \
+		small/filler; do
 		kill -0 "$pid" 2>/dev/null || return
 	done 2>/dev/null
 }
