@@ -199,7 +199,9 @@ units: $(tests) $(tools) $(aa)
 # switch costs TSan so much that they would take a quarter of an hour.
 # The canaries test the crash test, not the engine: once is enough.
 # Pictures are gnuplot's time, and runs that are killed are whole programs.
-untested.tsan := $B/tests/crash/% $B/tests/fault/% $B/tests/unit/test_plots \
+# Threads are the same whoever reads the images that they wrote.
+untested.tsan := $B/tests/crash/% $B/tests/fault/% $B/tests/interop/% \
+                 $B/tests/cli/test_texts $B/tests/unit/test_plots \
                  $B/tests/harness/test_resume
 untested.asan := $B/tests/crash/test_canary $B/tests/unit/test_plots \
                  $B/tests/harness/test_resume
