@@ -6,6 +6,7 @@
  * that no configuration gets a second chance for having been slow.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "harness/clock.h"
 #include "harness/env_warn.h"
@@ -54,11 +55,13 @@ enum bench_exit
 run_guard_begin(struct run *run, struct q2_err *err)
 {
 	const char *dir = plan_has_files(&run->plan) ? run->work.path : NULL;
+	uint64_t cpus = facts_get_int(&run->env.facts, ENV_cpu_threads);
 	const struct disk_rates r = rates(run);
 	struct guard_verdict v;
 
-	guard_init(&run->guard, &run->env.disks, dir,
-		   (unsigned)facts_get_int(&run->env.facts, ENV_cpu_threads));
+	if (cpus == 0) /* without /sys */
+		cpus = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	guard_init(&run->guard, &run->env.disks, dir, (unsigned)cpus);
 	run->window = guard_look(&run->guard, &stop_requested);
 	guard_round(&run->guard, &r, &run->window, &run->window, &v);
 	if (!run->args.strict_env || !v.contaminated)

@@ -257,11 +257,11 @@ yes_is_yes() {
 	rm -r "$fast/qcowbench-work-c"
 	asked y && [ ! -d "$fast/qcowbench-work-c" ]
 }
-if command -v script >/dev/null; then
+if script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
 	check "at a terminal it asks; Enter is no" no_is_no
 	check "... and y is yes" yes_is_yes
 else
-	echo "skip - questions at a terminal # no script(1)"
+	echo "skip - questions at a terminal # no script(1), or no pseudo-terminals"
 fi
 rm -rf "$fast"/qcowbench-work-*
 
