@@ -201,11 +201,13 @@ share_bytes(const struct share *share, uint64_t image_bytes)
 static uint64_t
 pass_stride(const struct pass *pass)
 {
-	if (pass->stride_bytes)
-		return pass->stride_bytes;
-	return pass->order == STREAM_SEQ
-		       ? pass->bs_bytes
-		       : max_u64(STREAM_STRIDE_DEFAULT, pass->bs_bytes);
+	const struct stream_spec stream = {
+		.order = pass->order,
+		.bs_bytes = pass->bs_bytes,
+		.stride_bytes = pass->stride_bytes,
+	};
+
+	return stream_stride(&stream);
 }
 
 /* How many requests are asked for, where the plan has settled on `requests`;
