@@ -82,7 +82,7 @@ extern const char *const run_args_aio[];
 		 "N",                                                         \
 		 NULL,                                                        \
 		 "turns of each pass; 1: whole passes, one after the other "  \
-		 "(default: turns of 100 ms)"},                               \
+		 "(default: turns of at most 100 ms)"},                       \
 		{"seed",                                                      \
 		 OPTION_NUMBER,                                               \
 		 RUN_ARG(seed),                                               \
