@@ -425,6 +425,11 @@ static const struct bad sets[] = {
 	 "--set a=cluster_size=64k: cluster_size=64k: cluster_size is of target=qcow2 and target=qemu without state=, which a is not"},
 	{"bs=4k,8k",
 	 "x.ini:7:1: several are called 'w'; add ${bs} to the label"},
+	{"cluster_size=64k",
+	 "--set cluster_size=64k: cluster_size is of target=qcow2 and target=qemu without state=, and there is none"},
+	{"uri=nbd://h/x",
+	 "--set uri=nbd://h/x: uri is of target=nbd, and there is none"},
+	{"drop=a", "--set drop=a: drop is of [quick]: --set quick.drop="},
 	{"cache=none writeback",
 	 "--set cache=none writeback: cache takes one value"},
 };
