@@ -60,6 +60,18 @@ if [ "$fiemap" = true ]; then
 else
 	echo "skip - layout: written, unwritten, holes # no FIEMAP here"
 fi
+# What is true of a raw file is said without the words of qcow2.
+for p in off falloc full; do
+	"$img" create -q -f raw -o preallocation=$p $p.raw 64M || exit 1
+	equal "layout of a raw file, $p: its words" "" \
+		"$("$img" info --layout $p.raw | grep -i cluster)"
+	equal "layout of a qcow2 file, $p: its words" 1 \
+		"$("$img" info --layout $p.qcow2 | grep -c 'data with clusters')"
+done
+truncate -s 64M half.raw &&
+	"$img" io -f raw -t writeback -c "write -q -P 1 0 32M" half.raw || bad=1
+equal "layout of a raw file, half filled: its words" "" \
+	"$("$img" info --layout -f raw half.raw | grep -i cluster)"
 "$img" io -t writeback -c "write -q 0 32M" off.qcow2 || bad=1
 equal "layout: a half-filled image" "partly filled" \
 	"$(member off.qcow2 preallocation)"
