@@ -1,6 +1,7 @@
 #!/bin/sh
 # qcowimg info --layout names the preallocation that an image really has, as a
-# person and as a program read it; and qcowimg io does what it is told.
+# person and as a program read it; qcowimg io does what it is told; and which
+# version it is, under each name.
 #
 # modes: all
 set -u
@@ -109,5 +110,15 @@ equal "io: what was written is there" "" "$("$img" check -q aio.qcow2 2>&1)"
 equal "io: from standard input" "64 MiB" "$(echo length | "$img" io aio.qcow2)"
 equal "io: an unfinished last line" "64 MiB" \
 	"$(printf 'length' | "$img" io aio.qcow2)"
+
+# Under QEMU's names, "NAME version NUMBER" as QEMU prints it; and who it is.
+for name in qemu-img qemu-io; do
+	ln -s "$img" $name || exit 1
+	for o in -V --version; do
+		equal "$name $o" "$name version N (qcowimg)" \
+			"$(./$name $o | sed 's/[0-9][0-9.]*[0-9]/N/')"
+	done
+done
+equal "qcowimg io --version" "$("$img" --version)" "$("$img" io --version)"
 
 exit $bad
