@@ -152,6 +152,18 @@ csv_of_groups() {
 		[ "$(wc -l <out)" = 5 ]
 }
 check "--format csv of two groups has one line of names" csv_of_groups
+# Their folders are named after them: a name alone is that of none.
+names_groups() {
+	for w in "report two" "report two --format csv" "run --resume two"; do
+		# shellcheck disable=SC2086
+		q $w
+		[ "$rc" = 2 ] && grep -q "two: no such folder.*; there are \
+two-cluster_size=128k, two-cluster_size=64k\$" err || return 1
+	done
+	q report "$dir/two" && grep -q "there are $dir/two-cluster" err &&
+		q report tw && [ "$rc" = 2 ] && ! grep -q 'there are' err
+}
+check "a folder that is none: those of its groups are named" names_groups
 
 # ---- guards --------------------------------------------------------------------
 strict_goes_on() {
