@@ -164,6 +164,14 @@ two-cluster_size=128k, two-cluster_size=64k\$" err || return 1
 		q report tw && [ "$rc" = 2 ] && ! grep -q 'there are' err
 }
 check "a folder that is none: those of its groups are named" names_groups
+is_finished() {
+	cp two-cluster_size=64k/trials.jsonl before
+	q run --resume two-cluster_size=64k
+	[ "$rc" = 0 ] && cmp before two-cluster_size=64k/trials.jsonl &&
+		grep -q '64k is finished: 1 of 1 rounds.*: qcowbench report two' \
+			err && ! grep -q 'going on' err
+}
+check "--resume of a run that is finished says so" is_finished
 
 # ---- guards --------------------------------------------------------------------
 strict_goes_on() {
