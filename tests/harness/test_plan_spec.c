@@ -224,6 +224,45 @@ test_what_does_not_fit_is_resolved_all_the_same(void **state)
 		-ENOSPC);
 }
 
+/* The quick form takes what fits by itself, down to 80 MiB; what is smaller is
+ * for the user to say. */
+static void
+test_a_full_disk_is_told_what_fits(void **state)
+{
+	struct wishes wishes = {.suite = suites_find("preallocation"),
+				.quick = true};
+	unsigned long long mib;
+	struct q2_err err;
+	struct plan plan;
+	const char *fits;
+
+	(void)state;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 200 * MiB, &err),
+			 -ENOSPC);
+	fits = strstr(err.text, "200 MiB free; images of ");
+	assert_non_null(fits);
+	mib = strtoull(strstr(fits, "of ") + 3, NULL, 10);
+	assert_in_range(mib, 16, 79);
+	assert_non_null(strstr(fits, "m fit: --size "));
+	assert_non_null(strstr(fits, "or --image-size "));
+	assert_int_equal(
+		plan_sizes(&plan, mib * MiB, 0, &probe, 200 * MiB, &err), 0);
+	/* None does: then what the smallest takes. */
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 40 * MiB, &err),
+			 -ENOSPC);
+	fits = strstr(err.text,
+		      "40 MiB free; the smallest, --image-size 16m, need ");
+	assert_non_null(fits);
+	mib = strtoull(strstr(fits, "need ") + 5, NULL, 10);
+	assert_int_equal(
+		plan_sizes(&plan, 16 * MiB, 0, &probe, mib * MiB, &err), 0);
+	assert_int_equal(
+		plan_sizes(&plan, 16 * MiB, 0, &probe, (mib - 1) * MiB, &err),
+		-ENOSPC);
+	assert_null(strstr(err.text, "--image-size"));
+}
+
 static void
 test_a_huge_disk_is_judged_before_the_run(void **state)
 {
@@ -391,6 +430,7 @@ main(void)
 		cmocka_unit_test(test_what_only_bytes_tell),
 		cmocka_unit_test(
 			test_what_does_not_fit_is_resolved_all_the_same),
+		cmocka_unit_test(test_a_full_disk_is_told_what_fits),
 		cmocka_unit_test(test_a_huge_disk_is_judged_before_the_run),
 		cmocka_unit_test(test_a_child_gets_every_key),
 		cmocka_unit_test(test_ids_tell_what_differs),
