@@ -45,6 +45,16 @@ run() { # expected status, FILE.ini, argument...
 # trials.csv without what is quoted, which may have commas.
 csv() { sed 's/"[^"]*"/quoted/g' res/trials.csv; }
 
+# In which rows of the label stands what is known of the disk of our files?
+place() { # label
+	csv | awk -F, -v label="$1" '
+		NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+		$at["label"] != label { next }
+		{ n++ }
+		$at["medium"] $at["filesystem"] $at["mount_options"] != "" { m++ }
+		END { print !n ? "no rows" : !m ? "none" : m == n ? "all" : "some" }'
+}
+
 rows() { # label, pass: how many, all with a speed
 	csv | awk -F, -v label="$1" -v pass="$2" '
 		NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
@@ -83,7 +93,8 @@ beside_qemu() {
 	sed '/^\[passes\]/a create = op=create' export.ini |
 		sed '/^served/i ours = target=qemu state=written image_size=16m' \
 			>both.ini
-	run 0 both.ini && grep -q '^ours ' out && [ "$(rows served read)" = 2 ]
+	run 0 both.ini && grep -q '^ours ' out && [ "$(rows served read)" = 2 ] &&
+		[ "$(place ours)" = all ] && [ "$(place served)" = none ]
 }
 # Without leave nothing is opened, let alone written.
 asks_before() {
