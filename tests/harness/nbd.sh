@@ -136,7 +136,18 @@ through_nbdkit() {
 }
 too_small() {
 	run 3 read.ini --image-size 32m &&
-		grep -q 'has 16777216 bytes and the work needs 33554432' err
+		grep -q 'has 16777216 bytes and the work needs 33554432; export 32m, or use --image-size 16m or less' err
+}
+# What is advised is taken: a size that is no image's is not advised.
+odd_size() {
+	nbdkit -P "$dir/odd.pid" -U "$dir/odd.sock" memory "$1" || return 1
+	sed "/^memory/d;/^baseline/d;s/pattern.sock/odd.sock/" read.ini >odd.ini
+	run 3 odd.ini --image-size 32m && grep -q "$2" err || return 1
+	kill "$(cat odd.pid)" && rm odd.pid odd.sock
+}
+odd_sizes() {
+	odd_size 20000000 '; export 32m, or use --image-size 19m or less' &&
+		odd_size 1M '; export 32m$'
 }
 read_only() {
 	run 3 read.ini --set overwrite=on --set cold.rw=randwrite &&
@@ -203,6 +214,7 @@ fi
 if command -v nbdkit >/dev/null; then
 	check "two exports of nbdkit, read without being written" through_nbdkit
 	check "an export that is too small" too_small
+	check "... and what is advised can be done" odd_sizes
 	check "an export that is read-only" read_only
 else
 	echo "skip - exports of nbdkit # no nbdkit"
