@@ -44,6 +44,10 @@ int output_name(struct output *out, const char *asked, const char *suite,
 /* Make the folder, lock it and open trials.jsonl.  -EEXIST, -ENOENT ... */
 int output_make(struct output *out, struct q2_err *err);
 
+/* Is there such a folder?  -ENOENT, -ENAMETOOLONG; the reason names the folders
+ * of its groups. */
+int output_check(const char *path, struct q2_err *err);
+
 /*
  * Lock a folder that is there; append: open its trials.jsonl too, from which a
  * line that a crash has cut is removed.  -EBUSY names the process that is

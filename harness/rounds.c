@@ -166,7 +166,8 @@ stamp(const struct work *w, const struct member *m, struct record *rec)
 	record_set_real(rec, TRIAL_settle_s, round->settled.waited_s);
 	if (round->settled.timeout)
 		record_add_flag(rec, TRIAL_flags, "short_settle");
-	if (strcmp(config->target, "null") != 0)
+	/* An export is wherever its server has it. */
+	if (plan_config_has_file(config))
 		stamp_place(r->env, rec);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/num.h"
 #include "engine/base/err.h"
 #include "harness/clock.h"
 
@@ -224,6 +225,22 @@ make(const struct nbd_want *want, struct q2_err *err)
 	return nbd;
 }
 
+/* Images are whole MiB, of at least 16. */
+static int
+too_small(uint64_t has, uint64_t needs, struct q2_err *err)
+{
+	char how[64] = "";
+
+	if (has >= 16 * MiB)
+		(void)snprintf(how, sizeof(how),
+			       ", or use --image-size %" PRIu64 "m or less",
+			       has / MiB);
+	return q2_fail(err, -EINVAL,
+		       "the export has %" PRIu64 " bytes and the work needs "
+		       "%" PRIu64 "; export %" PRIu64 "m%s",
+		       has, needs, div_up(needs, MiB), how);
+}
+
 static int
 check_size(struct nbd_disk *nbd, const struct nbd_want *want,
 	   struct q2_err *err)
@@ -234,11 +251,7 @@ check_size(struct nbd_disk *nbd, const struct nbd_want *want,
 		return q2_fail(err, failure(nbd), "the export has no size: %s",
 			       nbd->error);
 	if ((uint64_t)bytes < want->bytes)
-		return q2_fail(err, -EINVAL,
-			       "the export has %" PRId64 " bytes and the work "
-			       "needs %" PRIu64 "; use --image-size %" PRId64
-			       " or less",
-			       bytes, want->bytes, bytes);
+		return too_small((uint64_t)bytes, want->bytes, err);
 	if (want->exactly && (uint64_t)bytes != want->bytes)
 		return q2_fail(err, -EINVAL,
 			       "the export has %" PRId64

@@ -170,7 +170,7 @@ images_full() {
 }
 still_full() {
 	q run --resume full
-	[ "$rc" = 6 ] && grep -q 'MiB free' err
+	[ "$rc" = 6 ] && grep -q 'MiB free; make room in .*/small for [1-9][0-9]* MiB more, or begin a new run with a smaller --image-size' err
 }
 goes_on() {
 	rm small/filler
@@ -204,6 +204,21 @@ same_full() {
 	last=$(grep -c '"kind":"round"' small/out/trials.jsonl)
 	[ "$last" -ge 1 ] && [ "$(whole small/out)" = "$last" ]
 }
+# What is read is read, and what to do about the rest is said.
+read_only() {
+	cp -r j fixed && mount -o remount,ro "$dir/fixed" || return 1
+	q report fixed/j
+	[ "$rc" = 6 ] && grep -q 'fixed/j/lock: Read-only file system; with --format json or csv nothing is written, and a copy has it all: cp -r fixed/j COPY$' err ||
+		return 1
+	q report fixed/j --format csv
+	[ "$rc" = 0 ] && cmp out j/trials.csv && cp -r fixed/j copied &&
+		q report copied && [ "$rc" = 0 ]
+}
+if mount_small fixed 16m; then
+	check "report of a folder that cannot be written" read_only
+else
+	echo "skip - a folder that cannot be written # cannot mount: not root"
+fi
 if mount_small small 200m && mount_small tiny 4m; then
 	check "the disk of the images gets full: status 6, no image left" \
 		images_full

@@ -152,6 +152,26 @@ csv_of_groups() {
 		[ "$(wc -l <out)" = 5 ]
 }
 check "--format csv of two groups has one line of names" csv_of_groups
+# Their folders are named after them: a name alone is that of none.
+names_groups() {
+	for w in "report two" "report two --format csv" "run --resume two"; do
+		# shellcheck disable=SC2086
+		q $w
+		[ "$rc" = 2 ] && grep -q "two: no such folder.*; there are \
+two-cluster_size=128k, two-cluster_size=64k\$" err || return 1
+	done
+	q report "$dir/two" && grep -q "there are $dir/two-cluster" err &&
+		q report tw && [ "$rc" = 2 ] && ! grep -q 'there are' err
+}
+check "a folder that is none: those of its groups are named" names_groups
+is_finished() {
+	cp two-cluster_size=64k/trials.jsonl before
+	q run --resume two-cluster_size=64k
+	[ "$rc" = 0 ] && cmp before two-cluster_size=64k/trials.jsonl &&
+		grep -q '64k is finished: 1 of 1 rounds.*: qcowbench report two' \
+			err && ! grep -q 'going on' err
+}
+check "--resume of a run that is finished says so" is_finished
 
 # ---- guards --------------------------------------------------------------------
 strict_goes_on() {
