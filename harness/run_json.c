@@ -174,6 +174,7 @@ probe_json(const struct run *run)
 	set_real(json, "random_write_iops", run->probe.iops);
 	set_real(json, "seq_write_bytes_per_s", run->probe.bytes_per_s);
 	set_real(json, "duration_s", run->probe.duration_s);
+	set_real(json, "removal_s", run->probe.removal_s);
 	set_real(json, "warmup_s", run->warmup_s);
 	set_real(json, "predicted_round_s", run->predicted_s);
 	set_int(json, "halvings", run->halvings);
