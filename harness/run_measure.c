@@ -288,6 +288,7 @@ lines_of(const struct run *run, enum measured_part part,
 		.series = &round->series,
 		.hists = &round->hists,
 		.seconds = round->seconds,
+		.state = round->state,
 		.part = measured_part_names[part],
 	};
 }
