@@ -585,6 +585,19 @@ plan_quick_requests(const struct probe *probe)
 	return n;
 }
 
+const char *const plan_disk_names[] = {"hdd", "ssd", "nvme", NULL};
+
+const struct probe *
+plan_disk(const char *name)
+{
+	/* SATA. */
+	static const struct probe ssd = {.iops = 20000, .bytes_per_s = 500e6};
+
+	if (strcmp(name, "ssd") == 0)
+		return &ssd;
+	return strcmp(name, "hdd") == 0 ? &plan_slow_disk : &plan_fast_disk;
+}
+
 const struct probe plan_slow_disk = {.iops = 280, .bytes_per_s = 90e6};
 const struct probe plan_fast_disk = {.iops = 1e5, .bytes_per_s = 2e9};
 

@@ -101,6 +101,10 @@ int plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 
 /* Disks at which the sizes of the quick form end. */
 extern const struct probe plan_slow_disk, plan_fast_disk;
+/* What a probe would find on an assumed disk of that kind: "hdd" ...; the first
+ * and the last are the two above. */
+extern const char *const plan_disk_names[];
+const struct probe *plan_disk(const char *name);
 
 /* Bytes that the images of one round take, with a tenth to spare. */
 uint64_t plan_space(const struct plan *plan, uint64_t image_bytes,

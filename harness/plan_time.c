@@ -5,6 +5,7 @@
 
 #include "engine/base/num.h"
 #include "harness/guard.h"
+#include "harness/probe.h"
 #include "harness/settle.h"
 
 /* Besides what the probe tells: a process and a file for each trial. */
@@ -159,7 +160,9 @@ plan_time(const struct plan *plan, const struct probe *probe, bool qemu,
 		    plan->rounds >= PLAN_QEMU_ROUNDS;
 	double fixed = fixed_s(plan, probe), share;
 	struct plan_time t = {
-		.probe_s = files ? probe->duration_s : 0,
+		.probe_s = !files                  ? 0
+			   : probe->duration_s > 0 ? probe->duration_s
+						   : probe_usual_s(),
 		.warm_up_s = warm_up_s(plan, probe),
 		.round_s = plan_between_s(files) + removal_s(plan, probe),
 		.finish_s = PLAN_FINISH_S,

@@ -52,9 +52,9 @@ struct plan_time plan_time(const struct plan *plan, const struct probe *probe,
 /*
  * How often image and requests are halved until `rounds` rounds are predicted
  * to fit into budget_s, where round_s is what one round of the plan takes and
- * fixed_s of it does not depend on the sizes.  0: fits.
+ * same_s of it does not depend on the sizes.  0: fits.
  */
-unsigned plan_halvings(double round_s, double fixed_s, uint64_t rounds,
+unsigned plan_halvings(double round_s, double same_s, uint64_t rounds,
 		       double budget_s);
 
 /* Halve them so often, but for those that the user has asked for. */

@@ -10,11 +10,12 @@
 #include "harness/clock.h"
 #include "harness/job.h"
 
-/* The limits leave a second for creation and flushes. */
 #define SEQ_S     1.5
 #define SEQ_MOST  (1280 * MiB)
 #define SEQ_LEAST (8 * MiB)
 #define RANDOM_S  1.0
+/* Creation and flushes. */
+#define REST_S 1.0
 
 /* Of the file that is removed: enough to be timed, and gone at once where each
  * takes 5 ms. */
@@ -160,6 +161,12 @@ probe_removal(struct q2_loop *loop, const struct probe_opts *opts,
 	ok &= unlink(opts->path) == 0;
 	if (ok)
 		ret->removal_s = (clock_s() - start) / PIECES;
+}
+
+double
+probe_usual_s(void)
+{
+	return SEQ_S + RANDOM_S + REST_S;
 }
 
 int

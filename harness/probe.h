@@ -25,6 +25,9 @@ struct probe_opts {
 int probe_disk(const struct probe_opts *opts, struct probe *ret,
 	       struct q2_err *err);
 
+/* Seconds that it usually takes: for plans. */
+double probe_usual_s(void);
+
 /* Can files in dir be opened with O_DIRECT?  Tries it on a file there, which it
  * removes. */
 bool probe_has_direct(const char *dir);

@@ -24,9 +24,15 @@
 #include "harness/verb.h"
 #include "harness/workdir.h"
 
+/* More than any disk has. */
+#define SPACE_ANY (UINT64_C(1) << 60)
+
 static const struct option_spec plan_options[] = {
 	{"probe", OPTION_FLAG, RUN_ARG(probe), NULL, NULL,
 	 "write to the disk for four seconds, to know it"},
+	{"disk", OPTION_WORD, RUN_ARG(disk), "X", plan_disk_names,
+	 "plan for an assumed disk of that kind, with room for all, not for "
+	 "that of DIR"},
 	RUN_ARGS_COMMON,
 };
 
@@ -282,6 +288,17 @@ unprobed(struct plan *plan, const struct run_args *args, uint64_t space,
 	return r;
 }
 
+/* Anywhere, so that such plans can be compared. */
+static int
+assumed(struct plan *plan, const struct run_args *args, struct q2_err *err)
+{
+	const struct probe *probe = plan_disk(args->disk);
+
+	print_disk(probe);
+	printf(" (assumed: %s)\n", args->disk);
+	return print_form(plan, args, probe, SPACE_ANY, err);
+}
+
 /* ---- the verb ---------------------------------------------------------- */
 
 static int
@@ -296,6 +313,8 @@ print_plan(struct plan *plan, const struct run_args *args, uint64_t space,
 	for (size_t i = 0; i < plan->nconfigs; i++)
 		printf("%s %s", i ? "," : "", plan->configs[i]->label);
 	printf("\n");
+	if (args->disk)
+		return assumed(plan, args, err);
 	return args->probe ? probed(plan, args, space, err)
 			   : unprobed(plan, args, space, err);
 }
@@ -307,6 +326,12 @@ plan_groups(struct run_args *args, struct q2_err *err)
 	uint64_t space;
 	int r, worst = 0;
 
+	if (args->disk && args->probe) {
+		(void)q2_fail(err, -EINVAL,
+			      "--probe looks at a disk, and --disk assumes "
+			      "one; leave out one of them");
+		return BENCH_USAGE;
+	}
 	r = workdir_check(args->dir, err);
 	if (r < 0)
 		return r == -ENOENT || r == -ENOTDIR ? BENCH_USAGE
