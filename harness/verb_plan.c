@@ -164,6 +164,10 @@ print_sums(const struct plan *plan, const struct plan_cost *cost,
 		       t->qemu_s > 0 ? " (--no-qemu leaves them out)"
 				     : ", if qemu-nbd is installed; here it is "
 				       "not");
+	if (!plan->suite->reference && plan->nconfigs > 1)
+		printf("note: no reference, so no ratios and no verdicts; "
+		       "'reference = %s' in [suite] would make it 100 %%\n",
+		       plan->configs[0]->label);
 	if (plan->rounds < 6)
 		printf("note: fewer than 6 rounds give medians and no "
 		       "verdict\n");

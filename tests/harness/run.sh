@@ -379,6 +379,13 @@ check "plan for a hard disk" plan_assumes hdd "85.8 MiB"
 check "plan for an SSD" plan_assumes ssd "477 MiB"
 check "plan assumes or looks" refuses 2 "leave out one of them" \
 	plan preallocation --disk ssd --probe
+plan_hints() {
+	q plan aa --quick --disk ssd && ! grep -q '^note: no reference' out &&
+		sed '/^reference/d' "$root/suites/aa.ini" >noref.ini &&
+		q plan noref.ini --quick --disk ssd && [ "$rc" = 0 ] &&
+		grep -q "^note: no reference, .*'reference = raw-a'" out
+}
+check "plan says what a reference is good for" plan_hints
 check "plan knows what was probed" plan_remembers
 check "plan shows what does not fit" plan_too_large
 check "plan judges a disk of 100t" plan_huge_disk
