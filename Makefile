@@ -143,9 +143,20 @@ $B/plots/scripts.o: $(wildcard plots/*.gp)
 # So are the suites.
 $B/harness/suites.o: $(wildcard suites/*.ini)
 
+# So is the commit, with + where the tree had changes; nothing outside git, nor in
+# a tree that lies in somebody else's.
+$B/commit.c: FORCE
+	@mkdir -p $(@D)
+	@[ -e .git ] && c=$$(git describe --always --exclude='*' --abbrev=12 \
+	  --dirty=+ 2>/dev/null) || c=; \
+	text="#include \"harness/commit.h\"\nconst char commit_built_from[] = \"$$c\";"; \
+	printf "$$text\n" | cmp -s - $@ || printf "$$text\n" >$@
+$B/commit.o: $B/commit.c $B/flags
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
 $(lib):   $(call obj,$(lib_src))
 $(img):   $(call obj,$(filter-out $(img_main),$(img_src)))
-$(bench): $(call obj,$(filter-out $(bench_main),$(bench_src)))
+$(bench): $(call obj,$(filter-out $(bench_main),$(bench_src))) $B/commit.o
 $(sim):   $(call obj,$(sim_src))
 %.a:
 	@mkdir -p $(@D)

@@ -425,6 +425,8 @@ closing_line(const struct output_lines *lines, size_t ntrials)
 {
 	json_t *line = new_line(lines->partial ? "stopped" : "round", lines);
 
+	if (lines->state)
+		(void)json_object_set(line, "state", lines->state);
 	if (!lines->partial) {
 		set_int(line, "trials", ntrials);
 		(void)json_object_set_new(line, "seconds",

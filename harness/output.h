@@ -68,6 +68,7 @@ struct output_lines {
 	const struct rows *trials, *series;
 	const struct hists *hists;
 	double seconds;
+	json_t *state;    /* struct round's; may be NULL */
 	const char *part; /* measured_part_names[]; NULL: the suite's */
 	bool partial;     /* not whole: it will be done again */
 	bool redone;      /* partial: whole, but others disturbed it */

@@ -17,11 +17,6 @@
 #define REQUESTS_S     0.45
 #define DISK_DEFAULT   (64 * GiB)
 
-/* Besides what the probe tells: a process and a file for each trial, and the
- * wait for an idle disk before each round. */
-#define TRIAL_S  0.1
-#define SETTLE_S 0.5
-
 /* Tables of a disk of the user's size: as long as it may take to write them in
  * a round. */
 #define DISK_QUICK_S 2.0
@@ -539,24 +534,21 @@ plan_cell_s(const struct plan *plan, size_t config, size_t pass,
 }
 
 struct plan_cost
-plan_cost(const struct plan *plan, const struct probe *probe)
+plan_cost(const struct plan *plan)
 {
 	struct plan_cost cost = {
 		.trials = plan->nconfigs * plan->rounds,
 		.space = plan_space(plan, plan->image_bytes, plan->requests),
-		.round_s = SETTLE_S,
 	};
 	uint64_t round_bytes = 0;
 
 	for (size_t c = 0; c < plan->nconfigs; c++) {
-		cost.round_s += TRIAL_S;
 		for (size_t p = 0; p < plan->npasses; p++) {
 			const struct plan_pass *pp = &plan->passes[p];
 
 			if (!plan_does(plan, c, p))
 				continue;
 			cost.cells++;
-			cost.round_s += plan_cell_s(plan, c, p, probe);
 			if (pp->pass->op != PASS_STREAM)
 				round_bytes += creation_bytes(
 					plan, plan->configs[c], pp->pass->op);
@@ -567,8 +559,6 @@ plan_cost(const struct plan *plan, const struct probe *probe)
 		}
 	}
 	/* Two warm-up trials go before the rounds. */
-	cost.seconds = cost.round_s *
-		       ((double)plan->rounds + 2.0 / (double)plan->nconfigs);
 	cost.written = round_bytes * (plan->rounds + 1);
 	return cost;
 }
@@ -595,6 +585,19 @@ plan_quick_requests(const struct probe *probe)
 	while (n > REQUESTS_LEAST && (double)n / probe->iops > REQUESTS_S)
 		n /= 2;
 	return n;
+}
+
+const char *const plan_disk_names[] = {"hdd", "ssd", "nvme", NULL};
+
+const struct probe *
+plan_disk(const char *name)
+{
+	/* SATA. */
+	static const struct probe ssd = {.iops = 20000, .bytes_per_s = 500e6};
+
+	if (strcmp(name, "ssd") == 0)
+		return &ssd;
+	return strcmp(name, "hdd") == 0 ? &plan_slow_disk : &plan_fast_disk;
 }
 
 const struct probe plan_slow_disk = {.iops = 280, .bytes_per_s = 90e6};
@@ -757,16 +760,4 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 		return r;
 	need = plan_space(plan, plan->image_bytes, plan->requests);
 	return need > space ? does_not_fit(plan, need, space, err) : 0;
-}
-
-unsigned
-plan_halvings(double round_s, double fixed_s, uint64_t rounds, double budget_s)
-{
-	unsigned n = 0;
-
-	while (n < 3 && (double)rounds * round_s > budget_s) {
-		round_s = fixed_s + (round_s - fixed_s) / 2;
-		n++;
-	}
-	return n;
 }

@@ -53,10 +53,35 @@ check_labels(const struct spec_item *const *v, size_t n, struct q2_err *err)
 
 /* ---- names in [suite] -------------------------------------------------- */
 
+/* About a line of names. */
+#define REMEDY 160
+
 static const char *
 config_at(const void *arg, size_t i)
 {
 	return ((const struct spec_group *)arg)->configs[i]->label;
+}
+
+/* The names that there are, as far as they fit into a line. */
+static void
+remedy_of(const struct spec_group *group, char *text, size_t size)
+{
+	static const char end[] = "; or leave it out";
+	size_t room = size - sizeof(end), used;
+
+	used = (size_t)snprintf(text, room, "name one of");
+	for (size_t i = 0; i < group->nconfigs; i++) {
+		const char *label = group->configs[i]->label;
+
+		if (used + strlen(label) + 8 > room) {
+			used += (size_t)snprintf(text + used, room - used,
+						 " ...");
+			break;
+		}
+		used += (size_t)snprintf(text + used, room - used, "%s %s",
+					 i ? "," : "", label);
+	}
+	(void)strcpy(text + used, end);
 }
 
 /* The name is a configuration of the group; or one that is dropped, if that
@@ -67,7 +92,7 @@ check_config(const struct spec_group *group, const char *key,
 {
 	const struct spec_item *item = spec_items_find(&group->form->configs,
 						       word->text);
-	char buf[SPEC_CUT];
+	char buf[SPEC_CUT], remedy[REMEDY];
 	const char *near;
 
 	if (spec_group_config(group, word->text) >= 0 ||
@@ -79,11 +104,15 @@ check_config(const struct spec_group *group, const char *key,
 				 "[quick]",
 				 key, item->label);
 	near = options_nearest(word->text, group->nconfigs, config_at, group);
+	if (near)
+		(void)snprintf(remedy, sizeof(remedy), "did you mean '%s'?",
+			       near);
+	else
+		remedy_of(group, remedy, sizeof(remedy));
 	return spec_fail(
-		&word->pos, err, "%s: '%s' is no configuration%s%s%s%s%s", key,
+		&word->pos, err, "%s: '%s' is no configuration%s%s; %s", key,
 		spec_cut(word->text, buf), group->name ? " of the group " : "",
-		group->name ? group->name : "", near ? "; did you mean '" : "",
-		near ? near : "", near ? "'?" : "");
+		group->name ? group->name : "", remedy);
 }
 
 static int

@@ -367,6 +367,25 @@ plan_huge_disk() {
 		grep -q '^note: qcow2-metadata is not made at the size' out &&
 		grep -q '^37 cells' out
 }
+# For a disk that is not here: the same anywhere, however little room there is.
+plan_assumes() { # kind, speed
+	q plan preallocation --disk "$1" --dir "$fast" && [ "$rc" = 0 ] &&
+		grep -q "^disk: $2/s in sequence, .* (assumed: $1)\$" out &&
+		grep -q '^66 cells, 8 rounds, 64 trials: about .* h ' out &&
+		grep -q '^of it: probe .*, warm-up .*, 8 x .*, results ' out &&
+		nothing_left
+}
+check "plan for a hard disk" plan_assumes hdd "85.8 MiB"
+check "plan for an SSD" plan_assumes ssd "477 MiB"
+check "plan assumes or looks" refuses 2 "leave out one of them" \
+	plan preallocation --disk ssd --probe
+plan_hints() {
+	q plan aa --quick --disk ssd && ! grep -q '^note: no reference' out &&
+		sed '/^reference/d' "$root/suites/aa.ini" >noref.ini &&
+		q plan noref.ini --quick --disk ssd && [ "$rc" = 0 ] &&
+		grep -q "^note: no reference, .*'reference = raw-a'" out
+}
+check "plan says what a reference is good for" plan_hints
 check "plan knows what was probed" plan_remembers
 check "plan shows what does not fit" plan_too_large
 check "plan judges a disk of 100t" plan_huge_disk

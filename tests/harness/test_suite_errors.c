@@ -88,13 +88,15 @@ static const struct bad files[] = {
 	{SUITE "zzz = 4k\n" CONFIGS PASSES,
 	 "x.ini:3:1: unknown key 'zzz'; 'qcowbench explain' lists them"},
 	{SUITE "reference = b\n" CONFIGS PASSES,
-	 "x.ini:3:13: reference: 'b' is no configuration"},
+	 "x.ini:3:13: reference: 'b' is no configuration; name one of a; or leave "
+	 "it out"},
 	{SUITE "baseline = aa\n" CONFIGS PASSES,
 	 "x.ini:3:12: baseline: 'aa' is no configuration; did you mean 'a'?"},
 	{SUITE "contrast = a\n" CONFIGS PASSES,
 	 "x.ini:3:12: contrast: 'a' is not a pair A/B"},
 	{SUITE "contrast = a/b\n" CONFIGS PASSES,
-	 "x.ini:3:14: contrast: 'b' is no configuration"},
+	 "x.ini:3:14: contrast: 'b' is no configuration; name one of a; or leave "
+	 "it out"},
 	{SUITE "split = bss\n" CONFIGS PASSES,
 	 "x.ini:3:9: unknown key 'bss'; did you mean 'bs'?"},
 	{SUITE "split = l2_cache_size\n" CONFIGS PASSES,
@@ -399,7 +401,8 @@ static const struct bad files[] = {
 	       "[configurations]\n"
 	       "a = target=raw image_size=1g,2g\n"
 	       "b = target=raw image_size=1g\n" PASSES,
-	 "x.ini:4:13: reference: 'b' is no configuration of the group image_size=2g"},
+	 "x.ini:4:13: reference: 'b' is no configuration of the group image_size=2g; "
+	 "name one of a; or leave it out"},
 };
 
 /* Over SUITE CONFIGS PASSES, by --set. */
