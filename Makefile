@@ -52,21 +52,25 @@ endif
 # libaio has no .pc file.
 pkgs := jansson libgcrypt liburing
 
+# Asked once: += is expanded where it is used, which is for each object.
+pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
+
 # What qcowbench can do without; said when it is built.
 ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
-  override CPPFLAGS += -DHAVE_LIBNBD $(shell $(PKG_CONFIG) --cflags libnbd)
+  nbd_cflags := $(shell $(PKG_CONFIG) --cflags libnbd)
+  override CPPFLAGS += -DHAVE_LIBNBD $(nbd_cflags)
   BENCH_LIBS := $(shell $(PKG_CONFIG) --libs libnbd)
 else
   left_out += libnbd (targets nbd and qemu)
 endif
 
 override CPPFLAGS += -D_GNU_SOURCE -DQ2_VERSION='"$(VERSION)"' -I. \
-                     $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
+                     $(pkg_cflags)
 override CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
                      $(CFLAGS.$(MODE)) $(WARN) -pthread $(CFLAGS)
 override LDFLAGS  := $(filter -fsanitize%,$(CFLAGS.$(MODE))) -pthread $(LDFLAGS)
 LDLIBS       := $(shell $(PKG_CONFIG) --libs $(pkgs) 2>/dev/null) -laio -lm
-CMOCKA_LIBS   = $(shell $(PKG_CONFIG) --libs cmocka)
+CMOCKA_LIBS  := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 # --- what is built ----------------------------------------------------------
 lib_src   := $(wildcard engine/*.c engine/base/*.c engine/co/*.c engine/aio/*.c \
