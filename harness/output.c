@@ -425,18 +425,18 @@ closing_line(const struct output_lines *lines, size_t ntrials)
 {
 	json_t *line = new_line(lines->partial ? "stopped" : "round", lines);
 
-	if (lines->state)
-		(void)json_object_set(line, "state", lines->state);
 	if (!lines->partial) {
 		set_int(line, "trials", ntrials);
 		(void)json_object_set_new(line, "seconds",
 					  json_real(lines->seconds));
-		return line;
-	}
-	if (lines->redone)
+	} else if (lines->redone) {
 		(void)json_object_set_new(line, "redone", json_true());
-	if (lines->why)
+	}
+	if (lines->partial && lines->why)
 		(void)json_object_set_new(line, "why", json_string(lines->why));
+	/* Last: the short facts are found by eye. */
+	if (lines->state)
+		(void)json_object_set(line, "state", lines->state);
 	return line;
 }
 
