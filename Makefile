@@ -59,7 +59,8 @@ pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
 ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
   nbd_cflags := $(shell $(PKG_CONFIG) --cflags libnbd)
   override CPPFLAGS += -DHAVE_LIBNBD $(nbd_cflags)
-  BENCH_LIBS := $(shell $(PKG_CONFIG) --libs libnbd)
+  # Loaded when it is needed: harness/targets/nbd_lib.h.
+  BENCH_LIBS := -ldl
 else
   left_out += libnbd (targets nbd and qemu)
 endif

@@ -197,7 +197,7 @@ by_spec() {
 	diff want got
 }
 
-if ! ldd "$bench" | grep -q libnbd; then
+if ! grep -q libnbd.so "$bench"; then
 	echo "skip - targets nbd and qemu # built without libnbd"
 	exit 0
 fi
