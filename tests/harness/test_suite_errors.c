@@ -250,8 +250,9 @@ static const struct bad files[] = {
 	       "[quick]\n"
 	       "a = l2_cache_size=9k\n",
 	 "x.ini:9:19: a: l2_cache_size: 9k is not at least 4k, a multiple of 2k; QEMU would use 8k"},
-	{SUITE "[configurations]\n"
-	       "a = target=qemu l2_cache_entry_size=64k l2_cache_size=64k\n" PASSES,
+	{SUITE
+	 "[configurations]\n"
+	 "a = target=qemu l2_cache_entry_size=64k l2_cache_size=64k\n" PASSES,
 	 "x.ini:4:55: a: l2_cache_size: 64k is not at least 128k, a multiple of 64k; QEMU would use 128k"},
 	{SUITE "[configurations]\n"
 	       "a = target=qcow2 refcount_cache_size=255k\n" PASSES,
