@@ -31,17 +31,14 @@ static struct qio *qio;
  * when it fails. */
 static int __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
 {
-	char cmd[1024], *rest = cmd, *word, *text;
-	struct words w = {0};
+	char cmd[1024], *text;
 	va_list ap;
 	int status;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
 	va_end(ap);
-	while ((word = strsep(&rest, " ")))
-		WORDS_ADD(&w, word);
-	status = spawn_wait(spawn(&w, 0));
+	status = spawn_line(0, "%s", cmd);
 	if (status == 0)
 		return 0;
 	text = spawn_output(0);
