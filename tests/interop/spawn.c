@@ -60,6 +60,23 @@ spawn_wait(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+int
+spawn_line(unsigned slot, const char *fmt, ...)
+{
+	char line[1024], *rest = line, *word;
+	struct words w = {0};
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	assert_in_range(n, 1, sizeof(line) - 1);
+	while ((word = strsep(&rest, " ")))
+		WORDS_ADD(&w, word);
+	return spawn_wait(spawn(&w, slot));
+}
+
 char *
 file_content(const char *path, uint64_t *ret_len)
 {

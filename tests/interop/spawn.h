@@ -34,6 +34,10 @@ pid_t spawn(const struct words *w, unsigned slot);
 /* Its exit status; 128 and more: killed; -1: it was not started. */
 int spawn_wait(pid_t pid);
 
+/* Words with one blank each between them, run and waited for. */
+__attribute__((format(printf, 2, 3))) int spawn_line(unsigned slot,
+						     const char *fmt, ...);
+
 /* What it printed; the caller frees it. */
 char *spawn_output(unsigned slot);
 
