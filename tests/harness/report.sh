@@ -152,9 +152,8 @@ empty() { [ -z "$(find "$1" -name 'qcowbench-work-*')" ]; }
 whole() { # folder: how many rounds are in the CSV
 	cut -d, -f12 "$1/trials.csv" | sed 1d | sort -u | wc -l
 }
-shorten() { # a run that was planned with 1000 rounds has $left of them left
-	left=2
-	last=$(($(whole "$1") + left))
+shorten() { # a run that was planned with 1000 rounds has one left
+	last=$(($(whole "$1") + 1))
 	sed "s/\"rounds\": 1000/\"rounds\": $last/" "$1/run.json" >new &&
 		mv new "$1/run.json"
 }
@@ -308,10 +307,15 @@ bring() { # a whole run from elsewhere
 	rm -rf brought && mkdir brought &&
 		cp old/run.json old/trials.jsonl brought
 }
-# gnuplot meets what stands in place of its files, and is not asked elsewhere.
+# gnuplot meets what stands in place of its files, which are those of one
+# picture, and is not asked elsewhere.
+mkdir one && ln -s "$blind"/* one && cat >one/gnuplot <<EOT && chmod +x one/gnuplot
+#!/bin/sh
+case \$2 in iops.gp) PATH='$PATH' exec gnuplot "\$@" ;; esac
+EOT
 draw_or_not() { # file, seconds, word...
 	case $1 in
-	plots/*) path=$PATH ;;
+	plots/*) path=$dir/one:/bin:/usr/bin ;;
 	*) path=$blind ;;
 	esac
 	timeout=$2
