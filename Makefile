@@ -50,9 +50,15 @@ ifdef WERROR
 endif
 
 # libaio has no .pc file.
-pkgs := jansson libgcrypt liburing
+pkgs := jansson libgcrypt liburing zlib libzstd
 
-# What qcowbench can do without; said when it is built.
+# What the programs can do without; said when they are built.
+ifeq ($(shell $(PKG_CONFIG) --exists libisal && echo yes),yes)
+  override CPPFLAGS += -DHAVE_ISAL
+  pkgs += libisal
+else
+  left_out += libisal (compression is slower)
+endif
 ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
   override CPPFLAGS += -DHAVE_LIBNBD $(shell $(PKG_CONFIG) --cflags libnbd)
   BENCH_LIBS := $(shell $(PKG_CONFIG) --libs libnbd)
