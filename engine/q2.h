@@ -579,6 +579,7 @@ struct q2_convert_opts {
 	unsigned coroutines; /* pieces under way, 1 .. 16; 0: 8 */
 	bool out_of_order;   /* writes need not start in ascending order */
 	bool dense;          /* write zeros too: allocate everything */
+	bool compressed;     /* as with Q2_COMPRESSED */
 	/* Zeros shorter than this are copied like data; a multiple of 512;
 	 * 0: 4096. */
 	uint64_t sparse_bytes;
