@@ -32,6 +32,7 @@ compress_init(struct compress *c)
 {
 	*c = (struct compress){0};
 	list_init(&c->unpacked);
+	co_queue_init(&c->codec_wait);
 	co_queue_init(&c->turns);
 }
 
@@ -55,14 +56,21 @@ compress_done(struct compress *c)
 
 /* ---- codecs ------------------------------------------------------------ */
 
-static struct codec *
+/* Who comes when all are in use waits: there are not so many processors, and
+ * a codec that is made for one cluster costs more than the cluster. */
+static struct codec *Q2_CO
 codec_take(struct image *img)
 {
 	struct compress *c = &img->compress;
+	struct codec *codec;
 
+	while (!c->n_idle && c->n_codecs == COMPRESS_CODECS)
+		co_queue_wait(&c->codec_wait);
 	if (c->n_idle)
 		return c->idle[--c->n_idle];
-	return codec_new(img->header.compression_type);
+	codec = codec_new(img->header.compression_type);
+	c->n_codecs += codec != NULL;
+	return codec;
 }
 
 static void
@@ -70,10 +78,8 @@ codec_give(struct image *img, struct codec *codec)
 {
 	struct compress *c = &img->compress;
 
-	if (c->n_idle < COMPRESS_CODECS)
-		c->idle[c->n_idle++] = codec;
-	else
-		codec_free(codec);
+	c->idle[c->n_idle++] = codec;
+	(void)co_queue_wake(&c->codec_wait);
 }
 
 static int

@@ -26,7 +26,8 @@ struct compress {
 	struct list unpacked; /* the last used first */
 	unsigned n_unpacked;
 	struct codec *idle[COMPRESS_CODECS];
-	unsigned n_idle;
+	unsigned n_idle, n_codecs; /* the latter: in use or idle */
+	struct co_queue codec_wait;
 	/* compress_write.c: the end of what was placed last, within a host
 	 * cluster that more may share until a commit is sealed; 0: none. */
 	uint64_t at, seal;
