@@ -57,22 +57,27 @@ ifeq ($(shell $(PKG_CONFIG) --exists libisal && echo yes),yes)
   override CPPFLAGS += -DHAVE_ISAL
   pkgs += libisal
 else
-  left_out += libisal (compression is slower)
+  left_out += libisal (compressing is slower)
 endif
+# Asked once: += is expanded where it is used, which is for each object.
+pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
+
 ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
-  override CPPFLAGS += -DHAVE_LIBNBD $(shell $(PKG_CONFIG) --cflags libnbd)
-  BENCH_LIBS := $(shell $(PKG_CONFIG) --libs libnbd)
+  nbd_cflags := $(shell $(PKG_CONFIG) --cflags libnbd)
+  override CPPFLAGS += -DHAVE_LIBNBD $(nbd_cflags)
+  # Loaded when it is needed: harness/targets/nbd_lib.h.
+  BENCH_LIBS := -ldl
 else
   left_out += libnbd (targets nbd and qemu)
 endif
 
 override CPPFLAGS += -D_GNU_SOURCE -DQ2_VERSION='"$(VERSION)"' -I. \
-                     $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
+                     $(pkg_cflags)
 override CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
                      $(CFLAGS.$(MODE)) $(WARN) -pthread $(CFLAGS)
 override LDFLAGS  := $(filter -fsanitize%,$(CFLAGS.$(MODE))) -pthread $(LDFLAGS)
 LDLIBS       := $(shell $(PKG_CONFIG) --libs $(pkgs) 2>/dev/null) -laio -lm
-CMOCKA_LIBS   = $(shell $(PKG_CONFIG) --libs cmocka)
+CMOCKA_LIBS  := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 # --- what is built ----------------------------------------------------------
 lib_src   := $(wildcard engine/*.c engine/base/*.c engine/co/*.c engine/aio/*.c \
@@ -149,9 +154,20 @@ $B/plots/scripts.o: $(wildcard plots/*.gp)
 # So are the suites.
 $B/harness/suites.o: $(wildcard suites/*.ini)
 
+# So is the commit, with + where the tree had changes; nothing outside git, nor in
+# a tree that lies in somebody else's.
+$B/commit.c: FORCE
+	@mkdir -p $(@D)
+	@[ -e .git ] && c=$$(git describe --always --exclude='*' --abbrev=12 \
+	  --dirty=+ 2>/dev/null) || c=; \
+	text="#include \"harness/commit.h\"\nconst char commit_built_from[] = \"$$c\";"; \
+	printf "$$text\n" | cmp -s - $@ || printf "$$text\n" >$@
+$B/commit.o: $B/commit.c $B/flags
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
 $(lib):   $(call obj,$(lib_src))
 $(img):   $(call obj,$(filter-out $(img_main),$(img_src)))
-$(bench): $(call obj,$(filter-out $(bench_main),$(bench_src)))
+$(bench): $(call obj,$(filter-out $(bench_main),$(bench_src))) $B/commit.o
 $(sim):   $(call obj,$(sim_src))
 %.a:
 	@mkdir -p $(@D)

@@ -144,6 +144,19 @@ canary_done(struct canary *c)
 	*c = (struct canary){.fd = -1};
 }
 
+double
+canary_sing_s(bool disk)
+{
+	/* The spin has an eighth before it that is not timed. */
+	return PART_S + PART_S / 8 + (disk ? PART_S : 0);
+}
+
+double
+canary_init_s(bool disk)
+{
+	return FIRST * canary_sing_s(disk);
+}
+
 /* ---- the session ------------------------------------------------------- */
 
 static bool

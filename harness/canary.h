@@ -42,6 +42,11 @@ void canary_done(struct canary *c);
 /* One more. */
 struct canary_times canary_sing(struct canary *c);
 
+/* Seconds that one takes, and the beginning, on a machine that does nothing
+ * else: for plans. */
+double canary_sing_s(bool disk);
+double canary_init_s(bool disk);
+
 /* Bytes that one reads from the disk. */
 uint64_t canary_bytes(const struct canary *c);
 

@@ -108,6 +108,18 @@ stay_idle(double seconds, const volatile bool *stop)
 		(void)nanosleep(&pause, NULL);
 }
 
+double
+guard_look_s(bool disk)
+{
+	return (disk ? LOOK_S : LOOK_NODISK_S) + canary_sing_s(disk);
+}
+
+double
+guard_begin_s(bool disk)
+{
+	return canary_init_s(disk) + guard_look_s(disk);
+}
+
 static uint64_t
 less(uint64_t a, uint64_t b)
 {

@@ -60,6 +60,10 @@ void guard_done(struct guard *g);
  * when *stop becomes true. */
 struct guard_window guard_look(struct guard *g, const volatile bool *stop);
 
+/* Seconds that a window takes; and guard_init() with the first one. */
+double guard_look_s(bool disk);
+double guard_begin_s(bool disk);
+
 /* What is said of a round. */
 struct guard_verdict {
 	bool contaminated;

@@ -31,6 +31,14 @@ print_spec(FILE *f)
 		   "preallocation' builds upon a suite that there is.",
 		   0, 0);
 	(void)fputc('\n', f);
+	wrap_words(f,
+		   "This one has no 'reference': its table has medians and "
+		   "intervals.  'reference = q-64k' in [suite] makes that one "
+		   "100 %, and then there are ratios and verdicts; 'baseline' "
+		   "is the one against which all others are ranked.  Both "
+		   "name labels that there are.",
+		   0, 0);
+	(void)fputc('\n', f);
 	wrap_entry(f, "qcowbench plan FILE.ini", 29,
 		   "what it comes to, without measuring");
 	wrap_entry(f, "qcowbench run FILE.ini", 29, "measure it");

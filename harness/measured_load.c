@@ -10,6 +10,7 @@
 
 #include "engine/base/num.h"
 #include "harness/measured.h"
+#include "harness/measured_check.h"
 #include "results/jsonl.h"
 
 /* run.json has a few KiB; what is so much larger is none. */
@@ -247,6 +248,9 @@ get_records(struct loader *l, const struct line *line, const json_t *array,
 		if (r < 0)
 			return r;
 		rows_add(&l->trials, rec);
+		r = measured_check_trial(rec, err);
+		if (r < 0)
+			return with_remedy(r, err);
 		r = check_row(line, record_text(rec, TRIAL_trial_id),
 			      record_int(rec, TRIAL_round), err);
 		if (r < 0)
@@ -267,6 +271,7 @@ get_series(struct loader *l, const struct line *line, const json_t *array,
 	   struct q2_err *err)
 {
 	struct record *rec = NULL;
+	const struct record *before = NULL;
 	json_t *json;
 	size_t i;
 	int r;
@@ -277,6 +282,10 @@ get_series(struct loader *l, const struct line *line, const json_t *array,
 		if (r < 0)
 			return r;
 		rows_add(&l->series, rec);
+		r = measured_check_series(rec, before, err);
+		if (r < 0)
+			return with_remedy(r, err);
+		before = rec;
 		r = check_row(line, record_text(rec, SERIES_trial_id),
 			      record_int(rec, SERIES_round), err);
 		if (r < 0)

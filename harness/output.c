@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness/output.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,25 +215,68 @@ output_make(struct output *out, struct q2_err *err)
 	return r < 0 ? r : open_jsonl(out, err);
 }
 
-int
-output_open(struct output *out, const char *path, bool append,
-	    struct q2_err *err)
+/* ", but NAME-... NAME-... are there": the folders of groups of a run that was
+ * called so. */
+static void
+list_groups(const char *path, char *text, size_t size)
 {
-	struct stat st;
-	int r;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	char parent[OUTPUT_PATH], file[FILE_PATH + 256];
+	struct dirent **v = NULL;
+	size_t used = 0;
+	int n;
 
-	*out = (struct output){.jsonl = -1, .lock = -1};
-	if (strlen(path) >= sizeof(out->path))
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(name - path),
+		       path);
+	n = *name ? scandir(*parent ? parent : ".", &v, NULL, alphasort) : 0;
+	for (int i = 0; i < n; i++) {
+		size_t len = strlen(name);
+
+		(void)snprintf(file, sizeof(file), "%s%s/run.json", parent,
+			       v[i]->d_name);
+		if (strncmp(v[i]->d_name, name, len) == 0 &&
+		    v[i]->d_name[len] == '-' && used < size && exists(file))
+			used += (size_t)snprintf(text + used, size - used,
+						 "%s%s%s",
+						 used ? ", " : "; there are ",
+						 parent, v[i]->d_name);
+		free(v[i]);
+	}
+	free((void *)v);
+}
+
+int
+output_check(const char *path, struct q2_err *err)
+{
+	char groups[512] = "";
+	struct stat st;
+
+	if (strlen(path) >= OUTPUT_PATH)
 		return q2_fail(err, -ENAMETOOLONG,
 			       "the name %.60s... is too "
 			       "long",
 			       path);
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return 0;
+	list_groups(path, groups, sizeof(groups));
+	return q2_fail(err, -ENOENT,
+		       "%.400s: no such folder; name one that a run has "
+		       "left%s",
+		       path, groups);
+}
+
+int
+output_open(struct output *out, const char *path, bool append,
+	    struct q2_err *err)
+{
+	int r;
+
+	*out = (struct output){.jsonl = -1, .lock = -1};
+	r = output_check(path, err);
+	if (r < 0)
+		return r;
 	(void)strcpy(out->path, path);
-	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		return q2_fail(err, -ENOENT,
-			       "%s: no such folder; name one that a run has "
-			       "left",
-			       path);
 	r = lock_folder(out, err);
 	out->in_use = true;
 	return r < 0 || !append ? r : open_jsonl(out, err);
@@ -385,12 +429,14 @@ closing_line(const struct output_lines *lines, size_t ntrials)
 		set_int(line, "trials", ntrials);
 		(void)json_object_set_new(line, "seconds",
 					  json_real(lines->seconds));
-		return line;
-	}
-	if (lines->redone)
+	} else if (lines->redone) {
 		(void)json_object_set_new(line, "redone", json_true());
-	if (lines->why)
+	}
+	if (lines->partial && lines->why)
 		(void)json_object_set_new(line, "why", json_string(lines->why));
+	/* Last: the short facts are found by eye. */
+	if (lines->state)
+		(void)json_object_set(line, "state", lines->state);
 	return line;
 }
 

@@ -44,6 +44,10 @@ int output_name(struct output *out, const char *asked, const char *suite,
 /* Make the folder, lock it and open trials.jsonl.  -EEXIST, -ENOENT ... */
 int output_make(struct output *out, struct q2_err *err);
 
+/* Is there such a folder?  -ENOENT, -ENAMETOOLONG; the reason names the folders
+ * of its groups. */
+int output_check(const char *path, struct q2_err *err);
+
 /*
  * Lock a folder that is there; append: open its trials.jsonl too, from which a
  * line that a crash has cut is removed.  -EBUSY names the process that is
@@ -64,6 +68,7 @@ struct output_lines {
 	const struct rows *trials, *series;
 	const struct hists *hists;
 	double seconds;
+	json_t *state;    /* struct round's; may be NULL */
 	const char *part; /* measured_part_names[]; NULL: the suite's */
 	bool partial;     /* not whole: it will be done again */
 	bool redone;      /* partial: whole, but others disturbed it */

@@ -9,17 +9,13 @@
 #include "engine/base/rng.h"
 
 #define IMAGE_LEAST    (80 * MiB)
+#define IMAGE_SMALLEST (16 * MiB) /* that the user may ask for */
 #define IMAGE_MOST     (1280 * MiB)
 #define IMAGE_S        0.9
 #define REQUESTS_LEAST 128
 #define REQUESTS_MOST  16384
 #define REQUESTS_S     0.45
 #define DISK_DEFAULT   (64 * GiB)
-
-/* Besides what the probe tells: a process and a file for each trial, and the
- * wait for an idle disk before each round. */
-#define TRIAL_S  0.1
-#define SETTLE_S 0.5
 
 /* Tables of a disk of the user's size: as long as it may take to write them in
  * a round. */
@@ -340,12 +336,13 @@ plan_resolve(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 {
 	int r;
 
-	if (image_bytes < 16 * MiB)
+	if (image_bytes < IMAGE_SMALLEST)
 		return q2_fail(
 			err, -EINVAL,
 			"an image of %llu bytes is too small to measure; "
-			"the least is 16m",
-			(unsigned long long)image_bytes);
+			"the least is %um",
+			(unsigned long long)image_bytes,
+			(unsigned)(IMAGE_SMALLEST / MiB));
 	plan->image_bytes = align_down(image_bytes, MiB);
 	plan->requests = requests;
 	for (size_t i = 0; i < plan->npasses; i++) {
@@ -537,24 +534,21 @@ plan_cell_s(const struct plan *plan, size_t config, size_t pass,
 }
 
 struct plan_cost
-plan_cost(const struct plan *plan, const struct probe *probe)
+plan_cost(const struct plan *plan)
 {
 	struct plan_cost cost = {
 		.trials = plan->nconfigs * plan->rounds,
 		.space = plan_space(plan, plan->image_bytes, plan->requests),
-		.round_s = SETTLE_S,
 	};
 	uint64_t round_bytes = 0;
 
 	for (size_t c = 0; c < plan->nconfigs; c++) {
-		cost.round_s += TRIAL_S;
 		for (size_t p = 0; p < plan->npasses; p++) {
 			const struct plan_pass *pp = &plan->passes[p];
 
 			if (!plan_does(plan, c, p))
 				continue;
 			cost.cells++;
-			cost.round_s += plan_cell_s(plan, c, p, probe);
 			if (pp->pass->op != PASS_STREAM)
 				round_bytes += creation_bytes(
 					plan, plan->configs[c], pp->pass->op);
@@ -565,8 +559,6 @@ plan_cost(const struct plan *plan, const struct probe *probe)
 		}
 	}
 	/* Two warm-up trials go before the rounds. */
-	cost.seconds = cost.round_s *
-		       ((double)plan->rounds + 2.0 / (double)plan->nconfigs);
 	cost.written = round_bytes * (plan->rounds + 1);
 	return cost;
 }
@@ -595,8 +587,31 @@ plan_quick_requests(const struct probe *probe)
 	return n;
 }
 
+const char *const plan_disk_names[] = {"hdd", "ssd", "nvme", NULL};
+
+const struct probe *
+plan_disk(const char *name)
+{
+	/* SATA. */
+	static const struct probe ssd = {.iops = 20000, .bytes_per_s = 500e6};
+
+	if (strcmp(name, "ssd") == 0)
+		return &ssd;
+	return strcmp(name, "hdd") == 0 ? &plan_slow_disk : &plan_fast_disk;
+}
+
 const struct probe plan_slow_disk = {.iops = 280, .bytes_per_s = 90e6};
 const struct probe plan_fast_disk = {.iops = 1e5, .bytes_per_s = 2e9};
+
+/* Has all work of the plan room in images of this size? */
+static bool
+can_be(const struct plan *plan, uint64_t image_bytes)
+{
+	struct plan other = *plan;
+	struct q2_err ignored;
+
+	return plan_resolve(&other, image_bytes, plan->requests, &ignored) >= 0;
+}
 
 /* The largest image with which a round fits into space, in whole GiB if there
  * is one; 0: none does. */
@@ -614,9 +629,39 @@ fitting_image(const struct plan *plan, uint64_t space)
 			most = middle - 1;
 	}
 	least *= MiB;
-	return least >= GiB           ? align_down(least, GiB)
-	       : least >= IMAGE_LEAST ? least
-				      : 0;
+	if (least >= GiB)
+		least = align_down(least, GiB);
+	return can_be(plan, least) ? least : 0;
+}
+
+/* What may be written of the disk that the user wants, in each round. */
+static uint64_t
+disk_most(const struct plan *plan, uint64_t space)
+{
+	double seconds = plan->quick ? DISK_QUICK_S : DISK_S;
+
+	return max_u64(
+		min_u64((uint64_t)(plan->bytes_per_s * seconds), space / 10),
+		1);
+}
+
+/* The least space that is enough for the smallest images.  Where there is more,
+ * more is made of the disk that the user wants. */
+static uint64_t
+smallest_space(const struct plan *plan)
+{
+	struct plan other = *plan;
+	uint64_t space = 0, need;
+
+	for (;;) {
+		other.disk_most = disk_most(plan, space);
+		need = align_up(
+			plan_space(&other, IMAGE_SMALLEST, plan->requests),
+			MiB);
+		if (need <= space)
+			return space;
+		space = need;
+	}
 }
 
 static int
@@ -624,20 +669,24 @@ does_not_fit(const struct plan *plan, uint64_t need, uint64_t space,
 	     struct q2_err *err)
 {
 	uint64_t fits = fitting_image(plan, space);
-	char how[160] = "";
-	bool gib = fits >= GiB;
+	char how[160] = "", size[24];
 
+	(void)snprintf(size, sizeof(size), "%llu%c",
+		       (unsigned long long)(fits / (fits >= GiB ? GiB : MiB)),
+		       fits >= GiB ? 'g' : 'm');
 	if (fits)
 		(void)snprintf(how, sizeof(how),
-			       "images of %llu%c fit: --size %llu%c, or "
-			       "--image-size %llu%c%s; or ",
-			       (unsigned long long)(fits / (gib ? GiB : MiB)),
-			       gib ? 'g' : 'm',
-			       (unsigned long long)(fits / (gib ? GiB : MiB)),
-			       gib ? 'g' : 'm',
-			       (unsigned long long)(fits / (gib ? GiB : MiB)),
-			       gib ? 'g' : 'm',
+			       "images of %s fit: --size %s, or --image-size "
+			       "%s%s; or ",
+			       size, size, size,
 			       plan->suite->quick ? ", or --quick" : "");
+	else if (plan->image_bytes > IMAGE_SMALLEST &&
+		 can_be(plan, IMAGE_SMALLEST))
+		(void)snprintf(
+			how, sizeof(how),
+			"the smallest, --image-size %um, need %llu MiB; ",
+			(unsigned)(IMAGE_SMALLEST / MiB),
+			(unsigned long long)(smallest_space(plan) / MiB));
 	return q2_fail(err, -ENOSPC,
 		       "the images of a round need %llu MiB and there are %llu "
 		       "MiB free; %sname another disk with --dir",
@@ -692,11 +741,7 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 
 	plan->ops_per_s = probe->iops;
 	plan->bytes_per_s = probe->bytes_per_s;
-	plan->disk_most = max_u64(
-		min_u64((uint64_t)(probe->bytes_per_s *
-				   (plan->quick ? DISK_QUICK_S : DISK_S)),
-			space / 10),
-		1);
+	plan->disk_most = disk_most(plan, space);
 	if (!requests)
 		requests = suite->probe_requests ? plan_quick_requests(probe)
 						 : suite->requests;
@@ -715,16 +760,4 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 		return r;
 	need = plan_space(plan, plan->image_bytes, plan->requests);
 	return need > space ? does_not_fit(plan, need, space, err) : 0;
-}
-
-unsigned
-plan_halvings(double round_s, double fixed_s, uint64_t rounds, double budget_s)
-{
-	unsigned n = 0;
-
-	while (n < 3 && (double)rounds * round_s > budget_s) {
-		round_s = fixed_s + (round_s - fixed_s) / 2;
-		n++;
-	}
-	return n;
 }

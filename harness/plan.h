@@ -24,6 +24,9 @@ struct probe {
 	double iops;        /* 4k random writes at depth 32, flush included */
 	double bytes_per_s; /* sequential writes, flush included */
 	double duration_s;  /* of the probe itself */
+	/* Removing a file, for each of its extents: many, where the file system
+	 * discards as it frees.  0: not known. */
+	double removal_s;
 };
 
 /* What the user asked for; 0 or NULL: not said. */
@@ -98,6 +101,10 @@ int plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 
 /* Disks at which the sizes of the quick form end. */
 extern const struct probe plan_slow_disk, plan_fast_disk;
+/* What a probe would find on an assumed disk of that kind: "hdd" ...; the first
+ * and the last are the two above. */
+extern const char *const plan_disk_names[];
+const struct probe *plan_disk(const char *name);
 
 /* Bytes that the images of one round take, with a tenth to spare. */
 uint64_t plan_space(const struct plan *plan, uint64_t image_bytes,
@@ -111,18 +118,18 @@ uint64_t plan_space(const struct plan *plan, uint64_t image_bytes,
 void plan_streams(const struct plan *plan, uint64_t round,
 		  struct stream_spec specs[SUITE_PASSES_MAX]);
 
-/* What a resolved plan costs, by the probe alone: what first writes cost over
- * rewrites is not known before they are measured. */
+/* What a resolved plan costs; plan_time.h has how long it takes. */
 struct plan_cost {
 	size_t cells;     /* configurations times passes */
 	uint64_t trials;  /* configurations times rounds */
 	uint64_t space;   /* bytes of disk in use at once */
 	uint64_t written; /* bytes written over the whole run */
-	double round_s, seconds;
 };
-struct plan_cost plan_cost(const struct plan *plan, const struct probe *probe);
+struct plan_cost plan_cost(const struct plan *plan);
 
-/* Of these, one pass of one configuration in one round. */
+/* Seconds of one pass of one configuration in one round, by the probe alone:
+ * what first writes cost over rewrites is not known before they are
+ * measured. */
 double plan_cell_s(const struct plan *plan, size_t config, size_t pass,
 		   const struct probe *probe);
 
@@ -157,13 +164,5 @@ bool plan_does(const struct plan *plan, size_t config, size_t pass);
 /* A configuration whose disk of the user's size is not made, because its tables
  * are too large to be written in each round; or NULL. */
 const struct config *plan_left_out(const struct plan *plan);
-
-/*
- * Halve image and requests until `rounds` rounds are predicted to fit into
- * budget_s, where round_s is what one round of the plan takes and fixed_s of it
- * does not depend on the sizes.  Returns how often (0: fits).
- */
-unsigned plan_halvings(double round_s, double fixed_s, uint64_t rounds,
-		       double budget_s);
 
 #endif

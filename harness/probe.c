@@ -10,11 +10,16 @@
 #include "harness/clock.h"
 #include "harness/job.h"
 
-/* The limits leave a second for creation and flushes. */
 #define SEQ_S     1.5
 #define SEQ_MOST  (1280 * MiB)
 #define SEQ_LEAST (8 * MiB)
 #define RANDOM_S  1.0
+/* Creation and flushes. */
+#define REST_S 1.0
+
+/* Of the file that is removed: enough to be timed, and gone at once where each
+ * takes 5 ms. */
+#define PIECES 64
 
 /* Far more than any disk does in RANDOM_S: the time ends it. */
 #define RANDOM_OPS 10000000
@@ -75,9 +80,10 @@ measure(struct disk *disk, uint64_t bytes, double share, struct probe *ret,
 	return 0;
 }
 
+/* A new raw file. */
 static int
-probe_on(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
-	 struct probe *ret, struct q2_err *err)
+make(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
+     struct disk *ret, struct q2_err *err)
 {
 	struct q2_create_opts create = {
 		.size = sizeof(create),
@@ -91,22 +97,76 @@ probe_on(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
 		.cache = opts->cache,
 	};
 	struct q2_image *img;
-	struct disk disk;
-	int r, closed;
+	int r;
 
 	r = q2_create(loop, opts->path, &create, NULL, err);
 	if (r < 0)
 		return r;
 	r = q2_open(loop, opts->path, &open_opts, &img, err);
-	if (r >= 0) {
-		disk_of_image(&disk, loop, img);
-		r = measure(&disk, bytes, opts->brief ? 0.1 : 1, ret, err);
-		closed = disk_close(&disk, r < 0 ? NULL : err);
-		if (r >= 0)
-			r = closed;
-	}
+	if (r >= 0)
+		disk_of_image(ret, loop, img);
+	else
+		(void)unlink(opts->path);
+	return r;
+}
+
+static int
+probe_on(struct q2_loop *loop, const struct probe_opts *opts, uint64_t bytes,
+	 struct probe *ret, struct q2_err *err)
+{
+	struct disk disk;
+	int r, closed;
+
+	r = make(loop, opts, bytes, &disk, err);
+	if (r < 0)
+		return r;
+	r = measure(&disk, bytes, opts->brief ? 0.1 : 1, ret, err);
+	closed = disk_close(&disk, r < 0 ? NULL : err);
+	if (r >= 0)
+		r = closed;
 	(void)unlink(opts->path);
 	return r;
+}
+
+/*
+ * What it takes to remove a file in many pieces, for each of them.  A file
+ * system that discards as it frees waits for each: seconds between two rounds,
+ * of which the speed of the disk tells nothing.  Without an answer it is 0.
+ */
+static void
+probe_removal(struct q2_loop *loop, const struct probe_opts *opts,
+	      struct probe *ret)
+{
+	const struct stream_spec pieces = {
+		.order = STREAM_ONCE,
+		.place = STREAM_PLACE_START,
+		.write = true,
+		.bs_bytes = 4096,
+		.stride_bytes = 64 * KiB,
+		.area_bytes = PIECES * 64 * KiB,
+		.ops = PIECES,
+		.seed = 3,
+	};
+	struct job_turn turn;
+	struct q2_err ignored;
+	struct disk disk;
+	double start;
+	bool ok;
+
+	if (make(loop, opts, pieces.area_bytes, &disk, &ignored) < 0)
+		return;
+	ok = timed(&disk, &pieces, 32, 0, &turn, &ignored) >= 0;
+	ok &= disk_close(&disk, NULL) >= 0;
+	start = clock_s();
+	ok &= unlink(opts->path) == 0;
+	if (ok)
+		ret->removal_s = (clock_s() - start) / PIECES;
+}
+
+double
+probe_usual_s(void)
+{
+	return SEQ_S + RANDOM_S + REST_S;
 }
 
 int
@@ -125,7 +185,10 @@ probe_disk(const struct probe_opts *opts, struct probe *ret, struct q2_err *err)
 	r = q2_loop_new(&loop_opts, &loop, err);
 	if (r < 0)
 		return r;
+	*ret = (struct probe){.removal_s = 0};
 	r = probe_on(loop, opts, bytes, ret, err);
+	if (r >= 0 && !opts->brief)
+		probe_removal(loop, opts, ret);
 	q2_loop_free(loop);
 	ret->duration_s = clock_s() - start;
 	return r < 0 ? err_prefix(err, r, "the probe of the disk failed") : 0;

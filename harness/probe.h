@@ -3,8 +3,9 @@
  * probe.h - what a disk can do, in at most four seconds
  *
  * Writes one raw file in sequence, then at random over what it has written,
- * through the same loop and requests as the trials, and removes it.  Used by
- * verb_run and verb_plan, to choose sizes and the length of a turn (plan.h).
+ * through the same loop and requests as the trials, and removes it; then a small
+ * one in pieces, to time its removal.  Used by verb_run and verb_plan, to choose
+ * sizes, the length of a turn and how long it will take (plan.h, plan_time.h).
  */
 #ifndef HARNESS_PROBE_H
 #define HARNESS_PROBE_H
@@ -23,6 +24,9 @@ struct probe_opts {
 
 int probe_disk(const struct probe_opts *opts, struct probe *ret,
 	       struct q2_err *err);
+
+/* Seconds that it usually takes: for plans. */
+double probe_usual_s(void);
 
 /* Can files in dir be opened with O_DIRECT?  Tries it on a file there, which it
  * removes. */

@@ -90,6 +90,7 @@ probe_store_get(const char *dir, enum q2_cache cache, struct probe *ret,
 		.iops = number(entry, "iops"),
 		.bytes_per_s = number(entry, "bytes_per_s"),
 		.duration_s = number(entry, "duration_s"),
+		.removal_s = number(entry, "removal_s"),
 	};
 	age_s = clock_wall_s() - number(entry, "at_s");
 	json_decref(json);
@@ -97,6 +98,8 @@ probe_store_get(const char *dir, enum q2_cache cache, struct probe *ret,
 	if (!(probe.iops >= 1) || !(probe.bytes_per_s >= 1) ||
 	    probe.iops > 1e9 || probe.bytes_per_s > 1e13)
 		return false;
+	if (!(probe.removal_s >= 0 && probe.removal_s < 1))
+		probe.removal_s = 0;
 	*ret = probe;
 	*ret_age_s = age_s > 0 ? age_s : 0;
 	return true;
@@ -173,6 +176,8 @@ probe_store_put(const char *dir, enum q2_cache cache, const struct probe *probe)
 				  json_real(probe->bytes_per_s));
 	(void)json_object_set_new(entry, "duration_s",
 				  json_real(probe->duration_s));
+	(void)json_object_set_new(entry, "removal_s",
+				  json_real(probe->removal_s));
 	(void)json_object_set_new(entry, "at_s", json_real(clock_wall_s()));
 	(void)json_object_set_new(json, key, entry);
 	give_up_oldest(json);

@@ -10,9 +10,6 @@
 #include "harness/clock.h"
 #include "harness/table.h"
 
-/* CSV, plots, and the last cleaning up. */
-#define END_S 3
-
 void
 progress_init(struct progress *p)
 {
@@ -67,7 +64,7 @@ progress_left(const struct progress *p, double now_s)
 	if (in_round > p->round_s)
 		in_round = p->round_s;
 	left = p->round_s * (double)(p->rounds - p->round + 1) - in_round;
-	return left + END_S;
+	return left + p->after_s;
 }
 
 static void

@@ -23,7 +23,8 @@ struct progress {
 	uint64_t round;           /* at work; 0: warm-up */
 	double round_s; /* that a round is expected to take; 0: not known */
 	double round_began_s;
-	char pass[48]; /* at work; "" before the first */
+	double after_s; /* what comes after the rounds is expected to take */
+	char pass[48];  /* at work; "" before the first */
 };
 
 void progress_init(struct progress *p);

@@ -10,6 +10,7 @@
 #include "engine/base/rng.h"
 #include "harness/child.h"
 #include "harness/clock.h"
+#include "harness/host_state.h"
 #include "harness/stop.h"
 #include "harness/targets/target.h"
 #include "harness/trial_spec.h"
@@ -166,7 +167,8 @@ stamp(const struct work *w, const struct member *m, struct record *rec)
 	record_set_real(rec, TRIAL_settle_s, round->settled.waited_s);
 	if (round->settled.timeout)
 		record_add_flag(rec, TRIAL_flags, "short_settle");
-	if (strcmp(config->target, "null") != 0)
+	/* An export is wherever its server has it. */
+	if (plan_config_has_file(config))
 		stamp_place(r->env, rec);
 }
 
@@ -399,6 +401,16 @@ do_pass(struct work *w, struct q2_err *err)
 
 /* ---- the round --------------------------------------------------------- */
 
+static bool
+image_path(const struct rounds *r, const struct config *config, char *path,
+	   size_t size)
+{
+	int n = snprintf(path, size, "%s/%s%s", r->dir, config->label,
+			 target_find(config->target)->suffix);
+
+	return n > 0 && (size_t)n < size;
+}
+
 static int
 start(struct work *w, struct member *m, struct q2_err *err)
 {
@@ -406,11 +418,9 @@ start(struct work *w, struct member *m, struct q2_err *err)
 	const struct config *config = r->plan->configs[m->config];
 	char path[PATH_MAX];
 	json_t *spec;
-	int n, code;
+	int code;
 
-	n = snprintf(path, sizeof(path), "%s/%s%s", r->dir, config->label,
-		     target_find(config->target)->suffix);
-	if (n < 0 || (size_t)n >= sizeof(path))
+	if (!image_path(r, config, path, sizeof(path)))
 		return q2_fail(err, -ENAMETOOLONG, "%s: the name is too long",
 			       r->dir);
 	spec = trial_spec_json(r->plan, m->config, w->round->number, path);
@@ -433,11 +443,41 @@ run(struct work *w, struct q2_err *err)
 	return r;
 }
 
+/* When all children are gone: nobody's turn has this in it. */
+static void
+look_at_images(const struct work *w)
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < w->round->n; i++) {
+		const struct config *config =
+			w->r->plan->configs[w->members[i].config];
+		char path[PATH_MAX];
+		uint64_t bytes;
+
+		if (plan_config_has_file(config) &&
+		    image_path(w->r, config, path, sizeof(path)) &&
+		    host_state_resident(path, &bytes) >= 0)
+			(void)json_object_set_new(
+				json, config->label,
+				json_integer((json_int_t)bytes));
+	}
+	(void)json_object_set_new(w->round->state, "resident_bytes", json);
+}
+
+static void
+note_state(const struct work *w, const char *when)
+{
+	(void)json_object_set_new(
+		w->round->state, when,
+		host_state_json("", &w->r->env->disks, w->r->dir));
+}
+
 enum bench_exit
 round_run(const struct rounds *r, struct round *round, struct q2_err *err)
 {
 	struct work w = {.r = r, .round = round};
-	double began = clock_s();
+	double began;
 	int code;
 
 	for (unsigned i = 0; i < round->n; i++)
@@ -446,10 +486,15 @@ round_run(const struct rounds *r, struct round *round, struct q2_err *err)
 			.created = i + 1,
 			.child = {.to = -1, .from = -1},
 		};
+	round->state = json_object();
+	note_state(&w, "before");
+	began = clock_s();
 	code = run(&w, err);
 	for (unsigned i = 0; i < round->n; i++)
 		child_end(&w.members[i].child);
 	round->seconds = clock_s() - began;
+	note_state(&w, "after");
+	look_at_images(&w);
 	if (code == -EINTR)
 		return BENCH_INTERRUPTED;
 	if (code == -EBADE)
@@ -466,4 +511,6 @@ round_done(struct round *round)
 	rows_done(&round->trials);
 	rows_done(&round->series);
 	hists_done(&round->hists);
+	json_decref(round->state);
+	round->state = NULL;
 }

@@ -52,6 +52,9 @@ struct round {
 	struct rows trials, series;
 	struct hists hists;
 	double seconds;
+	/* Of the machine, before and after, and what of the images is in the
+	 * page cache; after an error it may lack parts, or be NULL. */
+	json_t *state;
 };
 
 /* The order of creation of round `number` >= 1. */

@@ -21,11 +21,6 @@
 #include "harness/targets/target.h"
 #include "harness/workdir.h"
 
-/* A quick run is planned to take no longer, all in all. */
-#define RUN_QUICK_S 165.0
-/* Of it, results and plots at the end. */
-#define RUN_FINISH_S 5.0
-
 /* The rounds through QEMU (run_qemu.h). */
 struct run_qemu {
 	bool wanted;
@@ -49,6 +44,7 @@ struct run {
 	char notice[1024]; /* what could not be had, or "" */
 	const char *cache_asked;
 	double warmup_s, predicted_s; /* a round, by the warm-up */
+	double removal_s; /* of the images of a round, the last time */
 	unsigned halvings;
 	struct measured measured;
 	json_t *asked; /* run.json as a run that is taken up had it, or NULL */

@@ -24,6 +24,7 @@ struct run_args {
 	enum verbosity verbosity; /* what the two say */
 	struct option_list sets;
 	const char *dir, *out, *aio, *cache, *format, *color;
+	const char *disk;   /* that a plan is made for, instead of dir's */
 	const char *resume; /* the folder of the run to go on with */
 	uint64_t rounds, seed, size, image_size, requests, slices;
 	bool has_seed; /* it was said */

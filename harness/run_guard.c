@@ -10,6 +10,7 @@
 
 #include "harness/clock.h"
 #include "harness/env_warn.h"
+#include "harness/plan_time.h"
 #include "harness/run.h"
 #include "harness/stop.h"
 
@@ -96,7 +97,8 @@ stamp(struct round *round, const struct guard_verdict *v)
 static bool
 has_time(const struct run *run, const struct round *round)
 {
-	double left_s = RUN_QUICK_S - RUN_FINISH_S - (clock_s() - run->began_s);
+	double left_s = PLAN_QUICK_S - PLAN_FINISH_S -
+			(clock_s() - run->began_s);
 	double rounds = (double)(run->plan.rounds - round->number);
 
 	if (!run->plan.quick || run->args.rounds)

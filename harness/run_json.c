@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "harness/clock.h"
+#include "harness/commit.h"
 #include "harness/run.h"
 #include "harness/trial_spec.h"
 
@@ -174,6 +175,7 @@ probe_json(const struct run *run)
 	set_real(json, "random_write_iops", run->probe.iops);
 	set_real(json, "seq_write_bytes_per_s", run->probe.bytes_per_s);
 	set_real(json, "duration_s", run->probe.duration_s);
+	set_real(json, "removal_s", run->probe.removal_s);
 	set_real(json, "warmup_s", run->warmup_s);
 	set_real(json, "predicted_round_s", run->predicted_s);
 	set_int(json, "halvings", run->halvings);
@@ -196,6 +198,7 @@ sessions_json(const struct run *run, const json_t *first)
 		 clock_wall_s() - (clock_s() - run->began_s));
 	set_real(json, "duration_s", clock_s() - run->began_s);
 	set_text(json, "program_version", q2_version());
+	set_text(json, "git_commit", commit_built_from);
 	set_text(json, "env_fp", run->env.fingerprint);
 	if (strcmp(measured_text(first, "fingerprint"), run->env.fingerprint) !=
 	    0)
@@ -227,6 +230,7 @@ run_json(const struct run *run, const char *state)
 			       measured_text(run->asked, "caption"));
 	set_int(json, "schema", RESULTS_SCHEMA);
 	set_text(json, "program_version", q2_version());
+	set_text(json, "git_commit", commit_built_from);
 	set_text(json, "run_id", run->rounds.run_id);
 	set_text(json, "group_id", run->rounds.group_id);
 	set_text(json, "state", state);

@@ -9,28 +9,18 @@
 #include "engine/base/num.h"
 #include "harness/advice.h"
 #include "harness/clock.h"
+#include "harness/plan_time.h"
 #include "harness/report_qemu.h"
 #include "harness/targets/qemu.h"
 
-/* The fewest that have a 95 % interval. */
-#define ROUNDS 6
-
-/* Against the engine in process: a socket, two more processes, a cold start. */
-#define SLOWER 1.5
-
-/* Of each configuration: qemu-img, qemu-nbd, and our process. */
-#define PROCESSES_S 0.2
-
 /* When the rounds of a quick run have to be over: what is written and drawn
  * after them fits into three minutes. */
-#define QUICK_S (RUN_QUICK_S + 5)
-
-#define CONFIGS 3
+#define QUICK_S (PLAN_QUICK_S + 5)
 
 /* A suite that is put together at run time; the plan points into it. */
 struct qemu_suite {
 	char labels[2][32];
-	struct config configs[CONFIGS];
+	struct config configs[PLAN_QEMU_CONFIGS];
 	struct pass passes[2];
 	struct suite suite;
 	struct plan plan;
@@ -98,8 +88,8 @@ run_qemu_take(struct run *run)
 void
 run_qemu_look(struct run *run)
 {
-	if (!run->plan.suite->advice || run->plan.rounds < ROUNDS ||
-	    (run_is_complete(run) && rounds_done(run) == ROUNDS))
+	if (!run->plan.suite->advice || run->plan.rounds < PLAN_QEMU_ROUNDS ||
+	    (run_is_complete(run) && rounds_done(run) == PLAN_QEMU_ROUNDS))
 		return;
 	look(run);
 	if (rounds_done(run) > 0)
@@ -134,14 +124,20 @@ worst_round_s(const struct rows *trials)
 		if (strcmp(pass, "first-write") == 0 && s > write_s)
 			write_s = s;
 	}
-	return SETTLE_QUIET_S +
-	       CONFIGS * (create_s + write_s * SLOWER + PROCESSES_S);
+	return plan_qemu_round_s(create_s, write_s);
 }
 
 double
-run_qemu_round_s(const struct run *run, const struct rows *warm_up)
+run_qemu_round_s(const struct run *run, const struct rows *trials)
 {
-	return run->qemu.wanted ? worst_round_s(warm_up) : 0;
+	return run->qemu.wanted ? worst_round_s(trials) + run->removal_s : 0;
+}
+
+double
+run_qemu_left_s(const struct run *run, const struct rows *trials)
+{
+	return run_qemu_round_s(run, trials) *
+	       (double)(PLAN_QEMU_ROUNDS - rounds_done(run));
 }
 
 /* ---- the suite --------------------------------------------------------- */
@@ -184,12 +180,12 @@ make_suite(struct qemu_suite *s, const struct plan *plan,
 		.name = plan->suite->name,
 		.question = plan->suite->question,
 		.configs = s->configs,
-		.nconfigs = CONFIGS,
+		.nconfigs = PLAN_QEMU_CONFIGS,
 		.passes = s->passes,
 		.npasses = ARRAY_SIZE(s->passes),
 		.reference = REPORT_QEMU_RAW,
 		.margin = plan->suite->margin,
-		.rounds = ROUNDS,
+		.rounds = PLAN_QEMU_ROUNDS,
 		.image_bytes = plan->suite->image_bytes,
 		.requests = plan->suite->requests,
 		.quick = &s->suite,
@@ -254,12 +250,13 @@ do_rounds(struct run *run, const struct rounds *rounds, double round_s,
 	struct round round;
 	uint64_t done = 0;
 
-	run->progress.rounds = ROUNDS;
+	run->progress.rounds = PLAN_QEMU_ROUNDS;
+	run->progress.after_s = PLAN_FINISH_S;
 	run->progress.round_s = round_s;
-	for (uint64_t i = 1; code == BENCH_OK && i <= ROUNDS; i++) {
+	for (uint64_t i = 1; code == BENCH_OK && i <= PLAN_QEMU_ROUNDS; i++) {
 		if (measured_has_round(&run->measured, MEASURED_QEMU, i))
 			continue;
-		if (!has_time(run, round_s, ROUNDS - i + 1)) {
+		if (!has_time(run, round_s, PLAN_QEMU_ROUNDS - i + 1)) {
 			(void)snprintf(run->qemu.why_not,
 				       sizeof(run->qemu.why_not),
 				       "no time is left for it in a quick run; "
@@ -274,6 +271,7 @@ do_rounds(struct run *run, const struct rounds *rounds, double round_s,
 		round_done(&round);
 		workdir_empty(&run->work);
 		round_s = (clock_s() - began_s) / (double)++done;
+		run->progress.round_s = round_s;
 	}
 	return code;
 }
@@ -294,9 +292,10 @@ run_qemu_is_due(const struct run *run)
 {
 	struct advice own;
 
-	return run->plan.suite->advice && run->plan.rounds >= ROUNDS &&
-	       run->qemu.wanted && !run->args.no_qemu &&
-	       rounds_done(run) < ROUNDS && has_question(run, &own);
+	return run->plan.suite->advice &&
+	       run->plan.rounds >= PLAN_QEMU_ROUNDS && run->qemu.wanted &&
+	       !run->args.no_qemu && rounds_done(run) < PLAN_QEMU_ROUNDS &&
+	       has_question(run, &own);
 }
 
 /* Rounds of an earlier session are of the same policies, or cannot be gone on
@@ -338,7 +337,7 @@ run_qemu_rounds(struct run *run, struct q2_err *err)
 	enum bench_exit code;
 	struct q2_err why;
 
-	if (!q->wanted || had->n == ROUNDS)
+	if (!q->wanted || had->n == PLAN_QEMU_ROUNDS)
 		return BENCH_OK;
 	if (run->kept) {
 		(void)snprintf(q->why_not, sizeof(q->why_not),
@@ -362,7 +361,8 @@ run_qemu_rounds(struct run *run, struct q2_err *err)
 	set_up(run, &suite, &rounds);
 	code = do_rounds(
 		run, &rounds,
-		worst_round_s(&run->measured.of[MEASURED_SUITE].trials), &why);
+		run_qemu_round_s(run, &run->measured.of[MEASURED_SUITE].trials),
+		&why);
 	if (code == BENCH_OK || code == BENCH_TRIAL || code == BENCH_NOTHING)
 		return BENCH_OK;
 	*err = why;

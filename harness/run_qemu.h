@@ -23,8 +23,12 @@ void run_qemu_look(struct run *run);
 /* By what run_qemu_take() has found: are any missing? */
 bool run_qemu_is_due(const struct run *run);
 
-/* What one of these rounds will take, by the warm-up; 0 if there are none. */
-double run_qemu_round_s(const struct run *run, const struct rows *warm_up);
+/* What one of these rounds will take, by what trials of the suite have taken; 0
+ * if there are none. */
+double run_qemu_round_s(const struct run *run, const struct rows *trials);
+
+/* ... and all of them that are to come, if QEMU has something to say. */
+double run_qemu_left_s(const struct run *run, const struct rows *trials);
 
 /*
  * Do them, when all rounds of the run are done and the folder of images is

@@ -400,10 +400,19 @@ run_resume(struct run *run, struct q2_err *err)
 			     "note: the last line of %s/trials.jsonl was cut "
 			     "and is left out",
 			     run->args.resume);
-	progress_say(&run->progress,
-		     "going on with %s: %" PRIu64 " of %" PRIu64
-		     " rounds are whole",
-		     run->args.resume, whole, run->plan.rounds);
+	if (run_is_over(run))
+		progress_say(&run->progress,
+			     "%s is finished: %" PRIu64 " of %" PRIu64
+			     " rounds are whole, and nothing is left to "
+			     "measure; files and table again: qcowbench report "
+			     "%s; to measure again, run without --resume",
+			     run->args.resume, whole, run->plan.rounds,
+			     run->args.resume);
+	else
+		progress_say(&run->progress,
+			     "going on with %s: %" PRIu64 " of %" PRIu64
+			     " rounds are whole",
+			     run->args.resume, whole, run->plan.rounds);
 	return BENCH_OK;
 }
 

@@ -53,10 +53,35 @@ check_labels(const struct spec_item *const *v, size_t n, struct q2_err *err)
 
 /* ---- names in [suite] -------------------------------------------------- */
 
+/* About a line of names. */
+#define REMEDY 160
+
 static const char *
 config_at(const void *arg, size_t i)
 {
 	return ((const struct spec_group *)arg)->configs[i]->label;
+}
+
+/* The names that there are, as far as they fit into a line. */
+static void
+remedy_of(const struct spec_group *group, char *text, size_t size)
+{
+	static const char end[] = "; or leave it out";
+	size_t room = size - sizeof(end), used;
+
+	used = (size_t)snprintf(text, room, "name one of");
+	for (size_t i = 0; i < group->nconfigs; i++) {
+		const char *label = group->configs[i]->label;
+
+		if (used + strlen(label) + 8 > room) {
+			used += (size_t)snprintf(text + used, room - used,
+						 " ...");
+			break;
+		}
+		used += (size_t)snprintf(text + used, room - used, "%s %s",
+					 i ? "," : "", label);
+	}
+	(void)strcpy(text + used, end);
 }
 
 /* The name is a configuration of the group; or one that is dropped, if that
@@ -67,7 +92,7 @@ check_config(const struct spec_group *group, const char *key,
 {
 	const struct spec_item *item = spec_items_find(&group->form->configs,
 						       word->text);
-	char buf[SPEC_CUT];
+	char buf[SPEC_CUT], remedy[REMEDY];
 	const char *near;
 
 	if (spec_group_config(group, word->text) >= 0 ||
@@ -79,11 +104,15 @@ check_config(const struct spec_group *group, const char *key,
 				 "[quick]",
 				 key, item->label);
 	near = options_nearest(word->text, group->nconfigs, config_at, group);
+	if (near)
+		(void)snprintf(remedy, sizeof(remedy), "did you mean '%s'?",
+			       near);
+	else
+		remedy_of(group, remedy, sizeof(remedy));
 	return spec_fail(
-		&word->pos, err, "%s: '%s' is no configuration%s%s%s%s%s", key,
+		&word->pos, err, "%s: '%s' is no configuration%s%s; %s", key,
 		spec_cut(word->text, buf), group->name ? " of the group " : "",
-		group->name ? group->name : "", near ? "; did you mean '" : "",
-		near ? near : "", near ? "'?" : "");
+		group->name ? group->name : "", remedy);
 }
 
 static int
@@ -142,11 +171,52 @@ place_of(const struct spec_item *item, const char *key)
 	return v->set ? &v->pos : &item->line->key.pos;
 }
 
+/* QEMU takes whole pieces, and a few of them at least, without a word; a number
+ * that stands in a suite is one that is used. */
 static int
-check_image(const struct spec_item *item, struct q2_err *err)
+check_cache(const struct spec_group *group, const struct spec_item *item,
+	    const char *key, uint64_t piece, unsigned least, struct q2_err *err)
+{
+	const struct spec_value *v = spec_item_value(item, key);
+	uint64_t takes = max_u64(least * piece, align_down(v->n, piece));
+	struct spec_mem *mem = group->form->mem;
+
+	if (!v->set || v->n == takes)
+		return 0;
+	return spec_fail(
+		&v->pos, err,
+		"%s: %s: %s is not at least %s, a multiple of %s; "
+		"QEMU would use %s",
+		item->label, key, v->text, spec_size_text(mem, least * piece),
+		spec_size_text(mem, piece), spec_size_text(mem, takes));
+}
+
+static int
+check_caches(const struct spec_group *group, const struct spec_item *item,
+	     struct q2_err *err)
+{
+	const struct spec_value *size = spec_item_value(item, "cluster_size");
+	const struct spec_value *entry = spec_item_value(item,
+							 "l2_cache_entry_size");
+	uint64_t piece = entry->set ? entry->n : min_u64(size->n, 4 * KiB);
+	int r;
+
+	if (entry->n > size->n)
+		return spec_fail(place_of(item, "l2_cache_entry_size"), err,
+				 "%s: l2_cache_entry_size %s is more than a "
+				 "cluster of %s",
+				 item->label, entry->text, size->text);
+	r = check_cache(group, item, "l2_cache_size", piece, 2, err);
+	return r < 0 ? r
+		     : check_cache(group, item, "refcount_cache_size", size->n,
+				   4, err);
+}
+
+static int
+check_image(const struct spec_group *group, const struct spec_item *item,
+	    struct q2_err *err)
 {
 	uint64_t cluster = spec_item_value(item, "cluster_size")->n;
-	uint64_t entry = spec_item_value(item, "l2_cache_entry_size")->n;
 	bool v2 = spec_item_value(item, "compat")->n % 2 == 0;
 	static const char *const v3_only[] = {"extended_l2", "lazy_refcounts"};
 
@@ -163,14 +233,6 @@ check_image(const struct spec_item *item, struct q2_err *err)
 				 "16k, not %s",
 				 item->label,
 				 spec_item_value(item, "cluster_size")->text);
-	if (entry > cluster)
-		return spec_fail(
-			place_of(item, "l2_cache_entry_size"), err,
-			"%s: l2_cache_entry_size %s is more than a "
-			"cluster of %s",
-			item->label,
-			spec_item_value(item, "l2_cache_entry_size")->text,
-			spec_item_value(item, "cluster_size")->text);
 	for (size_t i = 0; v2 && i < ARRAY_SIZE(v3_only); i++) {
 		if (spec_item_value(item, v3_only[i])->n)
 			return spec_fail(place_of(item, v3_only[i]), err,
@@ -182,7 +244,7 @@ check_image(const struct spec_item *item, struct q2_err *err)
 			place_of(item, "refcount_bits"), err,
 			"%s: compat=0.10 has refcounts of 16 bits only",
 			item->label);
-	return 0;
+	return check_caches(group, item, err);
 }
 
 /* ---- order of passes --------------------------------------------------- */
@@ -455,7 +517,7 @@ spec_check(const struct spec_group *group, struct q2_err *err)
 	if (r >= 0)
 		r = check_labels(group->passes, group->npasses, err);
 	for (size_t i = 0; i < group->nconfigs && r >= 0; i++)
-		r = check_image(group->configs[i], err);
+		r = check_image(group, group->configs[i], err);
 	for (size_t i = 0; i < group->nconfigs && r >= 0; i++)
 		r = check_export(group, i, err);
 	if (r >= 0)

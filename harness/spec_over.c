@@ -75,8 +75,13 @@ put_entry(struct spec_form *form, const struct spec_entry *entry,
 		spec_replace(form->file, SPEC_IN_SUITE, entry);
 		return 0;
 	}
-	if (key->scope == SPEC_OF_QUICK)
+	/* Read where they stand, and not from --set. */
+	if (key->scope == SPEC_OF_QUICK && entry->key.pos.line)
 		return 0;
+	if (key->scope == SPEC_OF_QUICK)
+		return spec_fail(&entry->key.pos, err,
+				 "%s is of [quick]: --set quick.%s=", key->name,
+				 key->name);
 	return put_over_all(form, entry, key, err);
 }
 
@@ -229,29 +234,53 @@ name_at(const void *arg, size_t i)
 	return spec_keys_at(i - form->passes.n)->name;
 }
 
+/* Nothing is called as the override says. */
+static int
+no_such_name(const struct spec_form *form, const struct spec_override *over,
+	     struct q2_err *err)
+{
+	size_t n = form->configs.n + form->passes.n + spec_keys_count();
+	const char *near = options_nearest(over->name, n, name_at, form);
+	char buf[SPEC_CUT];
+
+	return spec_fail(
+		&over->pos, err, "'%s' is no configuration, pass or key%s%s%s",
+		spec_cut(over->name, buf), near ? "; did you mean '" : "",
+		near ? near : "", near ? "'?" : "");
+}
+
+/* What is put over all that have a key is lost where nothing can have it. */
+static int
+check_for_all(const struct spec_form *form, const struct spec_override *over,
+	      struct q2_err *err)
+{
+	const char *text = over->words[0].text;
+	const struct spec_key *key = spec_keys_find(
+		spec_text(form->mem, text, strcspn(text, "=")), SPEC_ANY_SCOPE);
+	bool config = key->scope == SPEC_OF_CONFIG;
+	const struct spec_items *items = config ? &form->configs
+						: &form->passes;
+
+	for (size_t i = 0; i < items->n; i++) {
+		if (key->applies & spec_item_where(items, &items->v[i]))
+			return 0;
+	}
+	return spec_fail(&over->pos, err, "%s is of %s, and there is none",
+			 key->name, spec_where_text(key->applies));
+}
+
 int
 spec_over_check(const struct spec_form *form, struct q2_err *err)
 {
-	char buf[SPEC_CUT];
-	const char *near;
+	int r = 0;
 
-	for (size_t i = 0; i < form->nover; i++) {
+	for (size_t i = 0; i < form->nover && r >= 0; i++) {
 		const struct spec_override *over = &form->over[i];
 
-		if (over->used || !over->name)
-			continue;
-		near = options_nearest(over->name,
-				       form->configs.n + form->passes.n +
-					       spec_keys_count(),
-				       name_at, form);
-		if (near)
-			return spec_fail(&over->pos, err,
-					 "'%s' is no configuration, pass or "
-					 "key; did you mean '%s'?",
-					 spec_cut(over->name, buf), near);
-		return spec_fail(&over->pos, err,
-				 "'%s' is no configuration, pass or key",
-				 spec_cut(over->name, buf));
+		if (!over->name)
+			r = check_for_all(form, over, err);
+		else if (!over->used)
+			r = no_such_name(form, over, err);
 	}
-	return 0;
+	return r;
 }

@@ -40,25 +40,61 @@ table_number(double v, char *text, size_t size)
 	three_digits(v, units[unit], text, size);
 }
 
-void
-table_seconds(double s, char *text, size_t size)
+enum time_unit {
+	TIME_US,
+	TIME_MS,
+	TIME_S,
+	TIME_MIN,
+	TIME_H,
+};
+
+/* Of what is rounded to the digits that are shown. */
+static enum time_unit
+unit_of(double s)
 {
-	if (s < 0.0009995)
+	return s < 0.0009995 ? TIME_US
+	       : s < 0.9995  ? TIME_MS
+	       : s < 99.95   ? TIME_S
+	       : s < 3599.5  ? TIME_MIN
+			     : TIME_H;
+}
+
+static void
+seconds_in(enum time_unit unit, double s, char *text, size_t size)
+{
+	switch (unit) {
+	case TIME_US:
 		(void)snprintf(text, size, "%.0f us", s * 1e6);
-	else if (s < 0.09995)
+		return;
+	case TIME_MS:
 		(void)snprintf(text, size, "%.*f ms", s < 0.009995 ? 1 : 0,
 			       s * 1e3);
-	else if (s < 0.9995)
-		(void)snprintf(text, size, "%.0f ms", s * 1e3);
-	else if (s < 99.95)
+		return;
+	case TIME_S:
 		three_digits(s, " s", text, size);
-	else if (s < 3599.5)
+		return;
+	case TIME_MIN:
 		(void)snprintf(text, size, "%.0f min %02.0f s",
 			       floor(round(s) / 60), fmod(round(s), 60));
-	else
+		return;
+	case TIME_H:
 		(void)snprintf(text, size, "%.0f h %02.0f min",
 			       floor(round(s / 60) / 60),
 			       fmod(round(s / 60), 60));
+		return;
+	}
+}
+
+void
+table_seconds(double s, char *text, size_t size)
+{
+	seconds_in(unit_of(s), s, text, size);
+}
+
+void
+table_seconds_like(double like, double s, char *text, size_t size)
+{
+	seconds_in(unit_of(like), s, text, size);
 }
 
 void
@@ -233,6 +269,24 @@ fill_ratio(struct grid *g, const struct record *cell, struct entry *e)
 		g->reference = record_text(cell, CELL_reference_label);
 }
 
+/* Of a value without a reference: in the value's unit, if it is a time. */
+static void
+fill_interval(enum kind kind, const struct record *cell, struct entry *e)
+{
+	double lo = record_real(cell, CELL_ci_lo);
+	double hi = record_real(cell, CELL_ci_hi);
+	double median = record_real(cell, CELL_median);
+	char a[19], b[19];
+
+	format_value(kind, lo, a, sizeof(a));
+	format_value(kind, hi, b, sizeof(b));
+	if (kind == KIND_TIME) {
+		table_seconds_like(median, lo, a, sizeof(a));
+		table_seconds_like(median, hi, b, sizeof(b));
+	}
+	(void)snprintf(e->range, sizeof(e->range), "%s..%s", a, b);
+}
+
 static void
 fill_entry(struct grid *g, const struct column_of *col, const char *label,
 	   struct entry *e)
@@ -256,15 +310,8 @@ fill_entry(struct grid *g, const struct column_of *col, const char *label,
 		return;
 	fill_ratio(g, cell, e);
 	if (!record_has(cell, CELL_reference_label) &&
-	    record_has(cell, CELL_ci_lo)) {
-		char hi[12];
-
-		format_value(col->kind, record_real(cell, CELL_ci_lo), e->range,
-			     sizeof(e->range) / 2);
-		format_value(col->kind, record_real(cell, CELL_ci_hi), hi,
-			     sizeof(hi));
-		(void)strcat(strcat(e->range, ".."), hi);
-	}
+	    record_has(cell, CELL_ci_lo))
+		fill_interval(col->kind, cell, e);
 	e->mark = mark_of(verdict_shown(g, cell));
 	g->marks |= e->mark != '\0';
 	g->ranges |= e->range[0] != '\0';

@@ -36,6 +36,8 @@ void table_print(FILE *f, const struct rows *cells,
 void table_number(double v, char *text, size_t size);
 /* Seconds, as "85 ms", "1.24 s", "3 min 20 s". */
 void table_seconds(double s, char *text, size_t size);
+/* In the unit in which another time is shown, so that both can be compared. */
+void table_seconds_like(double like, double s, char *text, size_t size);
 /* Bytes, as "196 KiB", "1.25 GiB". */
 void table_bytes(double b, char *text, size_t size);
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "engine/base/num.h"
+#include "harness/commit.h"
 #include "harness/stats/verdict.h"
 #include "harness/targets/target.h"
 
@@ -33,6 +34,7 @@ set_target(const struct trial *t, struct record *rec)
 	if (spec->target->aio)
 		effective = spec->target->aio(effective);
 	record_set_text(rec, TRIAL_program_version, q2_version());
+	record_set_text(rec, TRIAL_git_commit, commit_built_from);
 	record_set_text(rec, TRIAL_target, spec->target->name);
 	record_set_text(rec, TRIAL_target_version, t->version);
 	record_set_text(rec, TRIAL_device, "file");

@@ -8,13 +8,31 @@
 #include <string.h>
 
 #include "engine/base/num.h"
-#include "harness/plan.h"
+#include "harness/plan_time.h"
 #include "harness/probe_store.h"
 #include "harness/table.h"
+#include "harness/targets/qemu.h"
 #include "harness/verb.h"
 
 /* More than any disk has: what does not fit is for `plan` to say. */
 #define SPACE_ANY (UINT64_C(1) << 60)
+
+/* Where it is installed, suites with advice ask it too, and take longer. */
+static bool
+has_qemu(void)
+{
+	static enum {
+		UNKNOWN,
+		YES,
+		NO
+	} has;
+	char version[TARGET_VERSION];
+	struct q2_err ignored;
+
+	if (has == UNKNOWN)
+		has = qemu_check(version, &ignored) == 0 ? YES : NO;
+	return has == YES;
+}
 
 static double
 seconds_on(const struct suite *suite, bool quick, const struct probe *probe)
@@ -26,7 +44,7 @@ seconds_on(const struct suite *suite, bool quick, const struct probe *probe)
 	plan_init(&plan, &wishes);
 	if (plan_sizes(&plan, 0, 0, probe, SPACE_ANY, &ignored) < 0)
 		return 0;
-	return plan_cost(&plan, probe).seconds;
+	return plan_time(&plan, probe, has_qemu(), true).seconds;
 }
 
 /* "about 61 s here", if the disk is known; else from a fast one to a slow one.

@@ -15,16 +15,24 @@
 #include "engine/base/num.h"
 #include "harness/clock.h"
 #include "harness/env.h"
+#include "harness/plan_time.h"
 #include "harness/probe.h"
 #include "harness/probe_store.h"
 #include "harness/run_args.h"
 #include "harness/table.h"
+#include "harness/targets/qemu.h"
 #include "harness/verb.h"
 #include "harness/workdir.h"
+
+/* More than any disk has. */
+#define SPACE_ANY (UINT64_C(1) << 60)
 
 static const struct option_spec plan_options[] = {
 	{"probe", OPTION_FLAG, RUN_ARG(probe), NULL, NULL,
 	 "write to the disk for four seconds, to know it"},
+	{"disk", OPTION_WORD, RUN_ARG(disk), "X", plan_disk_names,
+	 "plan for an assumed disk of that kind, with room for all, not for "
+	 "that of DIR"},
 	RUN_ARGS_COMMON,
 };
 
@@ -111,29 +119,72 @@ print_left_out(const struct plan *plan)
 	       config->label, bytes);
 }
 
+/* What the time consists of. */
 static void
-print_sums(const struct plan *plan, const struct probe *probe)
+print_parts(const struct plan *plan, const struct plan_time *t)
 {
-	struct plan_cost cost = plan_cost(plan, probe);
-	time_t end = time(NULL) + (time_t)cost.seconds;
+	char probe[32], warm_up[32], round[32], qemu[32], finish[32];
+
+	table_seconds(t->probe_s, probe, sizeof(probe));
+	table_seconds(t->warm_up_s, warm_up, sizeof(warm_up));
+	table_seconds(t->round_s, round, sizeof(round));
+	table_seconds(t->qemu_s, qemu, sizeof(qemu));
+	table_seconds(t->finish_s, finish, sizeof(finish));
+	printf("of it: ");
+	if (t->probe_s > 0)
+		printf("probe %s, ", probe);
+	printf("warm-up %s, %" PRIu64 " x %s with settling and guards, ",
+	       warm_up, plan->rounds, round);
+	if (t->qemu_s > 0)
+		printf("through QEMU %s, ", qemu);
+	printf("results %s\n", finish);
+}
+
+static void
+print_sums(const struct plan *plan, const struct plan_cost *cost,
+	   const struct plan_time *t)
+{
+	time_t end = time(NULL) + (time_t)t->seconds;
 	char seconds[32], when[32] = "";
 	struct tm tm;
 
-	table_seconds(cost.seconds, seconds, sizeof(seconds));
+	table_seconds(t->seconds, seconds, sizeof(seconds));
 	if (localtime_r(&end, &tm))
-		(void)strftime(
-			when, sizeof(when),
-			cost.seconds < 43200 ? "%H:%M" : "%Y-%m-%d %H:%M", &tm);
+		(void)strftime(when, sizeof(when),
+			       t->seconds < 43200 ? "%H:%M" : "%Y-%m-%d %H:%M",
+			       &tm);
 	printf("%zu cells, %" PRIu64 " round%s, %" PRIu64
 	       " trial%s: about %s; begun now, it ends at %s\n",
-	       cost.cells, plan->rounds, plan->rounds == 1 ? "" : "s",
-	       cost.trials, cost.trials == 1 ? "" : "s", seconds, when);
-	if (plan->suite->advice && plan->rounds >= 6)
-		printf("then, where qemu-nbd is installed: 6 rounds of the two "
-		       "best through QEMU, beside raw (--no-qemu)\n");
+	       cost->cells, plan->rounds, plan->rounds == 1 ? "" : "s",
+	       cost->trials, cost->trials == 1 ? "" : "s", seconds, when);
+	print_parts(plan, t);
+	if (plan->suite->advice && plan->rounds >= PLAN_QEMU_ROUNDS)
+		printf("through QEMU: %d rounds of the two best, beside raw%s\n",
+		       PLAN_QEMU_ROUNDS,
+		       t->qemu_s > 0 ? " (--no-qemu leaves them out)"
+				     : ", if qemu-nbd is installed; here it is "
+				       "not");
+	if (!plan->suite->reference && plan->nconfigs > 1)
+		printf("note: no reference, so no ratios and no verdicts; "
+		       "'reference = %s' in [suite] would make it 100 %%\n",
+		       plan->configs[0]->label);
 	if (plan->rounds < 6)
 		printf("note: fewer than 6 rounds give medians and no "
 		       "verdict\n");
+}
+
+/* As a quick run does after its warm-up. */
+static int
+halve(struct plan *plan, const struct run_args *args,
+      const struct plan_time *time, struct q2_err *err)
+{
+	if (time->halvings == 0)
+		return 0;
+	printf("note: image and requests are halved, %u time%s, to be over in "
+	       "%.0f s; the warm-up will know better\n",
+	       time->halvings, time->halvings == 1 ? "" : "s", PLAN_QUICK_S);
+	return plan_halve(plan, time->halvings, !args->image_size,
+			  !args->requests, err);
 }
 
 /* A form that does not fit is shown all the same: -ENOSPC. */
@@ -141,15 +192,22 @@ static int
 print_form(struct plan *plan, const struct run_args *args,
 	   const struct probe *probe, uint64_t space, struct q2_err *err)
 {
-	char image[16], need[16], written[16];
+	char image[16], need[16], written[16], version[TARGET_VERSION];
+	struct q2_err ignored;
 	struct plan_cost cost;
-	int r;
+	struct plan_time t;
+	int r, halved;
 
 	r = plan_sizes(plan, args->image_size, args->requests, probe, space,
 		       err);
 	if (r < 0 && r != -ENOSPC)
 		return r;
-	cost = plan_cost(plan, probe);
+	t = plan_time(plan, probe, qemu_check(version, &ignored) == 0,
+		      !args->rounds);
+	halved = halve(plan, args, &t, err);
+	if (halved < 0)
+		return halved;
+	cost = plan_cost(plan);
 	table_bytes((double)plan->image_bytes, image, sizeof(image));
 	table_bytes((double)cost.space, need, sizeof(need));
 	table_bytes((double)cost.written, written, sizeof(written));
@@ -158,7 +216,7 @@ print_form(struct plan *plan, const struct run_args *args,
 	print_passes(plan);
 	print_table(plan, probe);
 	print_left_out(plan);
-	print_sums(plan, probe);
+	print_sums(plan, &cost, &t);
 	return r;
 }
 
@@ -234,6 +292,17 @@ unprobed(struct plan *plan, const struct run_args *args, uint64_t space,
 	return r;
 }
 
+/* Anywhere, so that such plans can be compared. */
+static int
+assumed(struct plan *plan, const struct run_args *args, struct q2_err *err)
+{
+	const struct probe *probe = plan_disk(args->disk);
+
+	print_disk(probe);
+	printf(" (assumed: %s)\n", args->disk);
+	return print_form(plan, args, probe, SPACE_ANY, err);
+}
+
 /* ---- the verb ---------------------------------------------------------- */
 
 static int
@@ -248,6 +317,8 @@ print_plan(struct plan *plan, const struct run_args *args, uint64_t space,
 	for (size_t i = 0; i < plan->nconfigs; i++)
 		printf("%s %s", i ? "," : "", plan->configs[i]->label);
 	printf("\n");
+	if (args->disk)
+		return assumed(plan, args, err);
 	return args->probe ? probed(plan, args, space, err)
 			   : unprobed(plan, args, space, err);
 }
@@ -259,6 +330,12 @@ plan_groups(struct run_args *args, struct q2_err *err)
 	uint64_t space;
 	int r, worst = 0;
 
+	if (args->disk && args->probe) {
+		(void)q2_fail(err, -EINVAL,
+			      "--probe looks at a disk, and --disk assumes "
+			      "one; leave out one of them");
+		return BENCH_USAGE;
+	}
 	r = workdir_check(args->dir, err);
 	if (r < 0)
 		return r == -ENOENT || r == -ENOTDIR ? BENCH_USAGE

@@ -113,6 +113,22 @@ make_report(const char *path, const struct output *out,
 	return code;
 }
 
+/* What to do where nothing can be written, behind the reason. */
+static enum bench_exit
+not_opened(const char *path, int r, struct q2_err *err)
+{
+	size_t n = strlen(err->text);
+
+	if (r == -ENOENT || r == -EBUSY || r == -ENAMETOOLONG)
+		return BENCH_USAGE;
+	if (r == -EROFS || r == -EACCES || r == -EPERM)
+		(void)snprintf(err->text + n, sizeof(err->text) - n,
+			       "; with --format json or csv nothing is "
+			       "written, and a copy has it all: cp -r %s COPY",
+			       path);
+	return BENCH_ENVIRONMENT;
+}
+
 static enum bench_exit
 run_report(int argc, char **argv, struct q2_err *err)
 {
@@ -133,11 +149,10 @@ run_report(int argc, char **argv, struct q2_err *err)
 		return BENCH_USAGE;
 	}
 	format = report_format_of(args.format);
-	r = format == REPORT_TABLE ? output_open(&out, path, false, err) : 0;
+	r = format == REPORT_TABLE ? output_open(&out, path, false, err)
+				   : output_check(path, err);
 	if (r < 0)
-		code = r == -ENOENT || r == -EBUSY || r == -ENAMETOOLONG
-			       ? BENCH_USAGE
-			       : BENCH_ENVIRONMENT;
+		code = not_opened(path, r, err);
 	else
 		code = make_report(path, &out, format, args.color, err);
 	output_done(&out);

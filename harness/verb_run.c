@@ -158,6 +158,20 @@ check_space(struct run *run, struct q2_err *err)
 		       &plan_slow_disk, space, err);
 	if (r == -EINVAL)
 		return BENCH_USAGE;
+	/* The sizes of a run that is taken up cannot be others. */
+	if (r == -ENOSPC && run->args.resume) {
+		uint64_t need = plan_space(&least, least.image_bytes,
+					   least.requests);
+
+		(void)q2_fail(err, -ENOSPC,
+			      "the images of a round need %" PRIu64
+			      " MiB and there are %" PRIu64
+			      " MiB free; make room in %s for %" PRIu64
+			      " MiB more, or begin a new run with a smaller "
+			      "--image-size",
+			      div_up(need, MiB), space / MiB, run->args.dir,
+			      div_up(need, MiB) - space / MiB);
+	}
 	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 

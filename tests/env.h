@@ -4,10 +4,13 @@
  *
  *	Q2_SEED=N		replay: every random test starts from N
  *	Q2_TEST_SCALE=PERCENT	more or fewer rounds; 100 is `make test`
+ *
+ * and memory, for tests that open images by the thousand
  */
 #ifndef TESTS_ENV_H
 #define TESTS_ENV_H
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +36,15 @@ test_rounds(unsigned rounds)
 	uint64_t scaled = rounds * percent / 100;
 
 	return scaled > 0 ? (unsigned)scaled : 1;
+}
+
+/* What is freed is used again instead of given back: buffers and caches of a
+ * MiB would be fresh pages with each image, which cost more than its test. */
+static inline void
+test_keep_memory(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 16 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }
 
 #endif

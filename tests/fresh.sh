@@ -71,6 +71,7 @@ inside() {
 		mount -t proc proc "$root/proc" || exit 1
 		exec chroot "$root" env -i HOME=/root TERM=dumb \
 			${Q2_TEST_SCALE:+Q2_TEST_SCALE=$Q2_TEST_SCALE} \
+			${Q2_TEST_SKIP:+Q2_TEST_SKIP="$Q2_TEST_SKIP"} \
 			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 			"$@"' inside "$root" "$@" </dev/null
 }

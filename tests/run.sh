@@ -5,7 +5,7 @@
 #
 # Arguments are cmocka programs.  Every script tests/*/*.sh is run too: in
 # MODE=release all of them, in other modes those with a line "# modes: all".
-# Scripts among the arguments are run instead of those.  Two run at a time,
+# Scripts among the arguments are run instead of those.  Several run at a time,
 # except scripts with a line "# alone" (they measure), which come last, one by
 # one.  All run in the project's root.
 #
@@ -17,7 +17,9 @@
 #
 # Environment: Q2_SEED replays a seed, Q2_TEST_SCALE=PERCENT makes random
 # tests shorter or longer, Q2_TEST_TIMEOUT seconds for each file (300),
-# Q2_TEST_JOBS files at a time (2).  docs/testing.md says more.
+# Q2_TEST_JOBS files at a time (one more than processors: many wait),
+# Q2_TEST_SKIP leaves out files that match this regular expression.
+# docs/testing.md says more.
 set -u
 MODE=${MODE:-release}
 B=${B:-build/$MODE}
@@ -102,8 +104,8 @@ together=$work/together.list alone=$work/alone.list
 given=
 for t; do
 	case $t in *.sh) given=yes ;; esac
-	echo "$t" >>"$together"
 done
+# Scripts take longest: they come first, so that none is left over at the end.
 [ -n "$given" ] || for t in tests/*/*.sh; do
 	[ -e "$t" ] || continue
 	[ "$MODE" = release ] || grep -q '^# modes: all' "$t" || continue
@@ -113,8 +115,19 @@ done
 		echo "$t" >>"$together"
 	fi
 done
+for t; do
+	echo "$t" >>"$together"
+done
 
-xargs -r -P "${Q2_TEST_JOBS:-2}" -n 1 sh tests/run.sh --one "$work" <"$together"
+if [ -n "${Q2_TEST_SKIP:-}" ]; then
+	for list in "$together" "$alone"; do
+		grep -E -e "$Q2_TEST_SKIP" "$list" | sed 's/^/left out: /'
+		grep -v -E -e "$Q2_TEST_SKIP" "$list" >"$list.rest"
+		mv "$list.rest" "$list"
+	done
+fi
+
+xargs -r -P "${Q2_TEST_JOBS:-$(($(nproc) + 1))}" -n 1 sh tests/run.sh --one "$work" <"$together"
 xargs -r -n 1 sh tests/run.sh --one "$work" <"$alone"
 
 passed=0 failed=0 skipped=0

@@ -147,7 +147,7 @@ parse(int argc, char **argv, struct io_args *ret)
 
 	while ((c = manual_next(&manual_io, argc, argv)) != -1) {
 		if (c == 'V') {
-			say("%s version %s\n", msg_name(), q2_version());
+			help_print_version();
 			return 0;
 		}
 		status = take_option(c, ret);

@@ -74,10 +74,21 @@ kind_name(enum q2_layout_kind kind)
 	return names[kind];
 }
 
-/* What the word means for this image, for people. */
+/* What the word means for this image, for people. A raw file has no clusters. */
 static const char *
-kind_text(enum q2_layout_kind kind)
+kind_text(enum q2_layout_kind kind, bool qcow2)
 {
+	static const char *const raw[] = {
+		[Q2_LAYOUT_OFF] = "space is found at the first write",
+		[Q2_LAYOUT_PARTLY] = "some of the disk has space",
+		[Q2_LAYOUT_METADATA] = "the file has holes",
+		[Q2_LAYOUT_FALLOC] = "all of the disk has space, not written "
+				     "yet",
+		[Q2_LAYOUT_FULL] = "all of the disk is written",
+		[Q2_LAYOUT_METADATA_OR_BETTER] =
+			"all of the disk has space; this file system does not "
+			"tell more",
+	};
 	static const char *const texts[] = {
 		[Q2_LAYOUT_OFF] = "space is found at the first write",
 		[Q2_LAYOUT_PARTLY] = "some of the disk has clusters",
@@ -91,20 +102,22 @@ kind_text(enum q2_layout_kind kind)
 			"tell more",
 	};
 
-	return texts[kind];
+	return qcow2 ? texts[kind] : raw[kind];
 }
 
 static void
-print_layout(const struct q2_layout *l)
+print_layout(const struct q2_layout *l, bool qcow2)
 {
 	say("Layout:\n");
 	say("    preallocation: %s (%s)\n", kind_name(l->kind),
-	    kind_text(l->kind));
+	    kind_text(l->kind, qcow2));
 	print_size("    virtual size", l->virtual_bytes);
 	print_size("    file length", l->file_bytes);
 	print_size("    allocated on disk", l->alloc_bytes);
 	print_size("    metadata", l->metadata_bytes);
-	print_size("    guest data with clusters", l->mapped_bytes);
+	print_size(qcow2 ? "    guest data with clusters"
+			 : "    guest data with space",
+		   l->mapped_bytes);
 	if (!l->has_fiemap)
 		return;
 	print_size("        written", l->written_bytes);
@@ -170,7 +183,7 @@ print_human(const struct info_entry *e)
 	print_backing(e);
 	info_print_specific(&e->info);
 	if (e->has_layout)
-		print_layout(&e->layout);
+		print_layout(&e->layout, is_qcow2(&e->info));
 }
 
 static void

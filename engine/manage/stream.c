@@ -22,7 +22,10 @@ write_pieces(void *arg)
 {
 	struct run *run = arg;
 	const struct stream *s = run->s;
-	Q2_AUTO_FREE uint8_t *buf = mem_aligned_zero(STREAM_PIECE);
+	/* A short range needs no whole piece. */
+	uint64_t room = min_u64(STREAM_PIECE,
+				align_up(s->len, max_u64(1, s->grain)));
+	Q2_AUTO_FREE uint8_t *buf = mem_aligned_zero(room);
 	int r = buf ? 0 : -ENOMEM;
 
 	while (r == 0 && run->result == 0 && run->next < s->off + s->len) {

@@ -13,6 +13,9 @@ struct stream {
 	/* The bytes [off, off + len) of the file into buf; NULL: zeros. Pieces
 	 * begin at the stream's start and at multiples of STREAM_PIECE. */
 	void (*fill)(void *arg, uint64_t off, uint64_t len, uint8_t *buf);
+	/* A power of two, to a multiple of which fill() writes more than len;
+	 * 0: it does not. */
+	uint64_t grain;
 	/* What the bytes from off on are; NULL: data. */
 	enum aio_class (*class_at)(void *arg, uint64_t off);
 	void *arg;

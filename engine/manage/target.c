@@ -145,6 +145,7 @@ target_write_metadata(struct target *t)
 	struct stream s = {.file = t->file,
 			   .len = t->plan->metadata_bytes,
 			   .fill = encode,
+			   .grain = t->plan->geom.cluster_size,
 			   .class_at = class_at,
 			   .arg = (void *)(uintptr_t)t->plan};
 	int r = stream_write(&s);

@@ -9,13 +9,15 @@
 #include <unistd.h>
 
 #include "engine/base/err.h"
+#include "engine/base/num.h"
 #include "harness/clock.h"
 
 #ifdef HAVE_LIBNBD
 
-#include <libnbd.h>
+#include "harness/targets/nbd_lib.h"
 
 struct nbd_disk {
+	const struct nbd_lib *lib;
 	struct nbd_handle *handle;
 	/* Done, and not yet told; linked by q2_req.priv[0]. */
 	struct q2_req *first, *last;
@@ -28,8 +30,7 @@ struct nbd_disk {
 int
 nbd_disk_check(struct q2_err *err)
 {
-	(void)err;
-	return 0;
+	return nbd_lib(err) ? 0 : -ENOTSUP;
 }
 
 const char *
@@ -42,8 +43,8 @@ nbd_disk_error(const struct nbd_disk *nbd)
 static int
 failure(struct nbd_disk *nbd)
 {
-	const char *text = nbd_get_error();
-	int code = nbd_get_errno();
+	const char *text = nbd->lib->get_error();
+	int code = nbd->lib->get_errno();
 
 	if (text && !nbd->error[0])
 		(void)snprintf(nbd->error, sizeof(nbd->error), "%s", text);
@@ -76,7 +77,8 @@ wait_until(struct nbd_disk *nbd, uint64_t end_ns, unsigned patience_ms)
 	if (now >= end_ns)
 		return gave_up(nbd, patience_ms);
 	/* Not 0, which would spin. */
-	return nbd_poll(nbd->handle, (int)((end_ns - now) / 1000000 + 1)) < 0
+	return nbd->lib->poll(nbd->handle,
+			      (int)((end_ns - now) / 1000000 + 1)) < 0
 		       ? failure(nbd)
 		       : 0;
 }
@@ -89,9 +91,9 @@ wait_connected(struct nbd_disk *nbd)
 	uint64_t end_ns = clock_ns() + (uint64_t)ms * 1000000;
 	int r = 0;
 
-	while (r == 0 && nbd_aio_is_connecting(nbd->handle) > 0)
+	while (r == 0 && nbd->lib->aio_is_connecting(nbd->handle) > 0)
 		r = wait_until(nbd, end_ns, ms);
-	if (r == 0 && nbd_aio_is_ready(nbd->handle) <= 0)
+	if (r == 0 && nbd->lib->aio_is_ready(nbd->handle) <= 0)
 		r = failure(nbd);
 	return r;
 }
@@ -142,11 +144,11 @@ nbd_submit(struct disk *disk, struct q2_req *rq)
 	callback.user_data = rq;
 	rq->priv[1] = (uintptr_t)nbd;
 	if (rq->op == Q2_WRITE)
-		r = nbd_aio_pwrite(nbd->handle, rq->iov->iov_base, rq->len,
-				   rq->off, callback, 0);
+		r = nbd->lib->aio_pwrite(nbd->handle, rq->iov->iov_base,
+					 rq->len, rq->off, callback, 0);
 	else
-		r = nbd_aio_pread(nbd->handle, rq->iov->iov_base, rq->len,
-				  rq->off, callback, 0);
+		r = nbd->lib->aio_pread(nbd->handle, rq->iov->iov_base, rq->len,
+					rq->off, callback, 0);
 	if (r < 0)
 		add_done(nbd, rq, failure(nbd));
 }
@@ -177,7 +179,9 @@ nbd_run(struct disk *disk)
 static int
 nbd_flush_all(struct disk *disk)
 {
-	return nbd_flush(disk->nbd->handle, 0) < 0 ? failure(disk->nbd) : 0;
+	struct nbd_disk *nbd = disk->nbd;
+
+	return nbd->lib->flush(nbd->handle, 0) < 0 ? failure(nbd) : 0;
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -186,7 +190,7 @@ static void
 drop(struct nbd_disk *nbd)
 {
 	nbd->closing = true;
-	nbd_close(nbd->handle);
+	nbd->lib->close(nbd->handle);
 	free(nbd);
 }
 
@@ -197,48 +201,64 @@ nbd_disk_close(struct disk *disk, struct q2_err *err)
 	int r = 0;
 
 	nbd->closing = true;
-	if (!nbd->silent && nbd_aio_is_ready(nbd->handle) > 0 &&
-	    nbd_shutdown(nbd->handle, 0) < 0)
+	if (!nbd->silent && nbd->lib->aio_is_ready(nbd->handle) > 0 &&
+	    nbd->lib->shutdown(nbd->handle, 0) < 0)
 		r = q2_fail(err, failure(nbd), "leaving the NBD server: %s",
 			    nbd->error);
 	drop(nbd);
 	return r;
 }
 
-/* NULL with a reason. */
-static struct nbd_disk *
-make(const struct nbd_want *want, struct q2_err *err)
+static int
+make(const struct nbd_want *want, struct nbd_disk **ret_nbd, struct q2_err *err)
 {
-	struct nbd_disk *nbd = calloc(1, sizeof(*nbd));
+	const struct nbd_lib *lib = nbd_lib(err);
+	struct nbd_disk *nbd;
 
+	if (!lib)
+		return -ENOTSUP;
+	nbd = calloc(1, sizeof(*nbd));
 	if (nbd)
-		nbd->handle = nbd_create();
+		nbd->handle = lib->create();
 	if (!nbd || !nbd->handle) {
 		free(nbd);
-		(void)q2_fail(err, -ENOMEM, "no memory for an NBD client");
-		return NULL;
+		return q2_fail(err, -ENOMEM, "no memory for an NBD client");
 	}
+	nbd->lib = lib;
 	nbd->patience_ms = want->patience_ms;
 	/* Buffers are ours, and are initialised. */
-	(void)nbd_set_pread_initialize(nbd->handle, false);
-	return nbd;
+	(void)lib->set_pread_initialize(nbd->handle, false);
+	*ret_nbd = nbd;
+	return 0;
+}
+
+/* Images are whole MiB, of at least 16. */
+static int
+too_small(uint64_t has, uint64_t needs, struct q2_err *err)
+{
+	char how[64] = "";
+
+	if (has >= 16 * MiB)
+		(void)snprintf(how, sizeof(how),
+			       ", or use --image-size %" PRIu64 "m or less",
+			       has / MiB);
+	return q2_fail(err, -EINVAL,
+		       "the export has %" PRIu64 " bytes and the work needs "
+		       "%" PRIu64 "; export %" PRIu64 "m%s",
+		       has, needs, div_up(needs, MiB), how);
 }
 
 static int
 check_size(struct nbd_disk *nbd, const struct nbd_want *want,
 	   struct q2_err *err)
 {
-	int64_t bytes = nbd_get_size(nbd->handle);
+	int64_t bytes = nbd->lib->get_size(nbd->handle);
 
 	if (bytes < 0)
 		return q2_fail(err, failure(nbd), "the export has no size: %s",
 			       nbd->error);
 	if ((uint64_t)bytes < want->bytes)
-		return q2_fail(err, -EINVAL,
-			       "the export has %" PRId64 " bytes and the work "
-			       "needs %" PRIu64 "; use --image-size %" PRId64
-			       " or less",
-			       bytes, want->bytes, bytes);
+		return too_small((uint64_t)bytes, want->bytes, err);
 	if (want->exactly && (uint64_t)bytes != want->bytes)
 		return q2_fail(err, -EINVAL,
 			       "the export has %" PRId64
@@ -255,10 +275,10 @@ check(struct nbd_disk *nbd, const struct nbd_want *want, struct q2_err *err)
 
 	if (r < 0)
 		return r;
-	if (want->write && nbd_is_read_only(nbd->handle) != 0)
+	if (want->write && nbd->lib->is_read_only(nbd->handle) != 0)
 		return q2_fail(err, -EROFS,
 			       "the export is read-only, and the work writes");
-	if (want->write && nbd_can_flush(nbd->handle) != 1)
+	if (want->write && nbd->lib->can_flush(nbd->handle) != 1)
 		return q2_fail(err, -ENOTSUP,
 			       "the server cannot flush (NBD_CMD_FLUSH): the "
 			       "end of a write pass would not be on the disk; "
@@ -292,13 +312,14 @@ int
 nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 		const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd = make(want, err);
-	int r;
+	struct nbd_disk *nbd;
+	int r = make(want, &nbd, err);
 
-	if (!nbd)
-		return -ENOMEM;
-	r = nbd_aio_connect_uri(nbd->handle, uri) < 0 ? failure(nbd)
-						      : wait_connected(nbd);
+	if (r < 0)
+		return r;
+	r = nbd->lib->aio_connect_uri(nbd->handle, uri) < 0
+		    ? failure(nbd)
+		    : wait_connected(nbd);
 	if (r < 0) {
 		r = q2_fail(err, r, "cannot reach %s: %s", uri, nbd->error);
 		drop(nbd);
@@ -312,16 +333,17 @@ int
 nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 		   const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd = make(want, err);
-	int r;
+	struct nbd_disk *nbd;
+	int r = make(want, &nbd, err);
 
-	if (!nbd) {
+	if (r < 0) {
 		(void)close(fd);
-		return -ENOMEM;
+		return r;
 	}
 	/* libnbd has the descriptor from here on, whatever comes of it. */
-	r = nbd_aio_connect_socket(nbd->handle, fd) < 0 ? failure(nbd)
-							: wait_connected(nbd);
+	r = nbd->lib->aio_connect_socket(nbd->handle, fd) < 0
+		    ? failure(nbd)
+		    : wait_connected(nbd);
 	if (r < 0) {
 		r = q2_fail(err, r, "no NBD server answers: %s", nbd->error);
 		drop(nbd);

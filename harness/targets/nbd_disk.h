@@ -3,15 +3,15 @@
  * nbd_disk.h - a server of the NBD protocol as a disk; for targets nbd and qemu
  *
  * Through libnbd's asynchronous calls, driven by poll(2) in the caller's
- * thread: iodepth requests are in flight on one connection.  A program that was
- * built without libnbd answers -ENOTSUP and says what to install.
+ * thread: iodepth requests are in flight on one connection.  -ENOTSUP, with what to
+ * install, from a program that was built without libnbd or does not find it.
  */
 #ifndef HARNESS_TARGETS_NBD_DISK_H
 #define HARNESS_TARGETS_NBD_DISK_H
 
 #include "harness/targets/disk.h"
 
-/* Was this program built with libnbd?  0, or -ENOTSUP and what to do. */
+/* Is libnbd there?  0, or -ENOTSUP and what to do. */
 int nbd_disk_check(struct q2_err *err);
 
 /* What the export has to be. */

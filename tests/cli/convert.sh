@@ -52,8 +52,8 @@ fi
 
 # ---- a source with data, zeros and holes of odd lengths ---------------------
 
-piece() { dd if="$1" of=s.raw bs=1 count="$2" seek="$3" conv=notrunc \
-	iflag=fullblock status=none; }
+piece() { dd if="$1" of=s.raw bs=64k count="$2" seek="$3" conv=notrunc \
+	iflag=fullblock,count_bytes oflag=seek_bytes status=none; }
 head -c 3000000 /dev/urandom >random
 truncate -s 9000700 s.raw
 dd if=random of=s.raw bs=65536 count=20 conv=notrunc status=none

@@ -14,6 +14,7 @@ LC_ALL=C
 export LC_ALL
 B=${B:-build/release}
 img=$PWD/$B/qcowimg
+poison=$PWD/$B/tests/tools/poison
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-devices.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP PIPE
@@ -51,18 +52,15 @@ loop() {
 		losetup -d "$dev"
 }
 
-# Full of bytes that nobody wrote.
-poison() { tr '\0' '\245' <"$zeros" | dd of="$1" bs=1M iflag=fullblock \
-	status=none; }
-
 # check NAME FUNCTION [ARG...]: the function succeeds; in it a command that
 # fails ends it.
 check() {
 	name=$1
 	shift
-	poison "$a" && poison "$b" && rm -f ./*.qcow2 ./*.raw
+	rm -f ./*.qcow2 ./*.raw
 	(
 		set -e
+		"$poison" "$a" "$b"
 		"$@"
 	) >log 2>&1
 	status=$?
@@ -78,11 +76,14 @@ check() {
 refused() { # TEXT COMMAND...: fails, and says so
 	text=$1
 	shift
-	if "$@" >said 2>&1; then
+	if said=$("$@" 2>&1); then
 		echo "not refused: $*"
 		return 1
 	fi
-	grep -F -- "$text" said || { cat said && return 1; }
+	case $said in
+	*"$text"*) ;;
+	*) echo "$said" && return 1 ;;
+	esac
 }
 
 # ---- what a guest does -----------------------------------------------------
@@ -100,10 +101,10 @@ play() {
 		-c 'write -P 8 4195000 1' -c 'write -z 5M 100k'
 }
 
-# same IMAGE: a guest sees in it what is in ref.raw; it is consistent.
+# same IMAGE REFERENCE: a guest sees in it what is there; it is consistent.
 same() {
-	"$img" compare -f raw ref.raw "$1"
-	[ -z "$has_qemu" ] || qemu-img compare -f raw ref.raw "$1"
+	"$img" compare -f raw "$2" "$1"
+	[ -z "$has_qemu" ] || qemu-img compare -f raw "$2" "$1"
 	sound "$1"
 }
 sound() {
@@ -111,24 +112,30 @@ sound() {
 	[ -z "$has_qemu" ] || qemu-img check "$1"
 }
 
-# guest IMAGE: play on it as all cache modes have it, and compare.
+# guest IMAGE [REFERENCE [COMMAND...]]: play on it as both cache modes have it,
+# after the commands, and compare.  To play twice leaves what playing once
+# does, so one reference is for both.  QEMU sees what the first play left; the
+# rest is seen by both.
 guest() {
-	for cache in writeback none; do
-		[ -e ref.raw ] || truncate -s 6M ref.raw
-		play -f raw ref.raw
-		play -f qcow2 -t "$cache" "$1"
-		same "$1"
-	done
+	image=$1 ref=${2-$played}
+	shift $(($# > 1 ? 2 : 1))
+	play -f qcow2 -t writeback "$@" "$image"
+	if [ -n "$has_qemu" ]; then
+		qemu-img compare -f raw "$ref" "$image"
+		qemu-img check "$image"
+	else
+		same "$image" "$ref"
+	fi
+	play -f qcow2 -t none "$image"
+	same "$image" "$ref"
 }
 
 # ---- raw -------------------------------------------------------------------
 
 raw_image() {
 	bytes=$(blockdev --getsize64 "$a")
-	tr '\0' '\245' <"$zeros" >ref.raw
-	play -f raw ref.raw
 	play -f raw -t "$1" "$a"
-	cmp ref.raw "$a"
+	cmp "$played_device" "$a"
 	"$img" info -f raw "$a" | grep "virtual size: .*($bytes bytes)"
 	refused 'Cannot resize device files' "$img" resize -f raw "$a" 20M
 	refused 'Cannot resize device files' \
@@ -158,8 +165,7 @@ raw_create() {
 
 qcow2_image() {
 	"$img" create -f qcow2 -o "$1" "$a" 6M
-	"$img" io -r -f qcow2 -c 'read -P 0 0 6M' "$a"
-	guest "$a"
+	guest "$a" "$played" -c 'read -P 0 0 6M'
 }
 
 full_device() {
@@ -186,9 +192,9 @@ resize() {
 	"$img" create -f qcow2 -o "$1" "$a" 3M
 	"$img" io -f qcow2 -c 'write -P 1 0 3M' "$a"
 	"$img" resize -f qcow2 --preallocation="$2" "$a" 6M
-	"$img" io -r -f qcow2 -c 'read -P 1 0 3M' -c 'read -P 0 3M 3M' "$a"
 	sound "$a"
-	"$img" io -f qcow2 -c 'write -P 2 3M 3M' "$a"
+	"$img" io -f qcow2 -c 'read -P 1 0 3M' -c 'read -P 0 3M 3M' \
+		-c 'write -P 2 3M 3M' "$a"
 	refused 'the device has' "$img" resize -f qcow2 \
 		--preallocation=full "$a" 32M
 	"$img" info -f qcow2 "$a" | grep 'virtual size: 6 MiB'
@@ -242,16 +248,16 @@ made_twice() {
 	"$img" create -f qcow2 "$a" 6M
 	"$img" io -f qcow2 -c 'write -P 1 0 6M' "$a"
 	"$img" create -f qcow2 -o preallocation="$1" "$a" 6M
-	"$img" io -r -f qcow2 -c 'read -P 0 0 6M' "$a"
-	guest "$a"
+	guest "$a" "$played" -c 'read -P 0 0 6M'
 }
 
 by_qemu() {
 	qemu-img create -q -f qcow2 "$a" 6M
 	guest "$a"
 	qemu-io -f qcow2 -c 'write -P 9 1M 1M' "$a"
+	cp "$played" ref.raw
 	qemu-io -f raw -c 'write -P 9 1M 1M' ref.raw
-	same "$a"
+	same "$a" ref.raw
 }
 
 # ---- data files ------------------------------------------------------------
@@ -265,10 +271,9 @@ data_file() {
 		# It leaves raw data as it was.
 		"$img" io -f qcow2 -c 'write -z 0 6M' d.qcow2
 	fi
-	"$img" io -r -f qcow2 -c 'read -P 0 0 6M' d.qcow2
-	guest d.qcow2
+	guest d.qcow2 "$played" -c 'read -P 0 0 6M'
 	case $1 in
-	*raw=on*) cmp -n 6291456 ref.raw "$b" ;;
+	*raw=on*) cmp -n 6291456 "$played" "$b" ;;
 	esac
 }
 
@@ -276,7 +281,7 @@ both_on_devices() {
 	"$img" create -f qcow2 -o "data_file=$b,$1" "$a" 6M
 	guest "$a"
 	case $1 in
-	*raw=on*) cmp -n 6291456 ref.raw "$b" ;;
+	*raw=on*) cmp -n 6291456 "$played" "$b" ;;
 	esac
 }
 
@@ -285,13 +290,13 @@ data_resize() {
 	"$img" create -f qcow2 -o "data_file=$b,$1" d.qcow2 3M
 	"$img" io -f qcow2 -c 'write -P 1 0 3M' d.qcow2
 	"$img" resize -f qcow2 --preallocation="$2" d.qcow2 6M
-	"$img" io -r -f qcow2 -c 'read -P 1 0 3M' -c 'read -P 0 3M 3M' d.qcow2
 	sound d.qcow2
 	case $1 in
 	*raw=on*) "$img" io -r -f raw -c 'read -P 1 0 3M' -c 'read -P 0 3M 3M' \
 		"$b" ;;
 	esac
-	"$img" io -f qcow2 -c 'write -P 2 3M 3M' d.qcow2
+	"$img" io -f qcow2 -c 'read -P 1 0 3M' -c 'read -P 0 3M 3M' \
+		-c 'write -P 2 3M 3M' d.qcow2
 	refused 'the data file' "$img" resize -f qcow2 d.qcow2 32M
 	"$img" resize -f qcow2 --shrink d.qcow2 1000k
 	"$img" resize -f qcow2 d.qcow2 6M
@@ -322,23 +327,21 @@ data_killed() {
 # ---- backing files ---------------------------------------------------------
 
 over_raw() {
-	tr '\0' '\245' <"$zeros" | head -c 6M >ref.raw
 	"$img" create -f qcow2 -b "$b" -F raw "$1" 6M
-	guest "$1"
+	guest "$1" "$played_poison"
 	# The device is only read.
-	tr '\0' '\245' <"$zeros" | cmp - "$b"
+	cmp "$poisoned" "$b"
 }
 
 over_qcow2() {
 	"$img" create -f qcow2 -o cluster_size=4k "$b" 6M
-	truncate -s 6M ref.raw
-	play -f raw ref.raw
 	play -f qcow2 "$b"
 	"$img" create -f qcow2 -b "$b" -F qcow2 "$1"
-	same "$1"
+	same "$1" "$played"
+	cp "$played" ref.raw
 	"$img" io -f qcow2 -c 'write -P 11 1M 77' -c 'write -P 12 5M 1M' "$1"
 	"$img" io -f raw -c 'write -P 11 1M 77' -c 'write -P 12 5M 1M' ref.raw
-	same "$1"
+	same "$1" ref.raw
 }
 
 over_itself() {
@@ -352,52 +355,44 @@ over_itself() {
 
 # ---- convert ---------------------------------------------------------------
 
-source_file() {
-	truncate -s 6M ref.raw
-	play -f raw ref.raw
-}
-
 convert_to() {
-	source_file
-	"$img" convert -f raw -O qcow2 -t "$1" ref.raw "$a"
-	same "$a"
+	"$img" convert -f raw -O qcow2 -t "$1" "$played" "$a"
+	same "$a" "$played"
 	"$img" convert -f qcow2 -O raw -T "$1" "$a" back.raw
-	cmp ref.raw back.raw
-	"$img" convert -f raw -O raw -t "$1" ref.raw "$b"
-	cmp -n 6291456 ref.raw "$b"
+	cmp "$played" back.raw
+	"$img" convert -f raw -O raw -t "$1" "$played" "$b"
+	cmp -n 6291456 "$played" "$b"
 	[ -z "$has_qemu" ] || {
 		qemu-img convert -f qcow2 -O qcow2 "$a" q.qcow2
-		same q.qcow2
+		same q.qcow2 "$played"
 	}
 }
 
 # Into an image that is there already.
 convert_into() {
-	source_file
-	"$img" convert -n -f raw -O raw ref.raw "$b"
-	cmp -n 6291456 ref.raw "$b"
+	"$img" convert -n -f raw -O raw "$played" "$b"
+	cmp -n 6291456 "$played" "$b"
 	"$img" create -f qcow2 -o preallocation=metadata "$a" 6M
 	"$img" io -f qcow2 -c 'write -P 99 0 6M' "$a"
-	"$img" convert -n -f raw -O qcow2 ref.raw "$a"
-	same "$a"
+	"$img" convert -n -f raw -O qcow2 "$played" "$a"
+	same "$a" "$played"
 }
 
 convert_data_file() {
-	source_file
-	"$img" convert -f raw -O qcow2 -o "data_file=$b,$1" ref.raw d.qcow2
-	same d.qcow2
+	"$img" convert -f raw -O qcow2 -o "data_file=$b,$1" "$played" d.qcow2
+	same d.qcow2 "$played"
 	case $1 in
-	*raw=on*) cmp -n 6291456 ref.raw "$b" ;;
+	*raw=on*) cmp -n 6291456 "$played" "$b" ;;
 	esac
 	"$img" convert -f qcow2 -O qcow2 d.qcow2 "$a"
-	same "$a"
+	same "$a" "$played"
 }
 
 dd_to() {
-	source_file
-	"$img" dd -f raw -O raw bs=1M if=ref.raw of=back.raw
+	"$img" dd -f raw -O raw bs=1M if="$played" of=back.raw
 	"$img" dd -f raw -O raw bs=64k count=20 if="$b" of=part.raw
-	tr '\0' '\245' <"$zeros" | head -c 1310720 | cmp - part.raw
+	[ "$(stat -c %s part.raw)" = 1310720 ]
+	cmp -n 1310720 "$poisoned" part.raw
 }
 
 # ---- all of it -------------------------------------------------------------
@@ -467,8 +462,33 @@ all() {
 		qemu-img
 }
 
-zeros=$work/zeros
-truncate -s 16809984 "$zeros"
+# What play() leaves on 6 MiB of zeros, on 6 MiB of poison, on a device.
+zeros=$work/zeros poisoned=$work/poisoned
+played=$work/played played_poison=$work/played_poison
+played_device=$work/played_device
+references() {
+	truncate -s 16809984 "$zeros" "$poisoned"
+	"$poison" "$poisoned"
+	truncate -s 6M "$played"
+	head -c 6M "$poisoned" >"$played_poison"
+	cp "$poisoned" "$played_device"
+	for file in "$played" "$played_poison" "$played_device"; do
+		play -f raw "$file"
+		cp "$file" once
+		play -f raw "$file"
+		cmp once "$file"
+	done
+}
+(
+	set -e
+	references
+) >log 2>&1
+status=$?
+if [ $status != 0 ]; then
+	sed 's/^/# /' log
+	echo "not ok - devices: references"
+	exit 1
+fi
 for size in 512 4096; do
 	blocks="blocks of $size"
 	if loop "a$size" -b $size && a=$dev && loop "b$size" -b $size &&

@@ -1,6 +1,7 @@
 #!/bin/sh
 # qcowimg info --layout names the preallocation that an image really has, as a
-# person and as a program read it; and qcowimg io does what it is told.
+# person and as a program read it; qcowimg io does what it is told; and which
+# version it is, under each name.
 #
 # modes: all
 set -u
@@ -60,6 +61,18 @@ if [ "$fiemap" = true ]; then
 else
 	echo "skip - layout: written, unwritten, holes # no FIEMAP here"
 fi
+# What is true of a raw file is said without the words of qcow2.
+for p in off falloc full; do
+	"$img" create -q -f raw -o preallocation=$p $p.raw 64M || exit 1
+	equal "layout of a raw file, $p: its words" "" \
+		"$("$img" info --layout $p.raw | grep -i cluster)"
+	equal "layout of a qcow2 file, $p: its words" 1 \
+		"$("$img" info --layout $p.qcow2 | grep -c 'data with clusters')"
+done
+truncate -s 64M half.raw &&
+	"$img" io -f raw -t writeback -c "write -q -P 1 0 32M" half.raw || bad=1
+equal "layout of a raw file, half filled: its words" "" \
+	"$("$img" info --layout -f raw half.raw | grep -i cluster)"
 "$img" io -t writeback -c "write -q 0 32M" off.qcow2 || bad=1
 equal "layout: a half-filled image" "partly filled" \
 	"$(member off.qcow2 preallocation)"
@@ -97,5 +110,15 @@ equal "io: what was written is there" "" "$("$img" check -q aio.qcow2 2>&1)"
 equal "io: from standard input" "64 MiB" "$(echo length | "$img" io aio.qcow2)"
 equal "io: an unfinished last line" "64 MiB" \
 	"$(printf 'length' | "$img" io aio.qcow2)"
+
+# Under QEMU's names, "NAME version NUMBER" as QEMU prints it; and who it is.
+for name in qemu-img qemu-io; do
+	ln -s "$img" $name || exit 1
+	for o in -V --version; do
+		equal "$name $o" "$name version N (qcowimg)" \
+			"$(./$name $o | sed 's/[0-9][0-9.]*[0-9]/N/')"
+	done
+done
+equal "qcowimg io --version" "$("$img" --version)" "$("$img" io --version)"
 
 exit $bad

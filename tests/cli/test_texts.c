@@ -4,7 +4,7 @@
  *
  * tests/golden/texts/cases.jsonl holds command lines with what QEMU 7.2 printed
  * (the README there says what its fields are).  Each is a test: QEMU's own
- * tools set the case up, our program runs it, and output, exit status, files
+ * tools set the case up (once for all cases that begin so), our program runs it, and output, exit status, files
  * and guest content must be equal.  Texts go through the same filters as the
  * captured ones: times, rates, and what depends on the file system.
  *
@@ -57,28 +57,6 @@ only_looks(const json_t *argv)
 }
 
 static void
-set_up(const json_t *c, bool low)
-{
-	const json_t *step;
-	size_t i;
-
-	texts_remove_tree(texts_path("w"));
-	assert_int_equal(mkdir(texts_path("w"), 0755), 0);
-	if (low && geteuid() == 0)
-		assert_int_equal(
-			chown(texts_path("w"), TEXTS_NOBODY, TEXTS_NOBODY), 0);
-	json_array_foreach(json_object_get(c, "setup"), i, step)
-	{
-		struct texts_outcome o = texts_run(step, "", false, low);
-
-		if (o.status != 0)
-			fail_msg("set-up step %zu: status %d: %s", i, o.status,
-				 o.err);
-		texts_outcome_done(&o);
-	}
-}
-
-static void
 test_case(void **state)
 {
 	const json_t *c = *state, *hold = json_object_get(c, "hold");
@@ -90,7 +68,7 @@ test_case(void **state)
 	struct texts_outcome o;
 
 	texts_failed = false;
-	set_up(c, low);
+	texts_set_up(json_object_get(c, "setup"), low);
 	if (hold)
 		holder = texts_hold(hold, low);
 	o = texts_run(argv, input, true, low);
@@ -145,6 +123,11 @@ make_root(void)
 		exit(1);
 	}
 	install_program();
+	/* What the programs inherit. */
+	(void)umask(022);
+	(void)setenv("LC_ALL", "C", 1);
+	(void)setenv("TZ", "UTC", 1);
+	(void)setenv("TMPDIR", texts_root, 1);
 }
 
 static int

@@ -75,4 +75,9 @@ void texts_remove_tree(const char *path);
 /* looks: nobody wrote, so that each byte is compared. */
 void texts_compare_files(const json_t *c, bool looks);
 
+/* ---- texts_setup.c ------------------------------------------------------ */
+
+/* Make the folder w as these steps leave it; low: without privileges. */
+void texts_set_up(const json_t *steps, bool low);
+
 #endif

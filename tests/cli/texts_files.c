@@ -63,26 +63,122 @@ file_has_sha256(const char *path, const char *want)
 	return strcmp(hex, want) == 0;
 }
 
-/* Does QEMU read from the image what it read from its own? */
+/* ---- what a guest reads ------------------------------------------------- */
+
+static unsigned char together[32]; /* of all files, in any order */
+
+static int
+add_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	unsigned char digest[32];
+	gcry_md_hd_t md;
+	size_t len;
+	char *data;
+
+	(void)ftw;
+	if (type != FTW_F || !S_ISREG(st->st_mode))
+		return 0;
+	data = texts_slurp(path, &len);
+	if (!data || gcry_md_open(&md, GCRY_MD_SHA256, 0))
+		abort();
+	gcry_md_write(md, path, strlen(path) + 1);
+	gcry_md_write(md, data, len);
+	memcpy(digest, gcry_md_read(md, 0), sizeof(digest));
+	gcry_md_close(md);
+	free(data);
+	for (size_t i = 0; i < sizeof(digest); i++)
+		together[i] ^= digest[i];
+	return 0;
+}
+
+/* No backing file, no data file: a guest reads what is in these bytes. */
 static bool
-guest_has_sha256(const char *name, const char *want)
+stands_alone(const unsigned char *image, size_t len)
+{
+	static const unsigned char no_backing[8];
+	bool version_2;
+
+	if (len < 104 || memcmp(image, "QFI\xfb\0\0\0", 7) != 0 ||
+	    memcmp(image + 8, no_backing, sizeof(no_backing)) != 0)
+		return false;
+	version_2 = image[7] == 2;
+	return version_2 || (image[7] == 3 && !(image[79] & 4));
+}
+
+/* Two images with the same name for their bytes are the same to a guest. */
+static bool
+name_bytes(const char *path, char hex[65])
+{
+	size_t len;
+	char *data = texts_slurp(path, &len);
+
+	if (!data)
+		return false;
+	if (stands_alone((const unsigned char *)data, len)) {
+		sha256_text(data, len, hex);
+	} else {
+		memset(together, 0, sizeof(together));
+		(void)nftw(texts_path("w"), add_file, 16, FTW_PHYS);
+		/* Which of the files it is. */
+		(void)add_file(path, &(struct stat){.st_mode = S_IFREG}, FTW_F,
+			       NULL);
+		sha256_text(together, sizeof(together), hex);
+	}
+	free(data);
+	return true;
+}
+
+/* The hash of what QEMU reads from an image; false if it cannot. */
+static bool
+ask_qemu(const char *name, char hex[65])
 {
 	char path[NAME_MAX + 8]; /* ./ because of a colon in a name */
-	json_t *argv;
 	struct texts_outcome o;
-	bool ok;
+	json_t *argv;
+	size_t len;
+	char *data = NULL;
 
 	(void)snprintf(path, sizeof(path), "./%s", name);
 	argv = json_pack("[ssssssssss]", "qemu-img", "convert", "-U", "-q",
 			 "-f", "qcow2", "-O", "raw", path, texts_path("guest"));
 	o = texts_run(argv, "", false, false);
-	ok = o.status == 0 && file_has_sha256(texts_path("guest"), want);
-
+	if (o.status == 0)
+		data = texts_slurp(texts_path("guest"), &len);
+	if (data)
+		sha256_text(data, len, hex);
+	free(data);
 	texts_outcome_done(&o);
 	json_decref(argv);
 	(void)unlink(texts_path("guest"));
-	return ok;
+	return data != NULL;
 }
+
+/*
+ * Does QEMU read from the image what it read from its own?  Many cases leave
+ * the same bytes behind: it is asked once about each, and again if the answer
+ * was not the one wanted.
+ */
+static bool
+guest_has_sha256(const char *name, const char *path, const char *want)
+{
+	static json_t *answers;
+	char bytes[65], hex[65];
+	const char *known;
+
+	if (!name_bytes(path, bytes))
+		return false;
+	if (!answers)
+		answers = json_object();
+	known = json_string_value(json_object_get(answers, bytes));
+	if (known && strcmp(known, want) == 0)
+		return true;
+	if (!ask_qemu(name, hex))
+		return false;
+	(void)json_object_set_new(answers, bytes, json_string(hex));
+	return strcmp(hex, want) == 0;
+}
+
+/* ---- comparing ---------------------------------------------------------- */
 
 bool texts_failed;
 
@@ -128,7 +224,7 @@ compare_file(const char *name, const json_t *facts, const char *area,
 			     (long long)st.st_size, (long long)length);
 	if ((looks || raw) && sha && !file_has_sha256(path, sha))
 		texts_differ("content", "%s is another", name);
-	if (!looks && guest && !guest_has_sha256(name, guest))
+	if (!looks && guest && !guest_has_sha256(name, path, guest))
 		texts_differ("content", "a guest reads something else in %s",
 			     name);
 }

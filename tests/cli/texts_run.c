@@ -6,7 +6,10 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,57 +62,85 @@ texts_path(const char *name)
 	return path;
 }
 
+/* Program and set-up run for this long at most; SIGALRM ends them then. */
+#define PATIENCE_MS 60000
+
+/*
+ * Who the next child is: the real user of this process, which
+ * POSIX_SPAWN_RESETIDS makes its only one.  A spawned child runs nothing of
+ * ours in which it could give up root.
+ */
 static void
-demote(void)
+set_real_user(uid_t uid, gid_t gid)
 {
-	if (geteuid() != 0)
-		return;
-	if (setgroups(0, NULL) || setgid(TEXTS_NOBODY) || setuid(TEXTS_NOBODY))
-		_exit(126);
+	assert_int_equal(setresgid(gid, 0, 0), 0);
+	assert_int_equal(setresuid(uid, 0, 0), 0);
 }
 
-/* In the child: our program if it is the one that is tested. */
-static void
-exec_case(const json_t *argv, bool tested, bool low)
+/* In the case's folder, with three descriptors; our program if it is the one
+ * that is tested. */
+static pid_t
+spawn_case(const json_t *argv, bool tested, bool low, const int fds[3])
 {
-	const char *args[256] = {NULL}, *name;
+	const char *args[256] = {NULL};
 	size_t n = json_array_size(argv);
 	char program[PATH_MAX + 64];
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	pid_t pid;
+	int r;
 
-	for (size_t i = 0; i < n && i < ARRAY_SIZE(args) - 1; i++)
+	assert_in_range(n, 1, ARRAY_SIZE(args) - 1);
+	for (size_t i = 0; i < n; i++)
 		args[i] = json_string_value(json_array_get(argv, i));
-	name = args[0];
-	(void)snprintf(program, sizeof(program), "%s/bin/%s", texts_root, name);
-	if (!name || chdir(texts_path("w")))
-		_exit(125);
-	(void)umask(022);
-	(void)setenv("LC_ALL", "C", 1);
-	(void)setenv("TZ", "UTC", 1);
-	(void)setenv("TMPDIR", texts_root, 1);
+	(void)snprintf(program, sizeof(program), "%s/bin/%s", texts_root,
+		       args[0]);
+	assert_int_equal(posix_spawnattr_init(&attr), 0);
+	assert_int_equal(posix_spawn_file_actions_init(&files), 0);
+	r = posix_spawn_file_actions_addchdir_np(&files, texts_path("w"));
+	for (int i = 0; i < 3 && !r; i++)
+		r = posix_spawn_file_actions_adddup2(&files, fds[i], i);
+	assert_int_equal(r, 0);
+	low = low && geteuid() == 0;
+	if (low) {
+		assert_int_equal(
+			posix_spawnattr_setflags(&attr, POSIX_SPAWN_RESETIDS),
+			0);
+		assert_int_equal(setgroups(0, NULL), 0);
+		set_real_user(TEXTS_NOBODY, TEXTS_NOBODY);
+	}
+	r = posix_spawnp(&pid, tested ? program : args[0], &files, &attr,
+			 (char *const *)(uintptr_t)args, environ);
 	if (low)
-		demote();
-	if (tested)
-		execv(program, (char *const *)(uintptr_t)args);
-	else
-		execvp(name, (char *const *)(uintptr_t)args);
-	_exit(127);
-}
-
-static int
-redirect(int fd, const char *path, int flags)
-{
-	int to = open(path, flags | O_CLOEXEC, 0644);
-
-	return to < 0 ? -1 : dup2(to, fd);
+		set_real_user(0, 0);
+	assert_int_equal(r, 0);
+	(void)posix_spawn_file_actions_destroy(&files);
+	(void)posix_spawnattr_destroy(&attr);
+	return pid;
 }
 
 static int
 wait_for(pid_t pid)
 {
+	struct pollfd p = {.events = POLLIN};
 	int status;
 
+	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(p.fd >= 0);
+	if (poll(&p, 1, PATIENCE_MS) == 0)
+		(void)kill(pid, SIGALRM);
+	(void)close(p.fd);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int
+open_beside(const char *name, int flags)
+{
+	int fd = open(texts_path(name), flags | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	return fd;
 }
 
 struct texts_outcome
@@ -116,24 +148,19 @@ texts_run(const json_t *argv, const char *input, bool tested, bool low)
 {
 	struct texts_outcome o;
 	FILE *f = fopen(texts_path("stdin"), "we");
+	int fds[3];
 	pid_t pid;
 
 	if (!f)
 		abort();
 	assert_true(fputs(input, f) >= 0);
 	assert_int_equal(fclose(f), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)alarm(60);
-		if (redirect(0, texts_path("stdin"), O_RDONLY) < 0 ||
-		    redirect(1, texts_path("stdout"),
-			     O_WRONLY | O_CREAT | O_TRUNC) < 0 ||
-		    redirect(2, texts_path("stderr"),
-			     O_WRONLY | O_CREAT | O_TRUNC) < 0)
-			_exit(124);
-		exec_case(argv, tested, low);
-	}
+	fds[0] = open_beside("stdin", O_RDONLY);
+	fds[1] = open_beside("stdout", O_WRONLY | O_CREAT | O_TRUNC);
+	fds[2] = open_beside("stderr", O_WRONLY | O_CREAT | O_TRUNC);
+	pid = spawn_case(argv, tested, low, fds);
+	for (int i = 0; i < 3; i++)
+		(void)close(fds[i]);
 	o.status = wait_for(pid);
 	o.out = texts_slurp(texts_path("stdout"), NULL);
 	o.err = texts_slurp(texts_path("stderr"), NULL);
@@ -155,23 +182,19 @@ texts_hold(const json_t *argv, bool low)
 	static const char prompt[] = "qemu-io> ";
 	int in[2], out[2];
 	struct texts_holder h;
+	struct pollfd p;
 	size_t seen = 0;
 	char c;
 
 	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	h.pid = fork();
-	assert_true(h.pid >= 0);
-	if (h.pid == 0) {
-		(void)alarm(60);
-		if (dup2(in[0], 0) < 0 || dup2(out[1], 1) < 0)
-			_exit(124);
-		exec_case(argv, false, low);
-	}
+	h.pid = spawn_case(argv, false, low, (int[]){in[0], out[1], 2});
 	close(in[0]);
 	close(out[1]);
 	h.input = in[1];
+	p = (struct pollfd){.fd = out[0], .events = POLLIN};
 	while (seen < sizeof(prompt) - 1) {
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 		assert_int_equal(read(out[0], &c, 1), 1);
 		seen = c == prompt[seen] ? seen + 1 : c == prompt[0];
 	}

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "tests/crash/power_config.h"
+#include "tests/env.h"
 #include "tests/image_check.h"
 #include "tests/image_make.h"
 #include "tests/sim/sim.h"
@@ -650,9 +650,7 @@ power_run(uint64_t seed, const struct canary *canary, uint64_t max_states,
 	};
 	struct q2_err err;
 
-	/* Opening reads up to 2 MiB, thousands of times: keep that memory. */
-	(void)mallopt(M_MMAP_THRESHOLD, 16 * MiB);
-	(void)mallopt(M_TRIM_THRESHOLD, 256 * MiB);
+	test_keep_memory();
 	counts->runs++;
 	run.why = why;
 	run.cfg = power_choose(seed, &run.rng);

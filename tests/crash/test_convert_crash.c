@@ -334,5 +334,6 @@ main(void)
 		cmocka_unit_test(test_an_interrupted_copy_is_no_image),
 	};
 
+	test_keep_memory();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -209,5 +209,6 @@ main(void)
 			test_a_repair_that_is_cut_off_makes_nothing_worse),
 	};
 
+	test_keep_memory();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

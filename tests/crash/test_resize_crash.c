@@ -209,5 +209,6 @@ main(void)
 			test_every_crash_of_a_shrink_leaves_the_old_or_the_new_disk),
 	};
 
+	test_keep_memory();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

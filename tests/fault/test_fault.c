@@ -433,5 +433,6 @@ main(void)
 		cmocka_unit_test(test_failed_discards_and_zero_ranges),
 	};
 
+	test_keep_memory();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,8 @@
  * test_fields.c - each field of a file with a value that cannot be right
  *
  * Of each row of fields_rows.c: opening, every operation on a fresh copy, check
- * and check -r all, each in a process of its own with little memory and little
- * time.  Asserted are the results, what is told of field and value, the corrupt
+ * and check -r all, in a process with little memory and little time; should it
+ * end early, another does the rest.  Asserted are the results, what is told of field and value, the corrupt
  * bit, and that a guest reads what can still be known.  QEMU's tools, where
  * they are installed, get the same files and must agree.
  *
@@ -31,16 +31,18 @@
 
 #include "engine/base/num.h"
 #include "tests/fault/fields.h"
+#include "tests/interop/spawn.h"
 
 /* Beyond what the process has: twice the largest tables that are allowed, as
  * bytes and as entries. */
 #define MEMORY_MORE (160 * MiB)
 #define SECONDS     10
 
-#define QEMU_IO "qemu-io -f qcow2 -t writeback -d unmap "
+/* Names in the scratch folder, in which everything happens. */
+#define BAD "bad.qcow2"
 
 static char dir[256], good[FIELD_BASES][FIELD_PATH_MAX];
-static char bad[FIELD_PATH_MAX];
+static int home = -1; /* the folder in which the test was started */
 static bool show, have_qemu;
 
 /* ---- what a process tells ---------------------------------------------- */
@@ -52,9 +54,24 @@ struct told {
 	char found[2048];   /* lines */
 	char wrong[200];    /* of what a guest reads; "": nothing */
 	int status;         /* of check */
+	bool marked;        /* the corrupt bit, after all */
 	bool done;          /* it came to its end */
 };
-static struct told *told;
+
+/* What a process may do: an operation of FIELD_OPS, or one of these. */
+enum {
+	OPEN_READ = 'o',
+	OPEN_WRITE = 'O',
+	CHECK = 'c',
+	REPAIR = 'C',
+};
+static const char whats[] = "oO" FIELD_OPS "cC";
+
+static struct {
+	struct told told[sizeof(whats) - 1];
+	unsigned at; /* the one being done */
+} * shared;
+static struct told *told; /* of what is being done, or judged */
 
 static void
 finding(void *arg, const char *text)
@@ -65,13 +82,54 @@ finding(void *arg, const char *text)
 	(void)snprintf(told->found + n, sizeof(told->found) - n, "%s\n", text);
 }
 
-/* What a process may do: an operation of FIELD_OPS, or one of these. */
-enum {
-	OPEN_READ = 'o',
-	OPEN_WRITE = 'O',
-	CHECK = 'c',
-	REPAIR = 'C',
-};
+static bool
+in(const char *set, int what)
+{
+	return set && strchr(set, what);
+}
+
+/* The operations, where it does not even open. */
+static bool
+is_left_out(const struct field_row *row, int what)
+{
+	bool refused = row->refused;
+
+	if (show && shared->told[1].open < 0)
+		refused = true;
+	return refused && in(FIELD_OPS, what);
+}
+
+/* ---- files ------------------------------------------------------------- */
+
+/* A fresh copy of the image, harmed. */
+static void
+make_bad(const struct field_row *row, const char *path)
+{
+	int from = open(good[row->base], O_RDONLY | O_CLOEXEC);
+	int to = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ssize_t n;
+
+	if (from < 0 || to < 0)
+		abort();
+	do {
+		n = sendfile(to, from, NULL, MiB);
+	} while (n > 0);
+	(void)close(from);
+	if (n < 0 || close(to) < 0 || field_harm(path, row) < 0)
+		abort();
+}
+
+static bool
+is_marked(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint8_t b[80] = {0};
+
+	if (fd < 0 || pread(fd, b, sizeof(b), 0) != sizeof(b))
+		abort();
+	(void)close(fd);
+	return load_be32(b + 4) == 3 && (b[79] & 2);
+}
 
 /* ---- in the child ------------------------------------------------------ */
 
@@ -87,7 +145,7 @@ open_image(unsigned flags, struct q2_image **ret)
 		.finding = finding,
 	};
 	struct q2_err err = {0};
-	int r = q2_open(loop, bad, &o, ret, &err);
+	int r = q2_open(loop, BAD, &o, ret, &err);
 
 	if (r < 0)
 		(void)snprintf(told->refused, sizeof(told->refused), "%s (%s)",
@@ -291,7 +349,6 @@ limit(void)
 	unsigned long pages = 0;
 	FILE *f = fopen("/proc/self/statm", "re");
 
-	(void)alarm(3 * SECONDS);
 	if (setrlimit(RLIMIT_CPU, &cpu) < 0)
 		abort();
 	if (!f || fscanf(f, "%lu", &pages) != 1)
@@ -307,14 +364,10 @@ limit(void)
 }
 
 static void
-child(const struct field_row *row, int what)
+child_one(const struct field_row *row, int what)
 {
 	struct q2_image *img;
 
-	if (q2_loop_new(NULL, &loop, NULL) < 0)
-		abort();
-	/* What the loop needs is not the file's doing. */
-	limit();
 	if (what == CHECK || what == REPAIR) {
 		child_check(row, what == REPAIR);
 	} else if (what == OPEN_READ || what == OPEN_WRITE) {
@@ -325,13 +378,38 @@ child(const struct field_row *row, int what)
 	} else {
 		child_op(row, (char)what);
 	}
-	q2_loop_free(loop);
-	told->done = true;
+}
+
+/* All that is left to do, from shared->at on. */
+static void
+child(const struct field_row *row)
+{
+	bool limited = false;
+
+	for (; shared->at < ARRAY_SIZE(shared->told); shared->at++) {
+		int what = whats[shared->at];
+
+		if (is_left_out(row, what))
+			continue;
+		told = &shared->told[shared->at];
+		make_bad(row, BAD);
+		if (q2_loop_new(NULL, &loop, NULL) < 0)
+			abort();
+		/* What the loop needs is not the file's doing. */
+		if (!limited)
+			limit();
+		limited = true;
+		(void)alarm(3 * SECONDS);
+		child_one(row, what);
+		q2_loop_free(loop);
+		told->marked = is_marked(BAD);
+		told->done = true;
+	}
 }
 
 /* ---- in the parent ----------------------------------------------------- */
 
-static unsigned failures;
+static unsigned failures, done, done_by_qemu;
 
 static void __attribute__((format(printf, 3, 4)))
 complain(const struct field_row *row, int what, const char *fmt, ...)
@@ -346,83 +424,36 @@ complain(const struct field_row *row, int what, const char *fmt, ...)
 	(void)printf("\n");
 }
 
-static int __attribute__((format(printf, 1, 2))) run(const char *fmt, ...)
-{
-	char cmd[1024];
-	va_list ap;
-	int status;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	status = system(cmd); /* NOLINT(cert-env33-c): test tools */
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/* A fresh copy of the image, harmed. */
+/* Let a process do all of it, and another one what comes after a crash, or
+ * after what took too much. */
 static void
-make_bad(const struct field_row *row)
+do_row(const struct field_row *row)
 {
-	int from = open(good[row->base], O_RDONLY | O_CLOEXEC);
-	int to = open(bad, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	ssize_t n;
+	memset(shared, 0, sizeof(*shared));
+	while (shared->at < ARRAY_SIZE(shared->told)) {
+		int status;
+		pid_t pid;
 
-	assert_true(from >= 0 && to >= 0);
-	do {
-		n = sendfile(to, from, NULL, MiB);
-	} while (n > 0);
-	assert_int_equal(n, 0);
-	(void)close(from);
-	assert_int_equal(close(to), 0);
-	assert_int_equal(field_harm(bad, row), 0);
-}
-
-static bool
-is_marked(void)
-{
-	int fd = open(bad, O_RDONLY | O_CLOEXEC);
-	uint8_t b[80] = {0};
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, b, sizeof(b), 0), sizeof(b));
-	(void)close(fd);
-	return load_be32(b + 4) == 3 && (b[79] & 2);
-}
-
-/* Let a process do it; false if it crashed or took too much. */
-static bool
-do_it(const struct field_row *row, int what)
-{
-	int status;
-	pid_t pid;
-
-	memset(told, 0, sizeof(*told));
-	make_bad(row);
-	(void)fflush(stdout);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		child(row, what);
-		_exit(0);
+		(void)fflush(stdout);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			child(row);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+		    shared->at == ARRAY_SIZE(shared->told))
+			continue;
+		complain(row, whats[shared->at],
+			 "the process ended with status %#x", status);
+		shared->at++;
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && told->done)
-		return true;
-	complain(row, what, "the process ended with status %#x", status);
-	return false;
-}
-
-static bool
-in(const char *set, int what)
-{
-	return set && strchr(set, what);
 }
 
 static void
 judge_open(const struct field_row *row, int what)
 {
-	if (!do_it(row, what))
-		return;
 	if (show) {
 		(void)printf("    %c: %d %s %s", what, told->open,
 			     told->refused, told->found);
@@ -456,22 +487,17 @@ judge_told(const struct field_row *row, int what)
 static void
 judge_op(const struct field_row *row, int what)
 {
-	bool marked;
-
-	if (!do_it(row, what))
-		return;
-	marked = is_marked();
 	if (show) {
 		(void)printf("    %c: open %d op %d flush %d close %d%s %s%s\n",
 			     what, told->open, told->op, told->flush,
-			     told->close, marked ? " MARKED" : "", told->wrong,
-			     told->found);
+			     told->close, told->marked ? " MARKED" : "",
+			     told->wrong, told->found);
 		return;
 	}
 	if ((told->op < 0) != in(row->fails, what))
 		complain(row, what, "result %d", told->op);
-	if (marked != in(row->marks, what))
-		complain(row, what, "the corrupt bit is %d", marked);
+	if (told->marked != in(row->marks, what))
+		complain(row, what, "the corrupt bit is %d", told->marked);
 	if (told->wrong[0])
 		complain(row, what, "%s", told->wrong);
 	judge_told(row, what);
@@ -482,8 +508,6 @@ judge_check(const struct field_row *row, int what)
 {
 	int want = what == CHECK ? row->check : row->repaired;
 
-	if (!do_it(row, what))
-		return;
 	if (show) {
 		(void)printf("    %c: open %d op %d status %d %s %s\n%s", what,
 			     told->open, told->op, told->status, told->refused,
@@ -520,37 +544,85 @@ qemu_command(const struct field_row *row, int what)
 	return text;
 }
 
+/* Run it; its status.  What it prints is in slot 0. */
+static int
+run(const struct words *w)
+{
+	return spawn_wait(spawn(w, 0));
+}
+
+/* The copy of QEMU's that what is done to. */
+static const char *
+qemu_copy(int what)
+{
+	static char name[] = "?.qcow2";
+
+	name[0] = (char)what;
+	return name;
+}
+
+/* One process opens all copies, one after the other. */
 static void
-qemu_op(const struct field_row *row, int what)
+qemu_do(const struct field_row *row)
+{
+	char lines[ARRAY_SIZE(whats)][2][100];
+	struct words w = {0};
+	int status;
+
+	WORDS_ADD(&w, "qemu-io");
+	for (unsigned i = 0; whats[i]; i++) {
+		int what = whats[i];
+
+		if ((what != OPEN_WRITE && !in(FIELD_OPS, what)) ||
+		    is_left_out(row, what))
+			continue;
+		make_bad(row, qemu_copy(what));
+		(void)snprintf(lines[i][0], sizeof(lines[i][0]),
+			       "open -t writeback -d unmap -o driver=qcow2 %s",
+			       qemu_copy(what));
+		WORDS_ADD(&w, "-c", lines[i][0]);
+		if (what != OPEN_WRITE) {
+			(void)snprintf(lines[i][1], sizeof(lines[i][1]), "%s",
+				       qemu_command(row, what));
+			WORDS_ADD(&w, "-c", lines[i][1], "-c", "flush");
+		}
+		WORDS_ADD(&w, "-c", "close");
+	}
+	/* 1: something of it failed. */
+	status = run(&w);
+	if (status != 0 && status != 1)
+		complain(row, OPEN_WRITE, "QEMU ended with status %d", status);
+}
+
+static void
+qemu_judge_op(const struct field_row *row, int what)
 {
 	const char *marks = row->qemu.marks ? row->qemu.marks : row->marks;
-	bool marked;
+	bool marked = is_marked(qemu_copy(what));
 
-	make_bad(row);
-	(void)run(QEMU_IO "-c '%s' -c flush %s >%s/out 2>&1",
-		  qemu_command(row, what), bad, dir);
-	marked = is_marked();
 	if (show)
-		(void)run("sed '/ops;/d;s/^/    QEMU %c: %s /' %s/out", what,
-			  marked ? "MARKED" : "", dir);
+		(void)printf("    QEMU %c:%s\n", what, marked ? " MARKED" : "");
 	else if (marked != in(marks, what))
 		complain(row, what, "QEMU's corrupt bit is %d", marked);
 }
 
 static void
-qemu_open(const struct field_row *row)
+qemu_judge_open(const struct field_row *row)
 {
+	char *out = spawn_output(0), text[64];
 	bool refuses = row->refused, now;
 
-	make_bad(row);
-	now = run(QEMU_IO "-c quit %s >%s/out 2>&1", bad, dir);
+	(void)snprintf(text, sizeof(text), "can't open device %s",
+		       qemu_copy(OPEN_WRITE));
+	now = strstr(out, text);
 	if (row->qemu.open)
 		refuses = row->qemu.open > 0;
 	if (show)
-		(void)run("sed 's/^/    QEMU O: %d /' %s/out", now, dir);
+		(void)printf("    QEMU O: %d\n%s", now, out);
 	else if (now != refuses)
 		complain(row, OPEN_WRITE, "QEMU %s it",
 			 now ? "refuses" : "opens");
+	free(out);
 }
 
 static void
@@ -558,15 +630,18 @@ qemu_check(const struct field_row *row)
 {
 	int check = row->qemu.check ? row->qemu.check : row->check;
 	int repaired = row->qemu.repaired ? row->qemu.repaired : row->repaired;
+	struct words w = {0};
 	int r;
 
-	make_bad(row);
-	r = run("qemu-img check -q -f qcow2 %s >%s/out 2>&1", bad, dir);
+	make_bad(row, BAD);
+	WORDS_ADD(&w, "qemu-img", "check", "-q", "-f", "qcow2", BAD);
+	r = run(&w);
 	if (show)
 		(void)printf("    QEMU check: %d\n", r);
 	else if (r != (check > 0 ? check : 0))
 		complain(row, CHECK, "QEMU's status is %d", r);
-	r = run("qemu-img check -q -f qcow2 -r all %s >%s/out 2>&1", bad, dir);
+	WORDS_ADD(&w, "-r", "all");
+	r = run(&w);
 	if (show)
 		(void)printf("    QEMU check -r: %d\n", r);
 	else if (r != (repaired > 0 ? repaired : 0))
@@ -578,23 +653,30 @@ qemu_check(const struct field_row *row)
 static void
 judge_row(const struct field_row *row)
 {
-	bool refused = row->refused;
-
 	if (show)
 		(void)printf("%s\n", row->name);
-	judge_open(row, OPEN_READ);
-	judge_open(row, OPEN_WRITE);
-	if (show && told->open < 0)
-		refused = true;
-	for (const char *op = FIELD_OPS; !refused && *op; op++)
-		judge_op(row, *op);
-	judge_check(row, CHECK);
-	judge_check(row, REPAIR);
+	do_row(row);
+	for (unsigned i = 0; whats[i]; i++) {
+		told = &shared->told[i];
+		if (!told->done)
+			continue;
+		done++;
+		if (in(FIELD_OPS, whats[i]))
+			judge_op(row, whats[i]);
+		else if (whats[i] == CHECK || whats[i] == REPAIR)
+			judge_check(row, whats[i]);
+		else
+			judge_open(row, whats[i]);
+	}
 	if (!have_qemu || row->qemu.not_run)
 		return;
-	qemu_open(row);
-	for (const char *op = FIELD_OPS; !refused && *op; op++)
-		qemu_op(row, *op);
+	qemu_do(row);
+	qemu_judge_open(row);
+	for (const char *op = FIELD_OPS; *op; op++)
+		if (!is_left_out(row, *op)) {
+			qemu_judge_op(row, *op);
+			done_by_qemu++;
+		}
 	qemu_check(row);
 }
 
@@ -604,9 +686,20 @@ test_every_field_out_of_range(void **state)
 	(void)state;
 	for (unsigned i = 0; i < n_field_rows; i++)
 		judge_row(&field_rows[i]);
-	(void)printf("%u fields%s\n", n_field_rows,
-		     have_qemu ? ", and what QEMU does with them" : "");
+	(void)printf("%u fields, %u things done to them%s\n", n_field_rows,
+		     done, have_qemu ? ", and what QEMU does with them" : "");
+	if (have_qemu)
+		(void)printf("%u operations of QEMU\n", done_by_qemu);
 	assert_int_equal(failures, 0);
+}
+
+static bool
+is_installed(const char *program)
+{
+	struct words w = {0};
+
+	WORDS_ADD(&w, program, "--version");
+	return run(&w) == 0;
 }
 
 static int
@@ -618,21 +711,19 @@ set_up(void **state)
 	(void)state;
 	(void)snprintf(dir, sizeof(dir), "%s/q2-fields.XXXXXX",
 		       tmp ? tmp : "/var/tmp");
-	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!mkdtemp(dir) || told == MAP_FAILED ||
-	    q2_loop_new(NULL, &l, NULL) < 0)
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (home < 0 || !mkdtemp(dir) || shared == MAP_FAILED ||
+	    chdir(dir) < 0 || q2_loop_new(NULL, &l, NULL) < 0)
 		return -1;
-	(void)snprintf(bad, sizeof(bad), "%s/bad.qcow2", dir);
 	for (int b = 0; b < FIELD_BASES; b++) {
-		(void)snprintf(good[b], sizeof(good[b]), "%s/good%d.qcow2", dir,
-			       b);
+		(void)snprintf(good[b], sizeof(good[b]), "good%d.qcow2", b);
 		if (field_make(l, good[b], (enum field_base)b) < 0)
 			return -1;
 	}
 	q2_loop_free(l);
-	have_qemu = run("qemu-img --version >/dev/null 2>&1") == 0 &&
-		    run("qemu-io --version >/dev/null 2>&1") == 0;
+	have_qemu = is_installed("qemu-img") && is_installed("qemu-io");
 	return 0;
 }
 
@@ -640,7 +731,16 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	return run("rm -r %s", dir);
+	for (int b = 0; b < FIELD_BASES; b++)
+		(void)unlink(good[b]);
+	for (unsigned i = 0; whats[i]; i++)
+		(void)unlink(qemu_copy(whats[i]));
+	(void)unlink(BAD);
+	(void)unlink("out.0");
+	if (fchdir(home) < 0)
+		return -1;
+	(void)close(home);
+	return rmdir(dir);
 }
 
 static int

@@ -173,5 +173,6 @@ main(void)
 			test_an_operation_that_fails_makes_nothing_worse),
 	};
 
+	test_keep_memory();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

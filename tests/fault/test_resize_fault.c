@@ -339,5 +339,6 @@ main(void)
 		cmocka_unit_test(test_a_grow_without_memory_is_undone),
 	};
 
+	test_keep_memory();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

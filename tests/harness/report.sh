@@ -4,7 +4,8 @@
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
-bench=$PWD/$B/qcowbench
+root=$PWD
+bench=$root/$B/qcowbench
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-report.XXXXXX") || exit 1
 fast=$dir/fast
 if [ -w /dev/shm ] && fast=$(mktemp -d /dev/shm/q2-report.XXXXXX); then :; else
@@ -20,26 +21,8 @@ trap clean EXIT
 trap 'exit 130' INT TERM
 cd "$dir" || exit 1
 bad=0
-
-check() { # name, command
-	name=$1
-	shift
-	if "$@" >"$dir/check.out" 2>&1; then
-		echo "ok - $name"
-	else
-		sed 's/^/# /' "$dir/check.out"
-		for f in out err; do
-			[ ! -s "$dir/$f" ] || tail -n 20 "$dir/$f" | sed "s/^/# $f: /"
-		done
-		echo "not ok - $name"
-		bad=1
-	fi
-}
-
-q() { # output into out and err, status into $rc
-	"$bench" "$@" >out 2>err
-	rc=$?
-}
+# shellcheck source=tests/lib.sh
+. "$root/tests/lib.sh"
 
 tiny="--quick --image-size 16m --requests 64 --size 1g"
 
@@ -50,7 +33,7 @@ when() { # line, output folder, command...
 	shift 2
 	mkfifo ./talk
 	# shellcheck disable=SC2086
-	"$bench" run aa $tiny --rounds 1000 --dir "${images:-$fast}" \
+	PATH=$blind "$bench" run aa $tiny --rounds 1000 --dir "${images:-$fast}" \
 		--out "$folder" >"${stdout:-out}" 2>./talk &
 	pid=$!
 	: >err
@@ -74,14 +57,22 @@ json() { # is it one JSON document?
 # ---- stdout is data ----------------------------------------------------------
 # shellcheck disable=SC2086
 run_json() {
-	q run aa $tiny --rounds 2 --dir "$fast" --out j --format json
-	[ "$rc" = 0 ] && json out && grep -q '^results: j/' err &&
+	"$bench" run aa $tiny --rounds 2 --dir "$fast" --out j \
+		--format json >out 2>err && json out && grep -q '^results: j/' err &&
 		grep -q '"cells": \[' out && grep -q '"buckets":\[' out
+}
+draws() { # run and report; the other runs here are without gnuplot
+	for f in iops latency progress; do
+		[ -s "j/plots/$f.png" ] && [ -s "j/plots/$f.svg" ] || return 1
+	done
+	rm j/plots/*
+	"$bench" report j >out 2>err &&
+		[ -s j/plots/iops.png ] && [ -s j/plots/latency.svg ]
 }
 # shellcheck disable=SC2086
 stop_json() {
 	mkfifo ./talk
-	"$bench" run aa $tiny --rounds 1000 --dir "$fast" --out i \
+	PATH=$blind "$bench" run aa $tiny --rounds 1000 --dir "$fast" --out i \
 		--format json >out 2>./talk &
 	pid=$!
 	while read -r got; do
@@ -98,7 +89,12 @@ report_formats() {
 		q report j && [ "$rc" = 0 ] && grep -q '^raw-b ' out
 }
 check "run --format json: one document, talk elsewhere" run_json
-check "... also after Ctrl-C" stop_json
+if command -v gnuplot >/dev/null; then
+	check "... and pictures, also by report" draws
+else
+	echo "skip - pictures of a run # no gnuplot"
+fi
+check "... JSON also after Ctrl-C" stop_json
 check "report prints table, JSON, CSV" report_formats
 no_such() { q report nowhere; [ "$rc" = 2 ] && grep -q 'no such folder' err; }
 check "report of no folder" no_such
@@ -107,7 +103,7 @@ check "report of nothing" which_one
 # shellcheck disable=SC2086
 closed_pipe() {
 	mkfifo pipe
-	"$bench" run aa $tiny --rounds 1 --dir "$fast" --out p >pipe 2>err &
+	PATH=$blind "$bench" run aa $tiny --rounds 1 --dir "$fast" --out p >pipe 2>err &
 	pid=$!
 	: <pipe
 	wait "$pid"
@@ -156,8 +152,10 @@ empty() { [ -z "$(find "$1" -name 'qcowbench-work-*')" ]; }
 whole() { # folder: how many rounds are in the CSV
 	cut -d, -f12 "$1/trials.csv" | sed 1d | sort -u | wc -l
 }
-shorten() { # a run that was planned with 1000 rounds ends at the $2-th
-	sed "s/\"rounds\": 1000/\"rounds\": $2/" "$1/run.json" >new &&
+shorten() { # a run that was planned with 1000 rounds has $left of them left
+	left=2
+	last=$(($(whole "$1") + left))
+	sed "s/\"rounds\": 1000/\"rounds\": $last/" "$1/run.json" >new &&
 		mv new "$1/run.json"
 }
 images_full() {
@@ -170,13 +168,13 @@ images_full() {
 }
 still_full() {
 	q run --resume full
-	[ "$rc" = 6 ] && grep -q 'MiB free' err
+	[ "$rc" = 6 ] && grep -q 'MiB free; make room in .*/small for [1-9][0-9]* MiB more, or begin a new run with a smaller --image-size' err
 }
 goes_on() {
 	rm small/filler
-	shorten full 8
+	shorten full
 	q run --resume full
-	[ "$rc" = 0 ] && [ "$(whole full)" = 8 ] && empty small
+	[ "$rc" = 0 ] && [ "$(whole full)" = "$last" ] && empty small
 }
 out_full() {
 	when "round 1/1000, raw-b" tiny/out fill tiny
@@ -185,9 +183,9 @@ out_full() {
 }
 out_goes_on() {
 	rm tiny/filler
-	shorten tiny/out 6
+	shorten tiny/out
 	q run --resume tiny/out
-	[ "$rc" = 0 ] && [ "$(whole tiny/out)" = 6 ]
+	[ "$rc" = 0 ] && [ "$(whole tiny/out)" = "$last" ]
 }
 # Results on the disk of the images: removing these makes room, but not if they
 # were just begun when it got full, so that some is left.
@@ -204,6 +202,21 @@ same_full() {
 	last=$(grep -c '"kind":"round"' small/out/trials.jsonl)
 	[ "$last" -ge 1 ] && [ "$(whole small/out)" = "$last" ]
 }
+# What is read is read, and what to do about the rest is said.
+read_only() {
+	cp -r j fixed && mount -o remount,ro "$dir/fixed" || return 1
+	q report fixed/j
+	[ "$rc" = 6 ] && grep -q 'fixed/j/lock: Read-only file system; with --format json or csv nothing is written, and a copy has it all: cp -r fixed/j COPY$' err ||
+		return 1
+	q report fixed/j --format csv
+	[ "$rc" = 0 ] && cmp out j/trials.csv && cp -r fixed/j copied &&
+		q report copied && [ "$rc" = 0 ]
+}
+if mount_small fixed 16m; then
+	check "report of a folder that cannot be written" read_only
+else
+	echo "skip - a folder that cannot be written # cannot mount: not root"
+fi
 if mount_small small 200m && mount_small tiny 4m; then
 	check "the disk of the images gets full: status 6, no image left" \
 		images_full
@@ -247,7 +260,7 @@ check "... and one whose marker is locked" locked
 asked() { # answer
 	mkdir "$fast/qcowbench-work-c"
 	echo "999999999 5" >"$fast/qcowbench-work-c/qcowbench.owner"
-	echo "$1" | script -qec "$bench run overhead $tiny --rounds 1 \
+	echo "$1" | script -qec "PATH=$blind $bench run overhead $tiny --rounds 1 \
 		--dir $fast --out asked" /dev/null >out 2>err
 	rm -r asked
 	grep -q 'remove it? \[y/N\]' out
@@ -295,6 +308,17 @@ bring() { # a whole run from elsewhere
 	rm -rf brought && mkdir brought &&
 		cp old/run.json old/trials.jsonl brought
 }
+# gnuplot meets what stands in place of its files, and is not asked elsewhere.
+draw_or_not() { # file, seconds, word...
+	case $1 in
+	plots/*) path=$PATH ;;
+	*) path=$blind ;;
+	esac
+	timeout=$2
+	shift 2
+	timeout "$timeout" env PATH="$path" "$bench" "$@" >out 2>err
+	rc=$?
+}
 links_out() {
 	for f in lock run.json.new trials.csv trials.csv.tmp cells.csv.tmp \
 		series.csv.tmp hist.csv.tmp plots/style.gp plots/iops.gp \
@@ -302,7 +326,7 @@ links_out() {
 		bring && mkdir brought/plots || return 1
 		printf 'precious' >precious
 		ln -s "$dir/precious" "brought/$f"
-		timeout 60 "$bench" report brought >out 2>err
+		draw_or_not "$f" 60 report brought
 		[ "$(cat precious)" = precious ] || { echo "$f"; return 1; }
 	done
 	bring && mkdir -p beside && ln -s "$dir/beside" brought/plots || return 1
@@ -323,8 +347,7 @@ pipes() {
 	for f in run.json trials.jsonl lock plots/iops.gp plots/iops.csv; do
 		bring && mkdir brought/plots || return 1
 		rm -f "brought/$f" && mkfifo "brought/$f" || return 1
-		timeout 60 "$bench" report brought >out 2>err
-		rc=$?
+		draw_or_not "$f" 60 report brought
 		[ "$rc" -lt 124 ] || { echo "$f: status $rc"; return 1; }
 	done
 }
@@ -354,7 +377,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 EOT
 # shellcheck disable=SC2086
 clock_jumps() {
-	LD_PRELOAD=$dir/jump.so "$bench" run aa $tiny --rounds 3 --dir "$fast" \
+	PATH=$blind LD_PRELOAD=$dir/jump.so "$bench" run aa $tiny --rounds 3 --dir "$fast" \
 		--out jump >out 2>err || return 1
 	grep -q 'the wall clock has moved by -3600 s' err || return 1
 	# column duration_s: nothing negative, nothing of an hour

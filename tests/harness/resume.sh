@@ -1,10 +1,11 @@
 #!/bin/sh
 # What `run --resume` and `report` take from a folder: the suite without its
-# file, one group of several, rounds through QEMU, guards.
+# file, one group of several, guards.  Rounds through QEMU are in qemu.sh.
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
-bench=$PWD/$B/qcowbench
+root=$PWD
+bench=$root/$B/qcowbench
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-resume.XXXXXX") || exit 1
 fast=$dir/fast
 if [ -w /dev/shm ] && fast=$(mktemp -d /dev/shm/q2-resume.XXXXXX); then :; else
@@ -15,57 +16,9 @@ trap 'rm -rf "$dir" "$fast"' EXIT
 trap 'exit 130' INT TERM
 cd "$dir" || exit 1
 bad=0
+# shellcheck source=tests/lib.sh
+. "$root/tests/lib.sh"
 
-check() { # name, command
-	name=$1
-	shift
-	if "$@" >check.out 2>&1; then
-		echo "ok - $name"
-	else
-		sed 's/^/# /' check.out
-		for f in out err; do
-			[ ! -s $f ] || tail -n 20 $f | sed "s/^/# $f: /"
-		done
-		echo "not ok - $name"
-		bad=1
-	fi
-}
-
-# Programs that runs call, but for gnuplot: pictures take most of a small run.
-blind=$dir/blind
-mkdir "$blind"
-for p in qemu-img qemu-nbd; do
-	! command -v $p >/dev/null || ln -s "$(command -v $p)" "$blind"
-done
-
-q() { # output into out and err, status into $rc
-	PATH=$blind "$bench" "$@" >out 2>err
-	rc=$?
-}
-
-tiny="--image-size 16m --requests 64 --size 1g"
-
-# As kill -9 in the middle of a line leaves it: the last $2 lines are gone, and
-# half of the one before; run.json knows nothing of the end.
-cut_off() { # folder, lines
-	head -n -"$2" "$1/trials.jsonl" >cut.lines
-	size=$(($(wc -c <cut.lines) - $(tail -n 1 cut.lines | wc -c) / 2))
-	head -c "$size" cut.lines >"$1/trials.jsonl"
-	sed -i 's/"state": "done"/"state": "running"/' "$1/run.json"
-	rm -f "$1"/*.csv
-}
-# Does report print what the run has printed, and make the same files?
-same_report() { # folder, stdout of the run
-	sed '/^results: /,$d' "$2" | sed '$d' >printed
-	for f in trials cells series hist; do
-		mv "$1/$f.csv" "$f.before" || return 1
-	done
-	q report "$1"
-	for f in trials cells series hist; do
-		cmp "$1/$f.csv" "$f.before" || return 1
-	done
-	diff printed out
-}
 ids() { cut -d, -f9 "$1/trials.csv" | sort | uniq -c; }
 rounds() { cut -d, -f12 "$1/trials.csv" | sed 1d | sort -un | tr '\n' ' '; }
 
@@ -152,6 +105,26 @@ csv_of_groups() {
 		[ "$(wc -l <out)" = 5 ]
 }
 check "--format csv of two groups has one line of names" csv_of_groups
+# Their folders are named after them: a name alone is that of none.
+names_groups() {
+	for w in "report two" "report two --format csv" "run --resume two"; do
+		# shellcheck disable=SC2086
+		q $w
+		[ "$rc" = 2 ] && grep -q "two: no such folder.*; there are \
+two-cluster_size=128k, two-cluster_size=64k\$" err || return 1
+	done
+	q report "$dir/two" && grep -q "there are $dir/two-cluster" err &&
+		q report tw && [ "$rc" = 2 ] && ! grep -q 'there are' err
+}
+check "a folder that is none: those of its groups are named" names_groups
+is_finished() {
+	cp two-cluster_size=64k/trials.jsonl before
+	q run --resume two-cluster_size=64k
+	[ "$rc" = 0 ] && cmp before two-cluster_size=64k/trials.jsonl &&
+		grep -q '64k is finished: 1 of 1 rounds.*: qcowbench report two' \
+			err && ! grep -q 'going on' err
+}
+check "--resume of a run that is finished says so" is_finished
 
 # ---- guards --------------------------------------------------------------------
 strict_goes_on() {
@@ -164,70 +137,5 @@ strict_goes_on() {
 	[ "$rc" = 6 ] && grep -q -e '--strict-env: the environment is not what it was (kernel.arch: now .*, before vax)' err
 }
 check "--strict-env holds after --resume too" strict_goes_on
-
-# ---- rounds through QEMU ---------------------------------------------------------
-# shellcheck disable=SC2086
-with_qemu() {
-	mkdir disk && q run preallocation --quick $tiny --dir disk --out qemu
-	cp out qemu.out
-	[ "$rc" = 0 ] || [ "$rc" = 4 ] || return 1
-	[ "$(grep -c '"kind":"trial".*"part":"qemu"' qemu/trials.jsonl)" = 18 ] &&
-		[ "$(grep -c '"kind":"round".*"part":"qemu"' qemu/trials.jsonl)" = 6 ]
-}
-qemu_report() { same_report qemu qemu.out && grep -q '^Through QEMU ' out; }
-qemu_json() {
-	q report qemu --format json
-	[ "$(grep -c '"part":"qemu"' out)" = 18 ] &&
-		grep -q '"label":"qemu-raw-written".*"metric":"iops"' out
-}
-qemu_rows() { # 6 rounds: 6 x 6 + 2 rows of the suite, 3 x 2 through QEMU
-	[ "$(wc -l <qemu/trials.csv)" = $((1 + 6 * (38 + 6))) ] &&
-		[ "$(grep -c ',qemu-' qemu/trials.csv)" = 36 ]
-}
-qemu_goes_on() { # two of its rounds and half of a third are gone
-	cut_off qemu 9
-	q run --resume qemu
-	[ "$rc" = 0 ] || [ "$rc" = 4 ] || return 1
-	grep -q '6 of 6 rounds are whole' err &&
-		! grep -q '^round ./6, raw-' err && qemu_rows &&
-		[ "$(grep ',qemu-' qemu/trials.csv | cut -d, -f3,12 | sort -u |
-			tr '\n' ' ')" = "1,1 1,2 1,3 2,4 2,5 2,6 " ] &&
-		same_report qemu out
-}
-# Remove a round of the suite, as the remedy for a broken line says.
-qemu_again() {
-	grep -v -e '"kind":"trial","session":1,"round":3,"trial"' \
-		-e '"kind":"round","session":1,"round":3,"trials"' \
-		qemu/trials.jsonl >lines && mv lines qemu/trials.jsonl
-	q run --resume qemu
-	[ "$rc" = 0 ] || [ "$rc" = 4 ] || return 1
-	grep -q '5 of 6 rounds are whole' err && qemu_rows &&
-		[ "$(grep ',qemu-' qemu/trials.csv | cut -d, -f3 | sort -u)" = 3 ]
-}
-# shellcheck disable=SC2086
-no_qemu() { # is remembered
-	q run preallocation --quick $tiny --dir disk --out no --no-qemu
-	cut_off no 1
-	q run --resume no
-	[ "$rc" = 0 ] || [ "$rc" = 4 ] || return 1
-	! grep -q '"part":"qemu"' no/trials.jsonl &&
-		grep -q 'Not confirmed through QEMU: --no-qemu' out &&
-		same_report no out
-}
-mkdir probe
-# shellcheck disable=SC2086
-q run preallocation --quick $tiny --dir probe --out first --rounds 1
-if grep -q "No advice: " out; then
-	echo "skip - rounds through QEMU # no advice is given for $(stat -f -c %T .)"
-elif command -v qemu-nbd >/dev/null && command -v qemu-img >/dev/null; then
-	check "rounds through QEMU are marked in trials.jsonl" with_qemu
-	check "... and report knows them" qemu_report
-	check "... and in the JSON document" qemu_json
-	check "a run that is killed there goes on there" qemu_goes_on
-	check "a round of the suite is done again: QEMU's are too" qemu_again
-	check "--no-qemu is remembered" no_qemu
-else
-	echo "skip - rounds through QEMU # no qemu-nbd"
-fi
 
 exit $bad

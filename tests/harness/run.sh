@@ -26,34 +26,8 @@ cd "$dir" || exit 1
 XDG_CACHE_HOME=$dir/cache
 export XDG_CACHE_HOME
 bad=0
-
-check() { # name, command
-	name=$1
-	shift
-	if "$@" >"$dir/check.out" 2>&1; then
-		echo "ok - $name"
-	else
-		sed 's/^/# /' "$dir/check.out"
-		for f in out err; do
-			[ ! -s "$dir/$f" ] || sed "s/^/# $f: /" "$dir/$f"
-		done
-		echo "not ok - $name"
-		bad=1
-	fi
-}
-
-# Run it; output into out and err, status into $rc.
-# Programs that runs call, but for gnuplot: pictures take most of a small run.
-blind=$dir/blind
-mkdir "$blind"
-for p in qemu-img qemu-nbd; do
-	! command -v $p >/dev/null || ln -s "$(command -v $p)" "$blind"
-done
-
-q() {
-	PATH=$blind "$bench" "$@" >out 2>err
-	rc=$?
-}
+# shellcheck source=tests/lib.sh
+. "$root/tests/lib.sh"
 
 tiny="--quick --image-size 16m --requests 64 --size 1g"
 
@@ -209,8 +183,9 @@ if cc -I "$root" -D_GNU_SOURCE -o "$dir/deny" "$root/tests/tools/deny.c" &&
 		[ $? = 6 ] && grep -q "aio 'io_uring' cannot be had" err
 	}
 	no_uring_default() {
-		$deny "$bench" run overhead --quick --dir "$fast" --out deny.out \
-			>out 2>err || return 1
+		# shellcheck disable=SC2086
+		PATH=$blind $deny "$bench" run overhead $tiny --rounds 1 \
+			--dir "$fast" --out deny.out >out 2>err || return 1
 		grep -q 'note: using libaio: ' out &&
 			grep -q '"aio": "libaio"' deny.out/run.json
 	}
@@ -223,7 +198,8 @@ fi
 # ---- a run -----------------------------------------------------------------
 # shellcheck disable=SC2086
 whole_run() {
-	q run preallocation $tiny --dir "$fast" --out run --seed 5 --no-qemu
+	q run preallocation $tiny --rounds 2 --dir "$fast" --out run --seed 5 \
+		--no-qemu
 	# On a disk, so little work may well tell nothing: status 4.
 	[ "$rc" = 0 ] || [ "$rc" = 4 ] || { echo "status $rc"; return 1; }
 	for f in run.json trials.jsonl trials.csv cells.csv series.csv hist.csv; do
@@ -239,13 +215,13 @@ say_it() {
 # A bare system has a folder of that name on its disk.
 [ "$(stat -f -c %T "$fast")" != tmpfs ] ||
 	check "table, seed, and no advice about memory" say_it
-lines_per_trial() { [ "$(grep -c '^round ./6, ' err)" = 36 ]; }
+lines_per_trial() { [ "$(grep -c '^round ./2, ' err)" = 12 ]; }
 check "a line for each trial" lines_per_trial
 # A round that others have disturbed may stand there twice, once as partial.
-rows() { # 6 rounds, 6 configurations, 6 passes, and 2 x create-disk
-	[ "$(wc -l <run/trials.csv)" = $((1 + 6 * (6 * 6 + 2))) ] &&
-		[ "$(grep '"kind":"trial"' run/trials.jsonl | grep -c '"partial":false')" = 36 ] &&
-		[ "$(grep -c '"kind":"round"' run/trials.jsonl)" = 6 ] &&
+rows() { # 2 rounds, 6 configurations, 6 passes, and 2 x create-disk
+	[ "$(wc -l <run/trials.csv)" = $((1 + 2 * (6 * 6 + 2))) ] &&
+		[ "$(grep '"kind":"trial"' run/trials.jsonl | grep -c '"partial":false')" = 12 ] &&
+		[ "$(grep -c '"kind":"round"' run/trials.jsonl)" = 2 ] &&
 		grep -q '"state": "done"' run/run.json
 }
 check "all rows are there" rows
@@ -290,7 +266,7 @@ rm -rf "$fast"/qcowbench-work-*
 # shellcheck disable=SC2086
 signalled() { # signal, line, output folder
 	mkfifo ./talk
-	"$bench" run aa $tiny --rounds 1000 --dir "$fast" --out "$3" \
+	PATH=$blind "$bench" run aa $tiny --rounds 1000 --dir "$fast" --out "$3" \
 		>out 2>./talk &
 	pid=$!
 	: >err
@@ -367,6 +343,25 @@ plan_huge_disk() {
 		grep -q '^note: qcow2-metadata is not made at the size' out &&
 		grep -q '^37 cells' out
 }
+# For a disk that is not here: the same anywhere, however little room there is.
+plan_assumes() { # kind, speed
+	q plan preallocation --disk "$1" --dir "$fast" && [ "$rc" = 0 ] &&
+		grep -q "^disk: $2/s in sequence, .* (assumed: $1)\$" out &&
+		grep -q '^66 cells, 8 rounds, 64 trials: about .* h ' out &&
+		grep -q '^of it: probe .*, warm-up .*, 8 x .*, results ' out &&
+		nothing_left
+}
+check "plan for a hard disk" plan_assumes hdd "85.8 MiB"
+check "plan for an SSD" plan_assumes ssd "477 MiB"
+check "plan assumes or looks" refuses 2 "leave out one of them" \
+	plan preallocation --disk ssd --probe
+plan_hints() {
+	q plan aa --quick --disk ssd && ! grep -q '^note: no reference' out &&
+		sed '/^reference/d' "$root/suites/aa.ini" >noref.ini &&
+		q plan noref.ini --quick --disk ssd && [ "$rc" = 0 ] &&
+		grep -q "^note: no reference, .*'reference = raw-a'" out
+}
+check "plan says what a reference is good for" plan_hints
 check "plan knows what was probed" plan_remembers
 check "plan shows what does not fit" plan_too_large
 check "plan judges a disk of 100t" plan_huge_disk

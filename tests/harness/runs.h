@@ -7,7 +7,6 @@
 #ifndef TESTS_HARNESS_RUNS_H
 #define TESTS_HARNESS_RUNS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -22,13 +21,11 @@ extern char runs_dir[64];
 const char *runs_path(const char *name);
 
 /* Words of `qcowbench`, NULL at the end; stdout and stderr go to files "out"
- * and "err".  runs_program() waits and returns the exit status, or 128 and the
- * signal. */
+ * and "err".  It finds no other program, thus draws nothing.  runs_program()
+ * waits and returns the exit status, or 128 and the signal. */
 pid_t runs_start(const char *const *words);
 int runs_wait(pid_t pid);
 int runs_program(const char *const *words);
-/* Is gnuplot found?  Pictures take most of a tiny run's time. */
-extern bool runs_draw;
 
 /* The words of a run of two configurations of 16 MiB into runs_dir/OUT. */
 #define RUNS_TINY(out, rounds)                                                 \

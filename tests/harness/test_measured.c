@@ -165,6 +165,21 @@ static const struct {
 	{2, "records.0.slices", "1.5", "slices is not of type int"},
 	{2, "records.0.slices", "-1", "slices is not of type int"},
 	{2, "records.0.slices", "\"x\"", "is not an unsigned integer"},
+	/* What no run can have measured. */
+	{2, "records.1.duration_s", "-0.5",
+	 "duration_s is -0.5, and cannot be negative"},
+	{2, "records.1.iops", "-1.0", "iops is -1, and cannot be negative"},
+	{2, "records.1.close_s", "-1.0", "close_s is -1, and cannot be"},
+	{2, "records.1.ops", "0", "ops is 0 in a pass of requests"},
+	{2, "records.1.lat_p50_us", "1e9",
+	 "lat_p50_us 1000000000 is more than lat_"},
+	{2, "records.1.lat_max_us", "0.001", "is more than lat_max_us 0.001"},
+	{2, "records.1.lat_mean_us", "1e9",
+	 "lat_mean_us 1000000000 is more than lat_max_us"},
+	{2, "records.1.flush_s", "1e6",
+	 "flush_s 1000000 is more than duration_s"},
+	{2, "series.0.t_s", "-1.0", "t_s is -1, and cannot be negative"},
+	{2, "series.0.lat_p50_us", "1e9", "is more than lat_"},
 	{2, "records.0.label", NULL, "has no label"},
 	{2, "records.0.schema", "2", "has no schema of this version"},
 	{2, "records.0.run_id", "\"0\"", "do not belong together"},
@@ -218,6 +233,32 @@ test_one_wrong_member(void **state)
 						      : "nothing");
 		assert_wrong(what, place, wrong_members[i].why);
 	}
+	runs_remove("bad");
+}
+
+/* Two turns of one pass, of which the later one ends before the other. */
+static void
+test_time_goes_on_in_a_pass(void **state)
+{
+	struct measured m;
+	struct q2_err err;
+	json_t *v[LINES_MAX];
+
+	(void)state;
+	runs_copy("run", "bad", 0);
+	memcpy(v, lines, sizeof(v));
+	v[1] = json_deep_copy(lines[1]);
+	change(v[1], "series.0.t_s", "5.0");
+	change(v[1], "series.1.t_s", "4.0");
+	write_lines(v, nlines);
+	/* Each of its own pass: nothing is wrong. */
+	assert_int_equal(measured_load(&m, runs_path("bad"), &err), 0);
+	measured_done(&m);
+	change(v[1], "series.1.pass", "\"first-write\"");
+	write_lines(v, nlines);
+	json_decref(v[1]);
+	assert_wrong("time goes back", "trials.jsonl:2: ",
+		     "t_s goes back from 5 to 4 in pass first-write");
 	runs_remove("bad");
 }
 
@@ -568,6 +609,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_wrong_member),
+		cmocka_unit_test(test_time_goes_on_in_a_pass),
 		cmocka_unit_test(test_lines_twice_or_missing),
 		cmocka_unit_test(test_an_attempt_put_aside_does_not_count),
 		cmocka_unit_test(test_rounds_through_qemu_are_apart),

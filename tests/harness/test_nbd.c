@@ -439,7 +439,7 @@ test_what_cannot_be_used_is_refused_with_the_reason(void **state)
 	read_only.flags |= READ_ONLY;
 	refused(cannot_flush, &want_all, -ENOTSUP, "cannot flush");
 	refused(read_only, &want_all, -EROFS, "read-only");
-	refused(good, &more, -EINVAL, "--image-size 4194304");
+	refused(good, &more, -EINVAL, "export 5m");
 	refused(good, &exactly, -EINVAL, "has 4194304 bytes, not the 1048576");
 }
 

@@ -11,7 +11,9 @@
 #include <cmocka.h>
 
 #include "engine/base/num.h"
-#include "harness/plan.h"
+#include "harness/guard.h"
+#include "harness/plan_time.h"
+#include "harness/settle.h"
 #include "harness/trial_spec.h"
 #include "results/id.h"
 
@@ -203,22 +205,110 @@ test_every_suite_can_be_planned(void **state)
 	for (size_t i = 0; i < suites_count(); i++) {
 		struct plan plan = quick_plan(suites_name(i));
 		struct plan_cost slow, fast;
+		struct plan_time t;
 		struct q2_err err;
 
 		assert_int_equal(
 			plan_sizes(&plan, 0, 0, &plan_slow_disk, MUCH, &err),
 			0);
-		slow = plan_cost(&plan, &plan_slow_disk);
-		assert_true(slow.cells > 0 && slow.seconds > 0);
+		slow = plan_cost(&plan);
+		t = plan_time(&plan, &plan_slow_disk, true, true);
+		assert_true(slow.cells > 0 && t.seconds > 0);
 		/* Under three minutes everywhere. */
-		assert_true(slow.seconds < 165);
+		assert_true(t.seconds < 165);
 		assert_int_equal(
 			plan_sizes(&plan, 0, 0, &plan_fast_disk, MUCH, &err),
 			0);
-		fast = plan_cost(&plan, &plan_fast_disk);
-		assert_true(fast.seconds < 165);
+		fast = plan_cost(&plan);
+		t = plan_time(&plan, &plan_fast_disk, true, true);
+		assert_true(t.seconds < 165);
 		assert_true(fast.space >= slow.space);
 	}
+}
+
+/* ---- time -------------------------------------------------------------- */
+
+static struct plan
+sized_plan(const char *suite, const struct probe *probe)
+{
+	struct plan plan = quick_plan(suite);
+	struct q2_err err;
+
+	assert_int_equal(plan_sizes(&plan, 0, 0, probe, MUCH, &err), 0);
+	return plan;
+}
+
+/* The whole is its parts, and none of what a run waits for is left out. */
+static void
+test_the_time_has_all_parts(void **state)
+{
+	struct probe probe = {
+		.iops = 20000, .bytes_per_s = 500e6, .duration_s = 3};
+	struct plan plan = sized_plan("preallocation", &probe);
+	struct plan_time t = plan_time(&plan, &probe, false, true), with;
+	double work_s = 0;
+
+	(void)state;
+	for (size_t c = 0; c < plan.nconfigs; c++) {
+		for (size_t p = 0; p < plan.npasses; p++)
+			work_s += plan_cell_s(&plan, c, p, &probe);
+	}
+	assert_float_equal(t.seconds,
+			   t.probe_s + t.warm_up_s + 6 * t.round_s + t.finish_s,
+			   1e-9);
+	assert_float_equal(t.probe_s, 3, 1e-9);
+	assert_true(t.round_s > work_s + SETTLE_QUIET_S + guard_look_s(true));
+	assert_true(t.warm_up_s > guard_begin_s(true));
+	assert_true(t.qemu_s == 0 && t.finish_s > 0);
+	/* QEMU is asked on top of that; and not by suites without advice. */
+	with = plan_time(&plan, &probe, true, true);
+	assert_float_equal(with.seconds, t.seconds + with.qemu_s, 1e-9);
+	assert_true(with.qemu_s > PLAN_QEMU_ROUNDS * SETTLE_QUIET_S);
+	plan = sized_plan("aa", &probe);
+	assert_true(plan_time(&plan, &probe, true, true).qemu_s == 0);
+	/* Without a disk nothing is probed, and the windows are shorter. */
+	plan = quick_plan("overhead");
+	assert_true(plan_between_s(false) < plan_between_s(true));
+	assert_true(plan_time(&plan, &probe, true, true).probe_s == 0);
+}
+
+/* Files in pieces, where the file system discards as it frees. */
+static void
+test_removal_takes_time(void **state)
+{
+	struct probe probe = {.iops = 20000, .bytes_per_s = 500e6};
+	struct plan plan = sized_plan("preallocation", &probe);
+	double before = plan_time(&plan, &probe, false, true).round_s;
+
+	(void)state;
+	probe.removal_s = 1e-4;
+	assert_float_equal(plan_time(&plan, &probe, false, true).round_s,
+			   before + (double)plan.passes[2].stream.ops * 1e-4,
+			   1e-6);
+}
+
+/* As run does it after the warm-up: what was asked for stays. */
+static void
+test_a_plan_too_long_is_halved(void **state)
+{
+	struct probe probe = {
+		.iops = 20000, .bytes_per_s = 500e6, .removal_s = 4e-3};
+	struct plan plan = sized_plan("preallocation", &probe);
+	uint64_t image = plan.image_bytes, requests = plan.requests;
+	struct plan_time t = plan_time(&plan, &probe, true, true);
+	struct q2_err err;
+
+	(void)state;
+	assert_in_range(t.halvings, 1, 3);
+	assert_true(t.seconds < PLAN_QUICK_S);
+	assert_true(plan_time(&plan, &probe, true, false).seconds >
+		    PLAN_QUICK_S);
+	assert_int_equal(plan_halve(&plan, t.halvings, true, false, &err), 0);
+	assert_int_equal(plan.image_bytes, image >> t.halvings);
+	assert_int_equal(plan.requests, requests);
+	assert_int_equal(plan_halve(&plan, 3, false, true, &err), 0);
+	assert_int_equal(plan.image_bytes, image >> t.halvings);
+	assert_int_equal(plan.requests, requests >> 3);
 }
 
 /* ---- ids --------------------------------------------------------------- */
@@ -295,6 +385,9 @@ main(void)
 		cmocka_unit_test(test_only_two_policies_make_the_users_disk),
 		cmocka_unit_test(test_halvings_until_it_fits),
 		cmocka_unit_test(test_every_suite_can_be_planned),
+		cmocka_unit_test(test_the_time_has_all_parts),
+		cmocka_unit_test(test_removal_takes_time),
+		cmocka_unit_test(test_a_plan_too_long_is_halved),
 		cmocka_unit_test(test_cell_ids_stay),
 	};
 

@@ -213,7 +213,7 @@ test_what_does_not_fit_is_resolved_all_the_same(void **state)
 	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, GiB, &err), -ENOSPC);
 	assert_int_equal(plan.image_bytes, 20 * GiB);
 	assert_int_equal(plan.passes[2].stream.ops, 262144);
-	assert_int_equal(plan_cost(&plan, &probe).cells, 66);
+	assert_int_equal(plan_cost(&plan).cells, 66);
 	/* What it says fits, does; and no more. */
 	fits = strstr(err.text, "free; images of ");
 	assert_non_null(fits);
@@ -222,6 +222,45 @@ test_what_does_not_fit_is_resolved_all_the_same(void **state)
 	assert_int_equal(
 		plan_sizes(&plan, (mib + 1) * MiB, 0, &probe, GiB, &err),
 		-ENOSPC);
+}
+
+/* The quick form takes what fits by itself, down to 80 MiB; what is smaller is
+ * for the user to say. */
+static void
+test_a_full_disk_is_told_what_fits(void **state)
+{
+	struct wishes wishes = {.suite = suites_find("preallocation"),
+				.quick = true};
+	unsigned long long mib;
+	struct q2_err err;
+	struct plan plan;
+	const char *fits;
+
+	(void)state;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 200 * MiB, &err),
+			 -ENOSPC);
+	fits = strstr(err.text, "200 MiB free; images of ");
+	assert_non_null(fits);
+	mib = strtoull(strstr(fits, "of ") + 3, NULL, 10);
+	assert_in_range(mib, 16, 79);
+	assert_non_null(strstr(fits, "m fit: --size "));
+	assert_non_null(strstr(fits, "or --image-size "));
+	assert_int_equal(
+		plan_sizes(&plan, mib * MiB, 0, &probe, 200 * MiB, &err), 0);
+	/* None does: then what the smallest takes. */
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 40 * MiB, &err),
+			 -ENOSPC);
+	fits = strstr(err.text,
+		      "40 MiB free; the smallest, --image-size 16m, need ");
+	assert_non_null(fits);
+	mib = strtoull(strstr(fits, "need ") + 5, NULL, 10);
+	assert_int_equal(
+		plan_sizes(&plan, 16 * MiB, 0, &probe, mib * MiB, &err), 0);
+	assert_int_equal(
+		plan_sizes(&plan, 16 * MiB, 0, &probe, (mib - 1) * MiB, &err),
+		-ENOSPC);
+	assert_null(strstr(err.text, "--image-size"));
 }
 
 static void
@@ -280,7 +319,7 @@ test_a_child_gets_every_key(void **state)
 		"a = target=qcow2 preallocation=falloc zero=hole "
 		"cluster_size=1m extended_l2=on refcount_bits=64 "
 		"lazy_refcounts=on l2_cache_size=3m l2_cache_entry_size=8k "
-		"refcount_cache_size=1m cache_clean_interval=0 "
+		"refcount_cache_size=4m cache_clean_interval=0 "
 		"cache=directsync aio=libaio discard=unmap "
 		"detect_zeroes=unmap image_size=2g\n"
 		"b = target=qcow2 compat=0.10 image_size=1g\n"
@@ -296,7 +335,7 @@ test_a_child_gets_every_key(void **state)
 	assert_int_equal(spec.image.refcount_bits, 64);
 	assert_int_equal(spec.image.l2_cache_size, 3 * MiB);
 	assert_int_equal(spec.image.l2_cache_entry_size, 8 * KiB);
-	assert_int_equal(spec.image.refcount_cache_size, MiB);
+	assert_int_equal(spec.image.refcount_cache_size, 4 * MiB);
 	assert_int_equal(spec.image.cache_clean_interval, UINT_MAX);
 	assert_int_equal(spec.image.cache, Q2_CACHE_DIRECTSYNC);
 	assert_string_equal(spec.aio, "libaio");
@@ -391,6 +430,7 @@ main(void)
 		cmocka_unit_test(test_what_only_bytes_tell),
 		cmocka_unit_test(
 			test_what_does_not_fit_is_resolved_all_the_same),
+		cmocka_unit_test(test_a_full_disk_is_told_what_fits),
 		cmocka_unit_test(test_a_huge_disk_is_judged_before_the_run),
 		cmocka_unit_test(test_a_child_gets_every_key),
 		cmocka_unit_test(test_ids_tell_what_differs),

@@ -31,6 +31,9 @@
 #include "tests/env.h"
 #include "tests/harness/runs.h"
 
+#define ROUNDS      3
+#define ROUNDS_WORD "3"
+
 static struct rng rng;
 
 static int
@@ -39,8 +42,9 @@ set_up(void **state)
 	rng.state = test_seed(1);
 	if (runs_set_up(state) < 0)
 		return -1;
-	/* The run that others are compared with. */
-	return runs_program(RUNS_TINY("whole", "4")) == 0 ? 0 : -1;
+	/* The run that others are compared with: a first round, a last one
+	 * and one between. */
+	return runs_program(RUNS_TINY("whole", ROUNDS_WORD)) == 0 ? 0 : -1;
 }
 
 static void
@@ -84,7 +88,7 @@ test_files_are_as_documented(void **state)
 
 	(void)state;
 	runs_check_csv("whole");
-	runs_check_rounds("whole", 4, NULL);
+	runs_check_rounds("whole", ROUNDS, NULL);
 	code = runs_program(words);
 	assert_true(code == 0 || code == 4);
 	runs_check_csv("documented");
@@ -215,7 +219,7 @@ test_every_cut_keeps_the_whole_rounds(void **state)
 		assert_int_equal(m.torn, cut > nl);
 		measured_done(&m);
 	}
-	assert_int_equal(closed, 4);
+	assert_int_equal(closed, ROUNDS);
 	free(all);
 	runs_remove("cut");
 }
@@ -228,32 +232,33 @@ test_a_cut_run_goes_on(void **state)
 
 	(void)state;
 	free(all);
-	runs_draw = false;
-	for (unsigned i = test_rounds(2); i > 0; i--) {
+	for (unsigned i = test_rounds(1); i > 0; i--) {
 		size_t cut = 1 + rng_below(&rng, size - 1);
 
 		runs_copy("whole", "cut", cut);
-		assert_resumed("cut", 4, "whole");
+		assert_resumed("cut", ROUNDS, "whole");
 		runs_remove("cut");
 	}
 	/* nothing but run.json */
 	runs_copy("whole", "cut", 1);
-	assert_resumed("cut", 4, "whole");
+	assert_resumed("cut", ROUNDS, "whole");
 	runs_remove("cut");
 	/* all but the files made at the end */
 	runs_copy("whole", "cut", 0);
-	assert_resumed("cut", 4, "whole");
+	assert_resumed("cut", ROUNDS, "whole");
 	assert_same_file("cut/trials.jsonl", "whole/trials.jsonl");
 	runs_remove("cut");
-	runs_draw = true;
 }
 
 /* ---- killed -------------------------------------------------------------- */
 
+/* A run, or what goes on with it: killed wait_ms after text is n times in the
+ * file. */
 static void
-kill_and_go_on(const char *file, const char *text, unsigned n, unsigned wait_ms)
+start_and_kill(const char *const *words, const char *file, const char *text,
+	       unsigned n, unsigned wait_ms)
 {
-	pid_t pid = runs_start(RUNS_TINY("killed", "4"));
+	pid_t pid = runs_start(words);
 	int code;
 
 	runs_await(file, text, n);
@@ -262,31 +267,40 @@ kill_and_go_on(const char *file, const char *text, unsigned n, unsigned wait_ms)
 	(void)kill(pid, SIGKILL);
 	code = runs_wait(pid);
 	assert_true(code == 137 || code == 0);
-	assert_resumed("killed", 4, "whole");
-	runs_remove("killed");
 }
 
+/* One run that is killed before each of its rounds. */
 static void
 test_killed_between_rounds(void **state)
 {
+	const char *const resume[] = {"run", "--resume", runs_path("killed"),
+				      NULL};
+
 	(void)state;
-	runs_draw = false;
-	kill_and_go_on("killed/run.json", "\"running\"", 1, 0);
-	for (unsigned n = 1; n < 4; n++)
-		kill_and_go_on("killed/trials.jsonl", "\"kind\":\"round\"", n,
-			       0);
-	runs_draw = true;
+	start_and_kill(RUNS_TINY("killed", ROUNDS_WORD), "killed/run.json",
+		       "\"running\"", 1, 0);
+	for (unsigned n = 1; n < ROUNDS; n++)
+		start_and_kill(resume, "killed/trials.jsonl",
+			       "\"kind\":\"round\"", n, 0);
+	assert_resumed("killed", ROUNDS, "whole");
+	runs_remove("killed");
 }
 
+/* A run, and the one that goes on with it, and so on. */
 static void
 test_killed_at_any_moment(void **state)
 {
+	const char *const resume[] = {"run", "--resume", runs_path("killed"),
+				      NULL};
+
 	(void)state;
-	runs_draw = false;
-	for (unsigned i = test_rounds(4); i > 0; i--)
-		kill_and_go_on("killed/run.json", "\"running\"", 1,
+	start_and_kill(RUNS_TINY("killed", ROUNDS_WORD), "killed/run.json",
+		       "\"running\"", 1, (unsigned)rng_below(&rng, 1500));
+	for (unsigned i = test_rounds(3); i > 0; i--)
+		start_and_kill(resume, "killed/run.json", "\"schema\"", 1,
 			       (unsigned)rng_below(&rng, 1500));
-	runs_draw = true;
+	assert_resumed("killed", ROUNDS, "whole");
+	runs_remove("killed");
 }
 
 /* What was left of the killed: folders of images, removed when asked. */
@@ -364,7 +378,8 @@ test_what_contradicts_is_refused(void **state)
 	const char *out;
 
 	(void)state;
-	runs_copy("whole", "cut", 1);
+	/* Nothing is left to do: a resume that is not refused is over soon. */
+	runs_copy("whole", "cut", 0);
 	out = runs_path("cut");
 #define REFUSED(why, ...)                                            \
 	assert_refused((const char *const[]){"run", "--resume", out, \
@@ -383,7 +398,7 @@ test_what_contradicts_is_refused(void **state)
 	/* what agrees is not refused */
 	assert_int_equal(runs_program((const char *const[]){
 				 "run", "aa", "--resume", out, "--seed", "7",
-				 "--rounds", "4", "--quick", NULL}),
+				 "--rounds", ROUNDS_WORD, "--quick", NULL}),
 			 0);
 	runs_remove("cut");
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "engine/base/num.h"
+#include "harness/commit.h"
 #include "harness/rounds.h"
 #include "harness/workdir.h"
 
@@ -81,6 +82,8 @@ check_record(const struct plan *plan, const struct round *round,
 	const struct plan_pass *pp = &plan->passes[pass];
 
 	assert_null(record_missing(rec));
+	assert_string_equal(record_text(rec, TRIAL_git_commit),
+			    commit_built_from);
 	assert_string_equal(record_text(rec, TRIAL_pass), pp->pass->name);
 	assert_int_equal(record_int(rec, TRIAL_round), round->number);
 	assert_true(record_real(rec, TRIAL_duration_s) > 0);
@@ -98,6 +101,26 @@ check_record(const struct plan *plan, const struct round *round,
 			    record_int(rec, TRIAL_read_bytes));
 }
 
+/* The machine before and after, and the images of those that have files. */
+static void
+check_state(const struct plan *plan, const struct round *round)
+{
+	const json_t *before = json_object_get(round->state, "before");
+	const json_t *after = json_object_get(round->state, "after");
+	const json_t *resident = json_object_get(round->state,
+						 "resident_bytes");
+
+	assert_true(json_real_value(json_object_get(before, "at_s")) > 0);
+	assert_true(json_real_value(json_object_get(after, "at_s")) >=
+		    json_real_value(json_object_get(before, "at_s")) +
+			    round->seconds);
+	assert_true(json_is_integer(json_object_get(after, "free_bytes")));
+	for (size_t c = 0; c < plan->nconfigs; c++)
+		assert_int_equal(json_is_integer(json_object_get(
+					 resident, plan->configs[c]->label)),
+				 plan_config_has_file(plan->configs[c]));
+}
+
 /* Each pass: all that do it are there, and did the same. */
 static void
 check_round(const struct plan *plan, const struct round *round)
@@ -105,6 +128,7 @@ check_round(const struct plan *plan, const struct round *round)
 	const struct rows *rows = &round->trials;
 	size_t at = 0;
 
+	check_state(plan, round);
 	for (size_t p = 0; p < plan->npasses; p++) {
 		const char *hash = NULL;
 

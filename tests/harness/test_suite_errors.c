@@ -88,13 +88,15 @@ static const struct bad files[] = {
 	{SUITE "zzz = 4k\n" CONFIGS PASSES,
 	 "x.ini:3:1: unknown key 'zzz'; 'qcowbench explain' lists them"},
 	{SUITE "reference = b\n" CONFIGS PASSES,
-	 "x.ini:3:13: reference: 'b' is no configuration"},
+	 "x.ini:3:13: reference: 'b' is no configuration; name one of a; or leave "
+	 "it out"},
 	{SUITE "baseline = aa\n" CONFIGS PASSES,
 	 "x.ini:3:12: baseline: 'aa' is no configuration; did you mean 'a'?"},
 	{SUITE "contrast = a\n" CONFIGS PASSES,
 	 "x.ini:3:12: contrast: 'a' is not a pair A/B"},
 	{SUITE "contrast = a/b\n" CONFIGS PASSES,
-	 "x.ini:3:14: contrast: 'b' is no configuration"},
+	 "x.ini:3:14: contrast: 'b' is no configuration; name one of a; or leave "
+	 "it out"},
 	{SUITE "split = bss\n" CONFIGS PASSES,
 	 "x.ini:3:9: unknown key 'bss'; did you mean 'bs'?"},
 	{SUITE "split = l2_cache_size\n" CONFIGS PASSES,
@@ -239,6 +241,22 @@ static const struct bad files[] = {
 	{SUITE "[configurations]\n"
 	       "a = target=qemu extended_l2=on cluster_size=4k\n" PASSES,
 	 "x.ini:4:29: a: extended_l2 takes clusters of at least 16k, not 4k"},
+	/* What QEMU, and the engine, would make another number of. */
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 l2_cache_size=4k\n" PASSES,
+	 "x.ini:4:32: a: l2_cache_size: 4k is not at least 8k, a multiple of 4k; QEMU would use 8k"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 l2_cache_size=10k cluster_size=2k\n" PASSES
+	       "[quick]\n"
+	       "a = l2_cache_size=9k\n",
+	 "x.ini:9:19: a: l2_cache_size: 9k is not at least 4k, a multiple of 2k; QEMU would use 8k"},
+	{SUITE
+	 "[configurations]\n"
+	 "a = target=qemu l2_cache_entry_size=64k l2_cache_size=64k\n" PASSES,
+	 "x.ini:4:55: a: l2_cache_size: 64k is not at least 128k, a multiple of 64k; QEMU would use 128k"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 refcount_cache_size=255k\n" PASSES,
+	 "x.ini:4:38: a: refcount_cache_size: 255k is not at least 256k, a multiple of 64k; QEMU would use 256k"},
 	{SUITE "[configurations]\n"
 	       "a = target=null state=sparse\n" PASSES,
 	 "x.ini:4:23: state=sparse: state is of target=raw and target=qemu with state=, which a is not"},
@@ -384,7 +402,8 @@ static const struct bad files[] = {
 	       "[configurations]\n"
 	       "a = target=raw image_size=1g,2g\n"
 	       "b = target=raw image_size=1g\n" PASSES,
-	 "x.ini:4:13: reference: 'b' is no configuration of the group image_size=2g"},
+	 "x.ini:4:13: reference: 'b' is no configuration of the group image_size=2g; "
+	 "name one of a; or leave it out"},
 };
 
 /* Over SUITE CONFIGS PASSES, by --set. */
@@ -410,6 +429,11 @@ static const struct bad sets[] = {
 	 "--set a=cluster_size=64k: cluster_size=64k: cluster_size is of target=qcow2 and target=qemu without state=, which a is not"},
 	{"bs=4k,8k",
 	 "x.ini:7:1: several are called 'w'; add ${bs} to the label"},
+	{"cluster_size=64k",
+	 "--set cluster_size=64k: cluster_size is of target=qcow2 and target=qemu without state=, and there is none"},
+	{"uri=nbd://h/x",
+	 "--set uri=nbd://h/x: uri is of target=nbd, and there is none"},
+	{"drop=a", "--set drop=a: drop is of [quick]: --set quick.drop="},
 	{"cache=none writeback",
 	 "--set cache=none writeback: cache takes one value"},
 };

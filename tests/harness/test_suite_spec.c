@@ -140,7 +140,7 @@ test_every_key_of_a_configuration_arrives(void **state)
 		"a = target=qcow2 preallocation=falloc zero=hole "
 		"cluster_size=1m extended_l2=on compat=v3 refcount_bits=64 "
 		"lazy_refcounts=on l2_cache_size=3m l2_cache_entry_size=8k "
-		"refcount_cache_size=1m cache_clean_interval=0 "
+		"refcount_cache_size=4m cache_clean_interval=0 "
 		"cache=directsync aio=libaio discard=unmap detect_zeroes=unmap "
 		"image_size=2g\n"
 		"b = target=qcow2 compat=0.10\n"
@@ -158,7 +158,7 @@ test_every_key_of_a_configuration_arrives(void **state)
 	assert_int_equal(c->refcount_bits, 64);
 	assert_int_equal(c->l2_cache_size, 3 * MiB);
 	assert_int_equal(c->l2_cache_entry_size, 8 * KiB);
-	assert_int_equal(c->refcount_cache_size, MiB);
+	assert_int_equal(c->refcount_cache_size, 4 * MiB);
 	assert_int_equal(c->cache_clean_interval, UINT_MAX);
 	assert_int_equal(c->cache, Q2_CACHE_DIRECTSYNC);
 	assert_string_equal(c->aio, "libaio");

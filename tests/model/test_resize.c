@@ -337,5 +337,6 @@ main(void)
 		cmocka_unit_test(test_resized_images_with_a_fresh_seed),
 	};
 
+	test_keep_memory();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

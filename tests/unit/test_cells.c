@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/num.h"
 #include "harness/cells.h"
 #include "harness/table.h"
 #include "tests/trials.h"
@@ -306,6 +307,29 @@ test_numbers_for_people(void **state)
 	check(table_bytes, 1000, "0.98 KiB");
 }
 
+/* An interval stands in the unit of its value. */
+static void
+test_times_beside_another(void **state)
+{
+	static const struct {
+		double like, s;
+		const char *text;
+	} v[] = {
+		{0.0009, 0.0012, "1200 us"}, {0.0011, 0.0009, "0.9 ms"},
+		{0.9, 1.1, "1100 ms"},       {1.1, 0.9, "0.90 s"},
+		{90, 110, "110 s"},          {110, 90, "1 min 30 s"},
+		{3500, 3700, "61 min 40 s"}, {3700, 3500, "0 h 58 min"},
+		{0.0025, 0.0025, "2.5 ms"},
+	};
+	char text[24];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		table_seconds_like(v[i].like, v[i].s, text, sizeof(text));
+		assert_string_equal(text, v[i].text);
+	}
+}
+
 static char *
 table_text(const struct rows *cells, const struct table_opts *opts)
 {
@@ -495,6 +519,7 @@ main(void)
 		cmocka_unit_test(test_order_is_that_of_the_plan),
 		cmocka_unit_test(test_both_ends_have_one_unit),
 		cmocka_unit_test(test_numbers_for_people),
+		cmocka_unit_test(test_times_beside_another),
 		cmocka_unit_test(test_table_fits),
 		cmocka_unit_test(test_table_reads_well),
 		cmocka_unit_test(test_table_of_few_rounds_without_reference),

@@ -25,6 +25,7 @@
 #include "harness/env.h"
 #include "harness/env_parts.h"
 #include "harness/env_sys.h"
+#include "harness/host_state.h"
 
 /* ---- a tree ------------------------------------------------------------ */
 
@@ -601,6 +602,73 @@ test_media(void **state)
 	assert_int_equal(disks.n, 0);
 }
 
+/* ---- before and after a round ------------------------------------------ */
+
+static void
+assert_state(const json_t *json, const char *name, long long want)
+{
+	assert_true(json_is_integer(json_object_get(json, name)));
+	assert_int_equal(json_integer_value(json_object_get(json, name)), want);
+}
+
+static void
+test_state_of_a_moment(void **state)
+{
+	static const struct disks none = {.n = 0};
+	json_t *json;
+
+	(void)state;
+	put("/proc/loadavg", "1.25 0.5 0.1 3/120 4711\n");
+	put("/proc/stat", "cpu 1 2 4 800 16 32 64 128 0 0\n");
+	put("/proc/pressure/io", "some avg10=2.00 avg60=0 avg300=0 total=77\n"
+				 "full avg10=0.00 avg60=0 avg300=0 total=5\n");
+	put("/proc/vmstat", "nr_dirty 3\nnr_writeback 0\npgpgin 10\n"
+			    "pgpgout 20\n");
+	put("/sys/class/thermal/thermal_zone0/temp", "41000\n");
+	put("/sys/class/thermal/thermal_zone1/temp", "52000\n");
+	json = host_state_json(root, &none, root);
+	assert_float_equal(json_real_value(json_object_get(json, "load")), 1.25,
+			   1e-9);
+	assert_state(json, "runnable", 3);
+	assert_state(json, "cpu_busy_ticks", 103);
+	assert_state(json, "cpu_steal_ticks", 128);
+	assert_state(json, "io_wait_us", 77);
+	assert_state(json, "dirty_bytes", 3 * sysconf(_SC_PAGESIZE));
+	assert_state(json, "writeback_bytes", 0);
+	assert_state(json, "paged_out_bytes", 20 * 1024);
+	assert_state(json, "temperature_mc", 52000);
+	assert_true(json_integer_value(json_object_get(json, "free_bytes")) >
+		    0);
+	/* What is not there is said, not left out. */
+	assert_string_equal(
+		json_string_value(json_object_get(json, "cpu_wait_us")),
+		"absent");
+	assert_string_equal(json_string_value(json_object_get(json, "cpu_khz")),
+			    "absent");
+	assert_string_equal(
+		json_string_value(json_object_get(json, "disk_ops")), "absent");
+	json_decref(json);
+}
+
+/* What has just been written through the page cache is there; a hole that
+ * nobody has read is not. */
+static void
+test_bytes_in_the_page_cache(void **state)
+{
+	char path[PATH_MAX];
+	uint64_t bytes;
+
+	(void)state;
+	put("/file", "a page that is in use");
+	(void)snprintf(path, sizeof(path), "%s/file", root);
+	assert_int_equal(host_state_resident(path, &bytes), 0);
+	assert_int_equal(bytes, sysconf(_SC_PAGESIZE));
+	assert_int_equal(truncate(path, 64 * MiB), 0);
+	assert_int_equal(host_state_resident(path, &bytes), 0);
+	assert_true(bytes < MiB);
+	assert_int_equal(host_state_resident("/nowhere", &bytes), -ENOENT);
+}
+
 /* ---- this machine ------------------------------------------------------ */
 
 static void
@@ -647,6 +715,8 @@ main(void)
 		TEST(test_a_stack),
 		TEST(test_a_ring_of_devices_ends),
 		TEST(test_media),
+		TEST(test_state_of_a_moment),
+		TEST(test_bytes_in_the_page_cache),
 		TEST(test_this_machine),
 	};
 
