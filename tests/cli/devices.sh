@@ -102,29 +102,30 @@ play() {
 }
 
 # same IMAGE REFERENCE: a guest sees in it what is there; it is consistent.
+# QEMU judges too where $judge is set: in one block size, since what is in an
+# image does not know of blocks.
 same() {
 	"$img" compare -f raw "$2" "$1"
-	[ -z "$has_qemu" ] || qemu-img compare -f raw "$2" "$1"
+	[ -z "$judge" ] || qemu-img compare -f raw "$2" "$1"
 	sound "$1"
 }
 sound() {
 	"$img" check "$1"
-	[ -z "$has_qemu" ] || qemu-img check "$1"
+	[ -z "$judge" ] || qemu-img check "$1"
 }
 
 # guest IMAGE [REFERENCE [COMMAND...]]: play on it as both cache modes have it,
 # after the commands, and compare.  To play twice leaves what playing once
-# does, so one reference is for both.  QEMU sees what the first play left; the
-# rest is seen by both.
+# does, so one reference is for both.  What the first play left is seen by QEMU
+# where it judges, else by us; the rest by both.
 guest() {
 	image=$1 ref=${2-$played}
 	shift $(($# > 1 ? 2 : 1))
 	play -f qcow2 -t writeback "$@" "$image"
-	if [ -n "$has_qemu" ]; then
+	if [ -n "$judge" ]; then
 		qemu-img compare -f raw "$ref" "$image"
-		qemu-img check "$image"
 	else
-		same "$image" "$ref"
+		"$img" compare -f raw "$ref" "$image"
 	fi
 	play -f qcow2 -t none "$image"
 	same "$image" "$ref"
@@ -490,7 +491,8 @@ if [ $status != 0 ]; then
 	exit 1
 fi
 for size in 512 4096; do
-	blocks="blocks of $size"
+	blocks="blocks of $size" judge=
+	[ $size = 4096 ] || judge=$has_qemu
 	if loop "a$size" -b $size && a=$dev && loop "b$size" -b $size &&
 		b=$dev; then
 		all

@@ -31,6 +31,7 @@ struct request {
 };
 
 struct batch {
+	char *memory; /* of all buffers */
 	struct bed *bed;
 	unsigned left, errors;
 	bool submitting, in_done; /* done() must see neither */
@@ -77,10 +78,11 @@ new_batch(struct bed *bed)
 
 	assert_non_null(b);
 	b->bed = bed;
+	b->memory = mem_aligned(REQUESTS * (size_t)BLOCK);
+	assert_non_null(b->memory);
 	for (unsigned i = 0; i < REQUESTS; i++) {
 		b->v[i].batch = b;
-		b->v[i].buf = mem_aligned(BLOCK);
-		assert_non_null(b->v[i].buf);
+		b->v[i].buf = b->memory + i * (size_t)BLOCK;
 	}
 	return b;
 }
@@ -88,8 +90,7 @@ new_batch(struct bed *bed)
 static void
 free_batch(struct batch *b)
 {
-	for (unsigned i = 0; i < REQUESTS; i++)
-		free(b->v[i].buf);
+	free(b->memory);
 	free(b);
 }
 
