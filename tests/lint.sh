@@ -34,6 +34,7 @@ has_libs=
 
 # Headers are checked through the files that include them.
 check_clang_tidy() {
+	# shellcheck disable=SC2086 # words on purpose
 	files '*.c' | xargs -P "$(nproc)" -I '{}' clang-tidy --quiet '{}' -- \
 		-std=gnu11 -D_GNU_SOURCE '-DQ2_VERSION="lint"' -I. $has_libs \
 		2>&1 | grep -v '^[0-9]* warnings* .*generated' >"$tmp"

@@ -80,8 +80,7 @@ zlib_unpack(struct codec *c, const void *src, size_t src_len, void *dst,
 }
 
 static int
-zlib_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max,
-	  size_t *ret_len)
+zlib_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max)
 {
 	z_stream *z = &c->deflate;
 	int r = z->state
@@ -95,9 +94,8 @@ zlib_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max,
 	z->avail_in = (uInt)len;
 	z->next_out = dst;
 	z->avail_out = (uInt)max;
-	*ret_len = deflate(z, Z_FINISH) == Z_STREAM_END ? max - z->avail_out
-							: 0;
-	return 0;
+	return deflate(z, Z_FINISH) == Z_STREAM_END ? (int)(max - z->avail_out)
+						    : 0;
 }
 
 #ifdef HAVE_ISAL
@@ -121,8 +119,7 @@ isal_unpack(struct codec *c, const void *src, size_t src_len, void *dst,
 }
 
 static int
-isal_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max,
-	  size_t *ret_len)
+isal_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max)
 {
 	struct isal_zstream *z = &c->isal_deflate;
 
@@ -143,9 +140,8 @@ isal_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max,
 	z->avail_in = (uint32_t)len;
 	z->next_out = dst;
 	z->avail_out = (uint32_t)max;
-	*ret_len = isal_deflate_stateless(z) == COMP_OK ? max - z->avail_out
-							: 0;
-	return 0;
+	return isal_deflate_stateless(z) == COMP_OK ? (int)(max - z->avail_out)
+						    : 0;
 }
 #endif
 
@@ -162,14 +158,14 @@ deflate_unpack(struct codec *c, const void *src, size_t src_len, void *dst,
 
 static int
 deflate_pack(struct codec *c, enum codec_effort effort, const void *src,
-	     size_t len, void *dst, size_t max, size_t *ret_len)
+	     size_t len, void *dst, size_t max)
 {
 #ifdef HAVE_ISAL
 	if (effort == CODEC_FAST)
-		return isal_pack(c, src, len, dst, max, ret_len);
+		return isal_pack(c, src, len, dst, max);
 #endif
 	(void)effort;
-	return zlib_pack(c, src, len, dst, max, ret_len);
+	return zlib_pack(c, src, len, dst, max);
 }
 
 /* ---- zstd -------------------------------------------------------------- */
@@ -202,8 +198,7 @@ zstd_unpack(struct codec *c, const void *src, size_t src_len, void *dst,
 }
 
 static int
-zstd_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max,
-	  size_t *ret_len)
+zstd_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max)
 {
 	size_t n;
 
@@ -212,8 +207,7 @@ zstd_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max,
 	if (!c->zstd)
 		return -ENOMEM;
 	n = ZSTD_compressCCtx(c->zstd, dst, max, src, len, ZSTD_CLEVEL_DEFAULT);
-	*ret_len = ZSTD_isError(n) ? 0 : n;
-	return 0;
+	return ZSTD_isError(n) ? 0 : (int)n;
 }
 
 /* ---- either ------------------------------------------------------------ */
@@ -229,9 +223,9 @@ codec_unpack(struct codec *c, const void *src, size_t src_len, void *dst,
 
 int
 codec_pack(struct codec *c, enum codec_effort effort, const void *src,
-	   size_t len, void *dst, size_t max, size_t *ret_len)
+	   size_t len, void *dst, size_t max)
 {
 	return c->type == CODEC_ZSTD
-		       ? zstd_pack(c, src, len, dst, max, ret_len)
-		       : deflate_pack(c, effort, src, len, dst, max, ret_len);
+		       ? zstd_pack(c, src, len, dst, max)
+		       : deflate_pack(c, effort, src, len, dst, max);
 }

@@ -14,7 +14,10 @@
 #include <stdint.h>
 
 /* The values of the header's compression_type. */
-enum codec_type { CODEC_DEFLATE, CODEC_ZSTD };
+enum codec_type {
+	CODEC_DEFLATE,
+	CODEC_ZSTD
+};
 
 enum codec_effort {
 	CODEC_FAST,  /* the default */
@@ -38,10 +41,10 @@ int codec_unpack(struct codec *c, const void *src, size_t src_len, void *dst,
 		 size_t dst_len);
 
 /*
- * Pack len bytes of src into at most max bytes at dst.  *ret_len bytes result;
- * 0 where they would be more.  0 or -ENOMEM.
+ * Pack len bytes of src, at most 1 GiB, into at most max bytes at dst.  How
+ * many result; 0 where they would be more; or -ENOMEM.
  */
 int codec_pack(struct codec *c, enum codec_effort effort, const void *src,
-	       size_t len, void *dst, size_t max, size_t *ret_len);
+	       size_t len, void *dst, size_t max);
 
 #endif

@@ -122,7 +122,8 @@ l2_encode(const struct l2_entry *e)
 static uint64_t
 encode_compressed(const struct geom *g, const struct l2_entry *e)
 {
-	uint64_t more = (e->host + e->len - 1) / Q2_SECTOR - e->host / Q2_SECTOR;
+	uint64_t more = (e->host + e->len - 1) / Q2_SECTOR -
+			e->host / Q2_SECTOR;
 
 	assert(!e->copied && e->len);
 	assert(e->host < l2_compressed_end(g));

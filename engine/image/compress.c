@@ -92,12 +92,12 @@ unpack(void *arg)
 }
 
 int
-compress_pack(void *arg)
+compress_pack(void *work)
 {
-	struct compress_job *job = arg;
+	struct compress_job *job = work;
 
 	return codec_pack(job->codec, CODEC_FAST, job->src, job->src_len,
-			  job->dst, job->dst_len, &job->ret_len);
+			  job->dst, job->dst_len);
 }
 
 int Q2_CO

@@ -18,14 +18,13 @@ struct compress_job {
 	size_t src_len;
 	void *dst;
 	size_t dst_len;
-	size_t ret_len; /* of packing */
 };
 
 /* Run fn(job), in a worker thread where that pays; its result. */
 int Q2_CO compress_run(struct image *img, int (*fn)(void *job),
 		       struct compress_job *job);
 
-/* The job: codec_pack(). */
-int compress_pack(void *job);
+/* The work of a struct compress_job: codec_pack(). */
+int compress_pack(void *work);
 
 #endif

@@ -74,7 +74,7 @@ pack_some(struct batch *b)
 	uint64_t size = b->img->geom.cluster_size;
 	int r = 0;
 
-	while (r == 0 && b->taken < b->n) {
+	while (r >= 0 && b->taken < b->n) {
 		uint64_t i = b->taken++;
 		struct compress_job job = {
 			.src = plain_of(b, i),
@@ -84,9 +84,10 @@ pack_some(struct batch *b)
 		};
 
 		r = compress_run(b->img, compress_pack, &job);
-		b->pieces[i].len = job.ret_len;
+		if (r > 0)
+			b->pieces[i].len = (uint64_t)r;
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static void
@@ -283,8 +284,8 @@ link_some(struct batch *b, uint64_t *i)
 	uint64_t guest = (b->first + *i) << bits;
 	uint64_t end = min_u64(b->first + b->n,
 			       map_slice_end(img, guest) >> bits);
-	struct slice *s;
-	uint32_t index;
+	struct slice *s = NULL;
+	uint32_t index = 0;
 	int r;
 
 	r = POINT_HIT(&img->points, l2_link);
