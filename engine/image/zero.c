@@ -208,8 +208,8 @@ change_entries(struct image *img, struct slice *s, uint32_t index,
 
 /*
  * Is there an entry among those of [first, first + n) subclusters that cannot
- * be changed, since only a part of it would be?  -ENOTSUP for a compressed one,
- * -EUCLEAN and the guest cluster for one that contradicts itself.
+ * be changed, since only a part of it would be?  1 for a compressed one,
+ * -EUCLEAN and the guest cluster for one that contradicts itself, else 0.
  */
 static int
 check_entries(const struct image *img, const struct slice *s, uint32_t index,
@@ -229,7 +229,7 @@ check_entries(const struct image *img, const struct slice *s, uint32_t index,
 			return -Q2_ECORRUPT;
 		}
 		if (e.kind == CLUSTER_COMPRESSED)
-			return -ENOTSUP;
+			return 1;
 	}
 	return 0;
 }
@@ -255,7 +255,8 @@ would_change(struct image *img, uint64_t first, enum change change)
 	return !is_done(img, &t, &none);
 }
 
-/* Whole subclusters within one slice, which nobody else is changing. */
+/* Whole subclusters within one slice, which nobody else is changing.  1, and
+ * nothing has changed, if they are a part of a compressed cluster. */
 static int Q2_CO
 change_held(struct image *img, uint64_t first, uint64_t n, enum change change)
 {
@@ -317,7 +318,7 @@ change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 }
 
 /* Hold as many of the subclusters as are free and in one slice, and change
- * them; none if somebody holds the first: then wait for that. */
+ * them; none if somebody holds the first: then wait for that.  As change_held(). */
 static int Q2_CO
 change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 	    uint64_t *ret_n)
@@ -346,7 +347,7 @@ change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 	r = change_host(img, first, n, change);
 	if (r == 0)
 		r = change_held(img, first, n, change);
-	inflight_end(f, r);
+	inflight_end(f, r < 0 ? r : 0);
 	inflight_put(&img->inflight, f);
 	*ret_n = n;
 	return r;
@@ -376,7 +377,7 @@ change_all(struct image *img, uint64_t first, uint64_t last, enum change change)
 		r = change_some(img, first, step(&img->geom, first, last),
 				change, &n);
 		/* A part of a compressed cluster has no state of its own. */
-		if (r == -ENOTSUP)
+		if (r == 1)
 			r = zero_part(img, first << bits,
 				      min_u64(n << bits,
 					      img->size - (first << bits)));
