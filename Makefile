@@ -50,12 +50,18 @@ ifdef WERROR
 endif
 
 # libaio has no .pc file.
-pkgs := jansson libgcrypt liburing
+pkgs := jansson libgcrypt liburing zlib libzstd
 
+# What the programs can do without; said when they are built.
+ifeq ($(shell $(PKG_CONFIG) --exists libisal && echo yes),yes)
+  override CPPFLAGS += -DHAVE_ISAL
+  pkgs += libisal
+else
+  left_out += libisal (compressing is slower)
+endif
 # Asked once: += is expanded where it is used, which is for each object.
 pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(pkgs) 2>/dev/null)
 
-# What qcowbench can do without; said when it is built.
 ifeq ($(shell $(PKG_CONFIG) --exists libnbd && echo yes),yes)
   nbd_cflags := $(shell $(PKG_CONFIG) --cflags libnbd)
   override CPPFLAGS += -DHAVE_LIBNBD $(nbd_cflags)

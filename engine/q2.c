@@ -591,6 +591,10 @@ q2_convert(struct q2_image *const *sources, size_t n, struct q2_image *target,
 		return q2_fail(err, -EINVAL,
 			       "1 to 16 coroutines, and multiples of 512 bytes "
 			       "of zeros");
+	if (c.opts.compressed && !image_is_qcow2(c.target))
+		return q2_fail(err, -ENOTSUP,
+			       "Compression not supported for this file "
+			       "format");
 	for (size_t i = 0; i < n; i++) {
 		if (c.sources[i]->loop != c.target->loop)
 			return q2_fail(err, -EINVAL,

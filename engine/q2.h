@@ -399,6 +399,11 @@ enum q2_op {
 enum q2_req_flags {
 	Q2_FUA = 1 << 0,       /* done means durable */
 	Q2_MAY_UNMAP = 1 << 1, /* Q2_ZERO may free the clusters (-u) */
+	/* Q2_WRITE of whole clusters (the last one of the disk may be short)
+	 * into which nothing has been written: compressed.  -EINVAL if they
+	 * are not whole, -EIO if they are in use, -ENOTSUP in a raw image or
+	 * one with an external data file. */
+	Q2_COMPRESSED = 1 << 2,
 };
 
 struct q2_req {
@@ -574,6 +579,7 @@ struct q2_convert_opts {
 	unsigned coroutines; /* pieces under way, 1 .. 16; 0: 8 */
 	bool out_of_order;   /* writes need not start in ascending order */
 	bool dense;          /* write zeros too: allocate everything */
+	bool compressed;     /* as with Q2_COMPRESSED */
 	/* Zeros shorter than this are copied like data; a multiple of 512;
 	 * 0: 4096. */
 	uint64_t sparse_bytes;

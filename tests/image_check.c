@@ -25,10 +25,10 @@ struct checking {
 	bool v2;
 	uint64_t table_at, table_n; /* refcount table: offset, entries */
 	uint64_t l1_at, l1_n;
-	uint64_t n;      /* clusters of the file, rounded up */
-	uint8_t *refs;   /* references */
-	uint8_t *copied; /* pointers with COPIED */
-	uint8_t *counts; /* refcounts, up to 255 */
+	uint64_t n;       /* clusters of the file, rounded up */
+	uint32_t *refs;   /* references */
+	uint32_t *copied; /* pointers with COPIED */
+	uint64_t *counts; /* refcounts */
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -108,9 +108,9 @@ read_header(struct checking *k)
 	k->table_n = (uint64_t)load_be32(h + 56) * k->cluster / 8;
 	free(h);
 	k->n = div_up((uint64_t)size, k->cluster);
-	k->refs = calloc(k->n + 1, 1);
-	k->copied = calloc(k->n + 1, 1);
-	k->counts = calloc(k->n + 1, 1);
+	k->refs = calloc(k->n + 1, sizeof(*k->refs));
+	k->copied = calloc(k->n + 1, sizeof(*k->copied));
+	k->counts = calloc(k->n + 1, sizeof(*k->counts));
 	if (!k->refs || !k->copied || !k->counts)
 		return -ENOMEM;
 	refer(k, 0, 1, false, "header", 0);
@@ -133,8 +133,7 @@ read_refblock(struct checking *k, uint64_t index, uint64_t host)
 	if (r < 0)
 		return r;
 	for (uint64_t i = 0; i < k->g.refblock_entries && first + i < k->n; i++)
-		k->counts[first + i] = (uint8_t)min_u64(
-			255, refcount_get(b, k->g.refcount_order, i));
+		k->counts[first + i] = refcount_get(b, k->g.refcount_order, i);
 	free(b);
 	return 0;
 }
@@ -158,6 +157,21 @@ read_refcounts(struct checking *k)
 	return r;
 }
 
+/* Compressed bytes of guest cluster index: every cluster that they touch. */
+static void
+read_compressed(struct checking *k, const struct l2_entry *e, uint64_t index)
+{
+	uint64_t first = e->host / k->cluster;
+	uint64_t last = (e->host + e->len - 1) / k->cluster;
+
+	k->c->compressed++;
+	if (e->copied || e->sub_alloc || e->sub_zero || k->g.external_data)
+		corrupt(k, "cluster %" PRIu64 " is compressed, and more",
+			index);
+	refer(k, first * k->cluster, last - first + 1, false,
+	      "compressed cluster", index);
+}
+
 /* Of guest cluster index; bytes as in the file. */
 static void
 read_entry(struct checking *k, const uint8_t *bytes, uint64_t index)
@@ -166,7 +180,7 @@ read_entry(struct checking *k, const uint8_t *bytes, uint64_t index)
 	struct l2_entry entry = l2_load(&k->g, bytes);
 
 	if (e & ENTRY_COMPRESSED)
-		corrupt(k, "cluster %" PRIu64 " is compressed", index);
+		read_compressed(k, &entry, index);
 	else if (e & L2_RESERVED_MASK || (k->v2 && e & ENTRY_ZERO) ||
 		 !l2_subs_are_valid(&entry))
 		corrupt(k, "cluster %" PRIu64 ": entry 0x%" PRIx64, index, e);
@@ -224,11 +238,12 @@ compare(struct checking *k)
 		if (k->refs[i] > k->counts[i])
 			corrupt(k,
 				"cluster at 0x%" PRIx64
-				": %u references, refcount %u",
+				": %u references, refcount %" PRIu64,
 				i * k->cluster, k->refs[i], k->counts[i]);
 		else if (k->copied[i] && k->counts[i] != 1)
 			corrupt(k,
-				"cluster at 0x%" PRIx64 ": COPIED, refcount %u",
+				"cluster at 0x%" PRIx64
+				": COPIED, refcount %" PRIu64,
 				i * k->cluster, k->counts[i]);
 		else if (k->refs[i] < k->counts[i])
 			k->c->leaks++;

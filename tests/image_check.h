@@ -18,8 +18,9 @@ struct image_check {
 	uint64_t leaks;        /* clusters with a refcount too high */
 	uint64_t copied_clear; /* COPIED clear though the refcount is 1 */
 	uint64_t references;
-	bool dirty;    /* refcounts may be stale (lazy_refcounts) */
-	char why[160]; /* the first corruption, or "" */
+	uint64_t compressed; /* clusters */
+	bool dirty;          /* refcounts may be stale (lazy_refcounts) */
+	char why[160];       /* the first corruption, or "" */
 };
 
 /* Not from a coroutine; the image may be open, after a flush and while nothing

@@ -28,13 +28,15 @@ check_clang_format() {
 }
 
 # What is left out of a build without a library is looked at where it is there.
-has_libnbd=
-! pkg-config --exists libnbd 2>/dev/null || has_libnbd=-DHAVE_LIBNBD
+has_libs=
+! pkg-config --exists libnbd 2>/dev/null || has_libs=-DHAVE_LIBNBD
+! pkg-config --exists libisal 2>/dev/null || has_libs="$has_libs -DHAVE_ISAL"
 
 # Headers are checked through the files that include them.
 check_clang_tidy() {
+	# shellcheck disable=SC2086 # words on purpose
 	files '*.c' | xargs -P "$(nproc)" -I '{}' clang-tidy --quiet '{}' -- \
-		-std=gnu11 -D_GNU_SOURCE '-DQ2_VERSION="lint"' -I. $has_libnbd \
+		-std=gnu11 -D_GNU_SOURCE '-DQ2_VERSION="lint"' -I. $has_libs \
 		2>&1 | grep -v '^[0-9]* warnings* .*generated' >"$tmp"
 	cat "$tmp"
 	! grep -q -e ' error: ' -e ' warning: ' "$tmp"

@@ -2,10 +2,23 @@
 /* entry.c - L2 entries to and from their parts */
 #include "engine/format/entry.h"
 
+/* x in entry.h: bits of the byte offset. */
+static unsigned
+compressed_bits(const struct geom *g)
+{
+	return 62 - (g->cluster_bits - 8);
+}
+
+uint64_t
+l2_compressed_end(const struct geom *g)
+{
+	return min_u64(UINT64_C(1) << compressed_bits(g), UINT64_C(1) << 56);
+}
+
 static struct l2_entry
 decode_compressed(const struct geom *g, uint64_t word)
 {
-	unsigned x = 62 - (g->cluster_bits - 8);
+	unsigned x = compressed_bits(g);
 	struct l2_entry e = {.kind = CLUSTER_COMPRESSED};
 	uint64_t more;
 
@@ -106,13 +119,28 @@ l2_encode(const struct l2_entry *e)
 	return 0;
 }
 
+static uint64_t
+encode_compressed(const struct geom *g, const struct l2_entry *e)
+{
+	uint64_t more = (e->host + e->len - 1) / Q2_SECTOR -
+			e->host / Q2_SECTOR;
+
+	assert(!e->copied && e->len);
+	assert(e->host < l2_compressed_end(g));
+	assert(more < UINT64_C(1) << (g->cluster_bits - 8));
+	return ENTRY_COMPRESSED | more << compressed_bits(g) | e->host;
+}
+
 void
 l2_store(const struct geom *g, const struct l2_entry *e, uint8_t *p)
 {
-	store_be64(p, l2_encode(e));
+	bool packed = e->kind == CLUSTER_COMPRESSED;
+
+	store_be64(p, packed ? encode_compressed(g, e) : l2_encode(e));
 	if (g->l2_entry_size == 8)
 		return;
-	assert(e->kind == CLUSTER_NORMAL || e->kind == CLUSTER_UNALLOCATED);
+	assert(packed || e->kind == CLUSTER_NORMAL ||
+	       e->kind == CLUSTER_UNALLOCATED);
 	assert(l2_subs_are_valid(e));
 	store_be64(p + 8, (uint64_t)e->sub_zero << 32 | e->sub_alloc);
 }

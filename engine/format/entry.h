@@ -64,7 +64,9 @@ struct l2_entry {
 	bool copied;
 	uint64_t host;      /* offset of the host cluster, or of the
 				   compressed bytes */
-	uint64_t len;       /* compressed only: bytes to read */
+	uint64_t len;       /* compressed only: bytes to read, up to the
+				   end of a sector; when it is encoded, those
+				   in use will do */
 	uint32_t sub_alloc; /* extended L2: allocated subclusters */
 	uint32_t sub_zero;  /* and those that read as zeros */
 };
@@ -90,6 +92,9 @@ bool kind_has_host(enum cluster_kind kind);
  */
 uint32_t entry_run(const struct geom *g, const uint64_t *entries, uint32_t n,
 		   uint64_t mask);
+
+/* Compressed bytes begin below this. */
+uint64_t l2_compressed_end(const struct geom *g);
 
 /* The first word; kind normal, zero-alloc, zero-plain or unallocated. */
 uint64_t l2_encode(const struct l2_entry *e);

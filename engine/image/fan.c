@@ -20,6 +20,9 @@ move_part(struct fan_part *p)
 	struct fan *fan = p->fan;
 	int r;
 
+	if (!p->file)
+		return compress_read(p->layer, &p->entry, p->in_cluster, &p->it,
+				     p->len, fan->cls);
 	if (fan->kind == AIO_READ)
 		return file_readv(p->file, fan->cls, &p->it, p->len, p->host);
 	r = file_writev(p->file, fan->cls, &p->it, p->len, p->host);
@@ -47,20 +50,43 @@ fan_wait(struct fan *fan)
 	return fan->result;
 }
 
-void Q2_CO
-fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
-	 struct aio_file *file, uint64_t host)
+/* Start what `part` says with the next part.len bytes of it. */
+static void Q2_CO
+start_part(struct fan *fan, struct iov_iter *it, struct fan_part part)
 {
 	struct fan_part *p;
 
 	if (fan->n == FAN_PARTS)
 		(void)fan_wait(fan);
 	p = &fan->parts[fan->n++];
-	*p = (struct fan_part){
-		.fan = fan, .it = *it, .file = file, .len = len, .host = host};
-	iov_advance(it, len);
+	*p = part;
+	p->fan = fan;
+	p->it = *it;
+	iov_advance(it, p->len);
 	co_join_add(&fan->join);
 	/* Without a stack for it the part runs here. */
 	if (co_start(&fan->img->loop->sched, run_part, p) < 0)
 		run_part(p);
+}
+
+void Q2_CO
+fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
+	 struct aio_file *file, uint64_t host)
+{
+	start_part(fan, it,
+		   (struct fan_part){.file = file, .len = len, .host = host});
+}
+
+void Q2_CO
+fan_unpack(struct fan *fan, struct iov_iter *it, uint64_t len,
+	   struct image *layer, const struct l2_entry *entry,
+	   uint64_t in_cluster)
+{
+	start_part(fan, it,
+		   (struct fan_part){
+			   .len = len,
+			   .layer = layer,
+			   .entry = *entry,
+			   .in_cluster = in_cluster,
+		   });
 }

@@ -17,6 +17,7 @@
 #define Q2_IMAGE_FAN_H
 
 #include "engine/aio/aio.h"
+#include "engine/format/entry.h"
 
 struct image;
 
@@ -25,8 +26,11 @@ struct image;
 struct fan_part {
 	struct fan *fan;
 	struct iov_iter it;
-	struct aio_file *file;
+	struct aio_file *file; /* NULL: unpack instead */
 	uint64_t len, host;
+	struct image *layer;   /* of the compressed cluster */
+	struct l2_entry entry; /* which this describes */
+	uint64_t in_cluster;   /* from here */
 };
 
 struct fan {
@@ -45,6 +49,12 @@ void fan_init(struct fan *fan, struct image *img, enum aio_kind kind);
  * Parks when FAN_PARTS are in flight. */
 void Q2_CO fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
 		    struct aio_file *file, uint64_t host);
+
+/* Read the next len bytes of it from a compressed cluster of layer, from
+ * in_cluster on; else as fan_move(). */
+void Q2_CO fan_unpack(struct fan *fan, struct iov_iter *it, uint64_t len,
+		      struct image *layer, const struct l2_entry *entry,
+		      uint64_t in_cluster);
 
 /* Wait for all parts; 0 or the first error. */
 int Q2_CO fan_wait(struct fan *fan);

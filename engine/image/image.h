@@ -14,6 +14,7 @@
 #include "engine/format/header.h"
 #include "engine/image/alloc.h"
 #include "engine/image/cache.h"
+#include "engine/image/compress.h"
 #include "engine/image/gate.h"
 #include "engine/image/inflight.h"
 #include "engine/image/limbo.h"
@@ -60,6 +61,7 @@ struct image {
 	struct co_mutex l2_mutex;          /* map.c: making an L2 table */
 	struct commits commits;            /* cache.c */
 	struct meta meta;                  /* meta.c */
+	struct compress compress;          /* compress.c */
 	uint64_t trim_interval, trim_next; /* trim.c: seconds */
 	enum {
 		HOLES_UNKNOWN,

@@ -18,6 +18,12 @@ int Q2_CO image_read_old(struct image *img, struct iov_iter it, uint64_t off);
 /* write.c: likewise. */
 int Q2_CO image_write(struct image *img, struct iov_iter it, uint64_t off);
 
+/* compress_write.c: whole clusters, compressed, into which nothing has been
+ * written yet: -EIO else, -EINVAL if they are not whole (the last one of the
+ * disk may be short). */
+int Q2_CO image_write_compressed(struct image *img, struct iov_iter it,
+				 uint64_t off);
+
 /* zero.c: make a range read as zeros; unmap lets it give up clusters if the
  * image passes discards on. */
 int Q2_CO image_zero(struct image *img, uint64_t off, uint64_t len, bool unmap);

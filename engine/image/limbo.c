@@ -96,6 +96,7 @@ limbo_add(struct image *img, uint64_t host, uint64_t clusters, bool request)
 			    host);
 		return;
 	}
+	compress_close(img, host, clusters);
 	item = malloc(sizeof(*item));
 	if (!item)
 		return;
@@ -110,6 +111,23 @@ limbo_add(struct image *img, uint64_t host, uint64_t clusters, bool request)
 	l->bytes += clusters << img->geom.cluster_bits;
 	if (was_small && l->bytes > LIMBO_MAX)
 		(void)co_start(&img->loop->sched, commit_for_space, img);
+}
+
+void
+limbo_add_entry(struct image *img, const struct l2_entry *e, bool request)
+{
+	const struct geom *g = &img->geom;
+	uint64_t start = geom_cluster_start(g, e->host);
+
+	/* In a data file a cluster's place stays its own. */
+	if (!e->host || g->external_data)
+		return;
+	if (e->kind == CLUSTER_COMPRESSED)
+		limbo_add(img, start,
+			  div_up(e->host + e->len - start, g->cluster_size),
+			  request);
+	else
+		limbo_add(img, e->host, 1, request);
 }
 
 /* Or it was durable already when the item came. */
@@ -161,6 +179,7 @@ work(void *arg)
 
 	while ((item = take_ready(img))) {
 		freed = true;
+		compress_forget(img, item->host, item->clusters);
 		/* A failure leaks, which harms nothing. */
 		(void)alloc_release(img, item->host, item->clusters,
 				    item->punch);

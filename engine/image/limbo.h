@@ -19,6 +19,7 @@
 #include "engine/co/sync.h"
 
 struct image;
+struct l2_entry;
 
 /* Generations that can be told apart; when all have requests in flight, the
  * current one goes on, which only delays. */
@@ -49,6 +50,9 @@ void limbo_leave(struct image *img, uint64_t generation);
  */
 void limbo_add(struct image *img, uint64_t host, uint64_t clusters,
 	       bool request);
+
+/* The same for what an L2 entry, which was changed just now, pointed at. */
+void limbo_add_entry(struct image *img, const struct l2_entry *e, bool request);
 
 /* Something that clusters wait for has happened. */
 void limbo_kick(struct image *img);

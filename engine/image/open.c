@@ -205,6 +205,7 @@ image_free(struct image *img)
 	table_done(&img->reftable);
 	inflight_done(&img->inflight);
 	limbo_done(&img->limbo);
+	compress_done(&img->compress);
 	meta_done(&img->meta);
 	if (img->data != img->file)
 		aio_close(img->data);
@@ -254,6 +255,7 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	cache_init(img);
 	inflight_init(&img->inflight);
 	limbo_init(&img->limbo);
+	compress_init(&img->compress);
 	co_mutex_init(&img->l2_mutex);
 	return img;
 }

@@ -8,18 +8,18 @@
 #include "engine/image/image.h"
 #include "engine/image/io.h"
 
-/* Start on the extent that c describes. */
-static int Q2_CO
-read_extent(struct fan *fan, struct iov_iter *it, const struct chain_extent *c)
+/* Start on the extent at off, which c describes. */
+static void Q2_CO
+read_extent(struct fan *fan, struct iov_iter *it, const struct chain_extent *c,
+	    uint64_t off)
 {
-	if (chain_is_zero(c)) {
+	if (chain_is_zero(c))
 		iov_fill(it, 0, c->ext.len);
-		return 0;
-	}
-	if (c->ext.kind == CLUSTER_COMPRESSED)
-		return -ENOTSUP;
-	fan_move(fan, it, c->ext.len, c->layer->data, c->ext.host);
-	return 0;
+	else if (c->ext.kind == CLUSTER_COMPRESSED)
+		fan_unpack(fan, it, c->ext.len, c->layer, &c->ext.entry,
+			   geom_in_cluster(&c->layer->geom, off));
+	else
+		fan_move(fan, it, c->ext.len, c->layer->data, c->ext.host);
 }
 
 static int Q2_CO
@@ -31,10 +31,10 @@ read_all(struct fan *fan, struct iov_iter *it, uint64_t off)
 		struct chain_extent c;
 
 		r = chain_lookup(fan->img, off, it->left, &c);
-		if (r == 0)
-			r = read_extent(fan, it, &c);
-		if (r == 0)
-			off += c.ext.len;
+		if (r < 0)
+			break;
+		read_extent(fan, it, &c, off);
+		off += c.ext.len;
 	}
 	moved = fan_wait(fan);
 	return r < 0 ? r : moved;

@@ -137,7 +137,7 @@ may_be_fast(const struct image *img, const struct q2_req *rq)
 	if (rq->op == Q2_READ)
 		return true;
 	return rq->op == Q2_WRITE && !img->sync_writes &&
-	       !(rq->flags & Q2_FUA) && !is_zeros(img, rq);
+	       !(rq->flags & (Q2_FUA | Q2_COMPRESSED)) && !is_zeros(img, rq);
 }
 
 static bool
@@ -200,6 +200,9 @@ run_write(struct image *img, struct q2_req *rq)
 
 	if (r < 0)
 		return r;
+	if (rq->flags & Q2_COMPRESSED)
+		return image_write_compressed(
+			img, iov_iter_init(rq->iov, rq->iovcnt), rq->off);
 	if (is_zeros(img, rq))
 		return image_zero(img, rq->off, rq->len,
 				  img->detect_zeroes == Q2_DETECT_UNMAP);
@@ -279,6 +282,8 @@ check(const struct image *img, const struct q2_req *rq)
 		return -EIO;
 	if (rq->op == Q2_READ)
 		return 0;
+	if ((rq->flags & Q2_COMPRESSED) && !image_is_qcow2(img))
+		return -ENOTSUP;
 	return img->read_only ? -EPERM : img->failed;
 }
 

@@ -91,8 +91,8 @@ link_run(struct image *img, const struct inflight *f)
 			host + ((uint64_t)i << g->cluster_bits));
 
 		map_set_entry(img, s, index + i, &e);
-		if (old.host && old.host != e.host)
-			limbo_add(img, old.host, 1, false);
+		if (old.host != e.host)
+			limbo_add_entry(img, &old, false);
 	}
 	slice_put(&img->l2, s);
 	return 0;
@@ -296,6 +296,7 @@ write_unmapped(struct image *img, const struct map_extent *ext,
 {
 	const struct geom *g = &img->geom;
 	bool has_host = kind_has_host(ext->kind);
+	bool is_old = has_host || ext->kind == CLUSTER_COMPRESSED;
 	/* In a data file every cluster has its place from the beginning. */
 	bool owned = g->external_data || (has_host && ext->copied);
 	struct inflight *f = holder(img, off, owned);
@@ -317,7 +318,7 @@ write_unmapped(struct image *img, const struct map_extent *ext,
 	if (owned)
 		f->host = g->external_data ? f->first << g->sub_bits
 					   : align_down(ext->host, g->sub_size);
-	r = write_new(img, f, it, off, has_host && !owned, ret_len);
+	r = write_new(img, f, it, off, is_old && !owned, ret_len);
 	inflight_put(&img->inflight, f);
 	return r;
 }
@@ -350,8 +351,6 @@ write_part(struct fan *fan, struct iov_iter *it, uint64_t off,
 	/* The lookup may have parked: somebody may hold the cluster now. */
 	if (inflight_find(&img->inflight, sub))
 		return 0;
-	if (ext.kind == CLUSTER_COMPRESSED)
-		return -ENOTSUP;
 	if (ext.kind == CLUSTER_NORMAL && ext.copied) {
 		*ret_len = ext.len;
 		if (img->data == img->file && meta_hit(img, ext.host, ext.len))

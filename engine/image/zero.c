@@ -193,21 +193,23 @@ change_entries(struct image *img, struct slice *s, uint32_t index,
 		uint32_t i = index + (uint32_t)(c - begin);
 		struct l2_entry e = map_entry(img, s, i);
 		struct target t = {change, subs_within(g, c, first, n)};
-		uint64_t old = e.host;
+		struct l2_entry old = e;
 
 		if (!changed_entry(img, &t, &e))
 			continue;
 		map_set_entry(img, s, i, &e);
-		if (old && !e.host)
-			freed_add(&freed, old);
+		if (old.kind == CLUSTER_COMPRESSED)
+			limbo_add_entry(img, &old, true);
+		else if (old.host && !e.host)
+			freed_add(&freed, old.host);
 	}
 	freed_end(&freed);
 }
 
 /*
- * Is there an entry among those of [first, first + n) subclusters that this
- * engine cannot change?  -EUCLEAN and the guest cluster for one that
- * contradicts itself, of which only a part would change.
+ * Is there an entry among those of [first, first + n) subclusters that cannot
+ * be changed, since only a part of it would be?  1 for a compressed one,
+ * -EUCLEAN and the guest cluster for one that contradicts itself, else 0.
  */
 static int
 check_entries(const struct image *img, const struct slice *s, uint32_t index,
@@ -220,14 +222,14 @@ check_entries(const struct image *img, const struct slice *s, uint32_t index,
 		struct l2_entry e = map_entry(img, s,
 					      index + (uint32_t)(c - begin));
 
-		/* The host clusters of compressed ones are shared. */
-		if (e.kind == CLUSTER_COMPRESSED)
-			return -ENOTSUP;
-		if (g->subs > 1 && !map_entry_is_valid(img, &e) &&
-		    subs_within(g, c, first, n) != SUBS_ALL) {
+		if (g->subs == 1 || subs_within(g, c, first, n) == SUBS_ALL)
+			continue;
+		if (!map_entry_is_valid(img, &e)) {
 			*ret_cluster = c;
 			return -Q2_ECORRUPT;
 		}
+		if (e.kind == CLUSTER_COMPRESSED)
+			return 1;
 	}
 	return 0;
 }
@@ -253,7 +255,8 @@ would_change(struct image *img, uint64_t first, enum change change)
 	return !is_done(img, &t, &none);
 }
 
-/* Whole subclusters within one slice, which nobody else is changing. */
+/* Whole subclusters within one slice, which nobody else is changing.  1, and
+ * nothing has changed, if they are a part of a compressed cluster. */
 static int Q2_CO
 change_held(struct image *img, uint64_t first, uint64_t n, enum change change)
 {
@@ -315,7 +318,7 @@ change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 }
 
 /* Hold as many of the subclusters as are free and in one slice, and change
- * them; none if somebody holds the first: then wait for that. */
+ * them; none if somebody holds the first: then wait for that.  As change_held(). */
 static int Q2_CO
 change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 	    uint64_t *ret_n)
@@ -344,21 +347,40 @@ change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 	r = change_host(img, first, n, change);
 	if (r == 0)
 		r = change_held(img, first, n, change);
-	inflight_end(f, r);
+	inflight_end(f, r < 0 ? r : 0);
 	inflight_put(&img->inflight, f);
 	*ret_n = n;
 	return r;
 }
 
+/* How much of [first, last) to change at once: whole clusters, or a part of
+ * one. */
+static uint64_t
+step(const struct geom *g, uint64_t first, uint64_t last)
+{
+	uint64_t next = align_down(first, g->subs) + g->subs;
+
+	if (first & (g->subs - 1) || last < next)
+		return min_u64(next, last) - first;
+	return align_down(last, g->subs) - first;
+}
+
 static int Q2_CO
 change_all(struct image *img, uint64_t first, uint64_t last, enum change change)
 {
+	unsigned bits = img->geom.sub_bits;
 	int r = 0;
 
 	while (r == 0 && first < last) {
 		uint64_t n;
 
-		r = change_some(img, first, last - first, change, &n);
+		r = change_some(img, first, step(&img->geom, first, last),
+				change, &n);
+		/* A part of a compressed cluster has no state of its own. */
+		if (r == 1)
+			r = zero_part(img, first << bits,
+				      min_u64(n << bits,
+					      img->size - (first << bits)));
 		first += n;
 	}
 	return r;

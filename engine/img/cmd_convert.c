@@ -202,10 +202,6 @@ judge(const struct convert_args *args)
 static int
 refuse(const struct convert_args *args)
 {
-	/* Without -n, what does not go with it is told first. */
-	if (args->compressed && args->no_create)
-		return complain("-c: writing compressed clusters is not "
-				"supported yet");
 	if (args->salvage)
 		return complain("--salvage is not supported yet");
 	if (args->bitmaps)

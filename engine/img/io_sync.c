@@ -301,12 +301,13 @@ run_write(struct io *io, const struct write_args *a, const char *name,
 	struct transfer t = {name, "wrote", rq, 0};
 	int r;
 
-	/* Neither has a way through the engine yet. */
-	if (a->vm_state || (a->compress && !a->zero)) {
+	/* There is no way through the engine yet. */
+	if (a->vm_state) {
 		say("%s failed: %s\n", name, io_strerror(-ENOTSUP));
 		return -ENOTSUP;
 	}
-	t.rq.flags = (a->fua ? Q2_FUA : 0) | (a->unmap ? Q2_MAY_UNMAP : 0);
+	t.rq.flags = (a->fua ? Q2_FUA : 0) | (a->unmap ? Q2_MAY_UNMAP : 0) |
+		     (a->compress && !a->zero ? Q2_COMPRESSED : 0);
 	r = transfer(io, &t);
 	if (r == 0 && !a->quiet)
 		io_report(t.done, &t.rq, t.ns, a->terse);

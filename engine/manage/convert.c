@@ -60,7 +60,9 @@ struct copying {
 	struct q2_err *err;
 	bool is_zero; /* what is not written reads as zeros */
 	uint64_t piece_bytes;
-	uint64_t grain; /* zeros are looked for in blocks of this size */
+	uint64_t grain;        /* zeros are looked for in blocks of this size */
+	uint64_t sparse_bytes; /* fewer are copied like data */
+	uint64_t whole;        /* compressed: pieces are of whole clusters */
 
 	struct co_mutex take; /* next_piece() parks: one at a time */
 	size_t now;           /* source that is being read */
@@ -163,6 +165,19 @@ extend(struct copying *c, struct piece *p, uint64_t left)
 	return 0;
 }
 
+/* Compressed clusters are written whole, even if only a part of one is data, or
+ * the next source begins in it. */
+static void
+take_whole_clusters(const struct copying *c, struct piece *p)
+{
+	if (p->len >= c->whole) {
+		p->len = align_down(p->len, c->whole);
+		return;
+	}
+	p->len = min_u64(c->whole, c->total - p->off);
+	p->kind = PIECE_DATA;
+}
+
 /* The next piece that needs work; false at the end or after an error. */
 static bool Q2_CO
 next_piece(struct copying *c, struct piece *ret)
@@ -170,9 +185,9 @@ next_piece(struct copying *c, struct piece *ret)
 	while (c->result == 0 && c->now < c->n) {
 		struct source *s = &c->src[c->now];
 
-		if (c->next == s->img->size) {
+		if (c->next >= s->img->size) {
 			c->start += s->img->size;
-			c->next = 0;
+			c->next -= s->img->size;
 			c->now++;
 			continue;
 		}
@@ -183,6 +198,8 @@ next_piece(struct copying *c, struct piece *ret)
 		};
 		if (extend(c, ret, s->img->size - c->next) < 0)
 			return false;
+		if (c->whole)
+			take_whole_clusters(c, ret);
 		c->next += ret->len;
 		if (ret->kind != PIECE_SKIP) {
 			ret->number = c->numbers++;
@@ -269,11 +286,20 @@ pass_turn(struct copying *c)
 static int Q2_CO
 read_piece(struct copying *c, const struct piece *p, uint8_t *buf)
 {
-	int r;
+	const struct source *src = p->src;
+	uint64_t at = p->in_src, done = 0;
+	int r = 0;
 
 	if (p->kind != PIECE_DATA || c->result < 0)
 		return 0;
-	r = source_read(p->src->img, buf, p->len, p->in_src);
+	while (r == 0 && done < p->len) {
+		uint64_t len = min_u64(p->len - done, src->img->size - at);
+
+		r = source_read(src->img, buf + done, len, at);
+		done += len;
+		at = 0;
+		src++;
+	}
 	if (r < 0)
 		fail(c, r, "reading at byte", p->off);
 	return r;
@@ -323,12 +349,12 @@ next_run(const struct copying *c, const struct piece *p, const uint8_t *buf,
 	if (c->o->dense)
 		return (struct run){at, p->len - at, false};
 	zeros = zeros_from(c, p, buf, at);
-	if (zeros >= c->o->sparse_bytes || zeros == p->len - at)
+	if (zeros >= c->sparse_bytes || zeros == p->len - at)
 		return (struct run){at, zeros, zeros > 0};
 	/* Data, and zeros too few to be left out. */
 	while (at < p->len) {
 		zeros = zeros_from(c, p, buf, at);
-		if (zeros >= c->o->sparse_bytes)
+		if (zeros >= c->sparse_bytes)
 			break;
 		at = zeros ? at + zeros : block_end(c, p, at);
 	}
@@ -350,6 +376,8 @@ write_run(struct copying *c, const struct piece *p, const uint8_t *buf,
 		st.rq.flags = c->o->dense ? 0 : Q2_MAY_UNMAP;
 	else
 		st.rq.iov = &iov;
+	if (c->whole && !run->zero)
+		st.rq.flags = Q2_COMPRESSED;
 	st.rq.iovcnt = !run->zero;
 	started_submit(&st, c->dst);
 	if (run->at + run->len == p->len)
@@ -492,7 +520,10 @@ convert_images(struct image *const *sources, size_t n, struct image *target,
 	c->piece_bytes = COPY_BYTES;
 	if (image_is_qcow2(target))
 		c->piece_bytes = max_u64(COPY_BYTES, target->geom.cluster_size);
-	c->grain = UINT64_C(1) << (63 - __builtin_clzll(opts->sparse_bytes));
+	c->sparse_bytes = opts->sparse_bytes;
+	if (opts->compressed)
+		c->sparse_bytes = c->whole = target->geom.cluster_size;
+	c->grain = UINT64_C(1) << (63 - __builtin_clzll(c->sparse_bytes));
 	c->begun_ns = now_ns();
 	co_mutex_init(&c->take);
 	co_queue_init(&c->turns);

@@ -217,11 +217,15 @@ request_done(struct q2_req *rq)
 	struct request *q = container_of(rq, struct request, rq);
 	struct session *s = q->s;
 	bool full = s->run->cfg.device == DEVICE_BLOCK && rq->result == -ENOSPC;
+	/* A compressed cluster cannot take another's place. */
+	bool taken = (rq->flags & Q2_COMPRESSED) && rq->result == -EIO;
 
 	oracle_end(&s->oracle, q->index, rq->result, s->log.now);
-	if (rq->result < 0 && !full)
+	if (rq->result < 0 && !full && !taken)
 		complain(s->run, "request %zu (op %d) failed: %s", q->index,
 			 rq->op, strerror(-rq->result));
+	s->run->counts->compressed += (rq->flags & Q2_COMPRESSED) &&
+				      rq->result == 0;
 	if (rq->op == Q2_READ && rq->result == 0)
 		check_read(q);
 	s->running--;
@@ -264,6 +268,27 @@ choose_range(struct session *s, struct guest_op *op)
 	op->off = rng_below(rng, g->n) * g->stride + at;
 }
 
+/* Whole clusters, or the end of the disk. */
+static void
+choose_clusters(struct session *s, struct guest_op *op)
+{
+	const struct power_config *cfg = &s->run->cfg;
+	uint64_t cluster = UINT64_C(1) << cfg->cluster_bits;
+	struct rng *rng = &s->run->rng;
+	uint64_t n = cfg->regions.bytes / cluster;
+	uint64_t region = rng_below(rng, cfg->regions.n);
+	uint64_t at = rng_below(rng, n);
+
+	op->off = region * cfg->regions.stride + at * cluster;
+	op->len = (1 + rng_below(rng, min_u64(n - at, 4))) * cluster;
+	if (rng_below(rng, 16) == 0) {
+		op->off = (cfg->regions.n - 1) * cfg->regions.stride +
+			  n * cluster;
+		op->len = cfg->disk_bytes - op->off;
+	}
+	op->flags = Q2_COMPRESSED;
+}
+
 static struct guest_op
 choose_op(struct session *s)
 {
@@ -280,6 +305,9 @@ choose_op(struct session *s)
 		op.op = Q2_ZERO;
 	else if (dice < 36 || (s->run->cfg.churn && dice < 60))
 		op.op = Q2_DISCARD;
+	if (op.op == Q2_WRITE && !s->run->cfg.data_file &&
+	    rng_below(rng, 5) == 0)
+		choose_clusters(s, &op);
 	if (op.op == Q2_ZERO && rng_below(rng, 2))
 		op.flags |= Q2_MAY_UNMAP;
 	if ((op.op == Q2_WRITE || op.op == Q2_ZERO) && rng_below(rng, 12) == 0)

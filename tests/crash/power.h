@@ -37,6 +37,7 @@ struct power_counts {
 	uint64_t runs, states, second_runs, second_states;
 	uint64_t leaky_states;
 	uint64_t reads, writes, zeroes, discards, flushes, fua;
+	uint64_t compressed; /* writes, where nothing was before */
 	/* from q2_stats of all images */
 	uint64_t fast, slow, joins, copies, freed, table_grows, blocks_made,
 		evictions, l2_made;

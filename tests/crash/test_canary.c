@@ -210,6 +210,26 @@ all_is_virgin(struct image *img)
 	img->alloc.can_be_virgin = true;
 }
 
+/* More compressed bytes go into a host cluster that limbo has got. */
+static uint64_t shared_at;
+
+static void
+shares_nothing_yet(struct image *img)
+{
+	(void)img;
+	shared_at = 0;
+}
+
+static void
+shares_what_is_freed(struct image *img)
+{
+	if (img->compress.at)
+		shared_at = img->compress.at;
+	else if (geom_in_cluster(&img->geom, shared_at))
+		img->compress.at = shared_at;
+	img->compress.seal = img->commits.sealed;
+}
+
 /* A read-modify-write is not alone with its block. */
 static void
 unlock_blocks(struct image *img)
@@ -243,6 +263,8 @@ static const struct canary canaries[] = {
 	 limbo_is_drained},
 	{"Z1", "space below the old end of file counts as zero", all_is_virgin,
 	 NULL, NULL},
+	{"P2", "compressed bytes share a cluster that was freed",
+	 shares_nothing_yet, NULL, shares_what_is_freed},
 	{"A1", "blocks are not locked", NULL, NULL, unlock_blocks},
 };
 

@@ -39,9 +39,9 @@ print_counts(const struct power_counts *c)
 		      c->second_states);
 	print_message("reads %" PRIu64 ", writes %" PRIu64 ", zeroes %" PRIu64
 		      ", discards %" PRIu64 ", flushes %" PRIu64
-		      ", FUA %" PRIu64 "\n",
+		      ", FUA %" PRIu64 ", compressed %" PRIu64 "\n",
 		      c->reads, c->writes, c->zeroes, c->discards, c->flushes,
-		      c->fua);
+		      c->fua, c->compressed);
 	print_message("fast %" PRIu64 ", slow %" PRIu64 ", joins %" PRIu64
 		      ", copies %" PRIu64 ", freed %" PRIu64
 		      ", L2 tables %" PRIu64 ", refcount blocks %" PRIu64
@@ -61,7 +61,7 @@ test_any_power_cut_leaves_a_good_image(void **state)
 	assert_true(c.states && c.leaky_states && c.second_runs &&
 		    c.second_states);
 	assert_true(c.reads && c.writes && c.zeroes && c.discards &&
-		    c.flushes && c.fua);
+		    c.flushes && c.fua && c.compressed);
 }
 
 static void

@@ -39,7 +39,8 @@ static const char *const names[KINDS] = {"read", "write", "zero", "discard",
 
 /* Of all runs. */
 static uint64_t counts[KINDS], fast, slow, joins, copies, freed;
-static uint64_t features[7]; /* runs with each: see count_features() */
+static uint64_t packed, unpacked; /* compressed writes done, and refused */
+static uint64_t features[7];      /* runs with each: see count_features() */
 
 /* What kind of image. */
 struct kind {
@@ -227,10 +228,15 @@ op_done(struct q2_req *rq)
 	struct op *op = container_of(rq, struct op, rq);
 	struct model *m = op->m;
 
-	if (rq->result < 0)
+	if ((rq->flags & Q2_COMPRESSED) &&
+	    (rq->result == -EIO || rq->result == -ENOTSUP))
+		/* What is there stays. */
+		unpacked++;
+	else if (rq->result < 0)
 		record(m, names[rq->op], rq->off, rq->result);
 	else
 		apply(m, op);
+	packed += (rq->flags & Q2_COMPRESSED) && rq->result == 0;
 	set_busy(m, rq, false);
 	m->running--;
 	free(op->buf);
@@ -245,10 +251,15 @@ pick_place(struct model *m, struct op *op)
 	uint64_t max = rng_below(&m->rng, 4) ? 8 * KiB : 200 * KiB;
 	uint64_t off = rng_below(&m->rng, DISK_BYTES);
 	uint64_t len = 1 + rng_below(&m->rng, max);
+	uint64_t cluster = UINT64_C(1) << m->kind.cluster_bits;
 
 	if (rng_below(&m->rng, 2)) {
 		off = align_down(off, 4096);
 		len = align_up(len, 4096);
+	}
+	if (op->rq.flags & Q2_COMPRESSED) {
+		off = align_down(off, cluster);
+		len = align_up(len, cluster);
 	}
 	op->rq.off = off;
 	op->rq.len = len = min_u64(len, DISK_BYTES - off);
@@ -270,6 +281,25 @@ pick_kind(struct model *m)
 	return kinds[rng_below(&m->rng, ARRAY_SIZE(kinds))];
 }
 
+/* Random bytes; zeros now and then, for those who look for them; and runs of
+ * one byte, which can be packed. */
+static void
+fill(struct model *m, struct op *op)
+{
+	bool runs = (op->rq.flags & Q2_COMPRESSED) && rng_below(&m->rng, 4);
+	uint8_t byte = 0;
+
+	if (rng_below(&m->rng, 8) == 0) {
+		memset(op->buf, 0, op->rq.len);
+		return;
+	}
+	for (uint64_t i = 0; i < op->rq.len; i++) {
+		if (!runs || i % 32 == 0)
+			byte = (uint8_t)rng_next(&m->rng);
+		op->buf[i] = byte;
+	}
+}
+
 static void
 start_op(struct model *m)
 {
@@ -277,6 +307,8 @@ start_op(struct model *m)
 
 	op->m = m;
 	op->rq.op = pick_kind(m);
+	if (op->rq.op == Q2_WRITE && rng_below(&m->rng, 4) == 0)
+		op->rq.flags = Q2_COMPRESSED;
 	if (op->rq.op != Q2_FLUSH && !pick_place(m, op)) {
 		free(op);
 		return;
@@ -284,12 +316,7 @@ start_op(struct model *m)
 	if (op->rq.op == Q2_ZERO && rng_below(&m->rng, 2))
 		op->rq.flags = Q2_MAY_UNMAP;
 	op->buf = malloc(op->rq.len + 1);
-	/* Zeros now and then, for those who look for them. */
-	if (rng_below(&m->rng, 8) == 0)
-		memset(op->buf, 0, op->rq.len);
-	else
-		for (uint64_t i = 0; i < op->rq.len; i++)
-			op->buf[i] = (uint8_t)rng_next(&m->rng);
+	fill(m, op);
 	if (op->rq.op == Q2_READ || op->rq.op == Q2_WRITE) {
 		op->iov = (struct iovec){op->buf, op->rq.len};
 		op->rq.iov = &op->iov;
@@ -481,7 +508,10 @@ test_random_requests_equal_a_plain_array(void **state)
 	print_message("fast %" PRIu64 ", slow %" PRIu64 ", joined %" PRIu64
 		      ", copied %" PRIu64 ", freed %" PRIu64 "\n",
 		      fast, slow, joins, copies, freed);
-	assert_true(fast && slow && joins && copies && freed);
+	print_message("compressed %" PRIu64 ", not where something was %" PRIu64
+		      "\n",
+		      packed, unpacked);
+	assert_true(fast && slow && joins && copies && freed && packed);
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
 		assert_true(features[i] > 0);
 	print_message("runs with version 2: %" PRIu64 ", extended L2: %" PRIu64
