@@ -127,6 +127,7 @@ if [ -n "${Q2_TEST_SKIP:-}" ]; then
 	done
 fi
 
+began=$(now_ms)
 xargs -r -P "${Q2_TEST_JOBS:-$(($(nproc) + 1))}" -n 1 sh tests/run.sh --one "$work" <"$together"
 xargs -r -n 1 sh tests/run.sh --one "$work" <"$alone"
 
@@ -157,6 +158,7 @@ echo "slowest:"
 for f in "$work"/*.ms; do
 	[ -e "$f" ] && echo "$(cat "$f") $(basename "$f" .ms)"
 done | sort -rn | head -5 | awk '{ printf "  %7.1f s  %s\n", $1 / 1000, $2 }'
+echo "all of it: $((($(now_ms) - began) / 1000)) s"
 
 [ $((passed + failed)) -gt 0 ] || failed=1
 line="$passed passed, $failed failed"
