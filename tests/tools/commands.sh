@@ -31,7 +31,7 @@ make MODE=asan test|.ci/run|^stage_asan\(\) .* MODE=asan .*test;
 make MODE=tsan test|.ci/run|^stage_tsan\(\) .* MODE=tsan .*test;
 make lint|.ci/run|^stage_lint\(\) \{ make -s lint;
 make test-quick|.ci/run|^stage_quick\(\) \{ make -s test-quick;
-make test-fresh|.ci/run|^	make -s test-fresh$'
+make test-fresh|.ci/run|^[[:space:]]*make -s test-fresh$'
 # Run by hand only, for minutes: here make says what it would do.
 by_hand='make test-turns
 make test-aa RUNS=20'
