@@ -312,7 +312,7 @@ int
 nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 		const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd;
+	struct nbd_disk *nbd = NULL;
 	int r = make(want, &nbd, err);
 
 	if (r < 0)
@@ -333,7 +333,7 @@ int
 nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 		   const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd;
+	struct nbd_disk *nbd = NULL;
 	int r = make(want, &nbd, err);
 
 	if (r < 0) {

@@ -34,6 +34,7 @@
 	X(shutdown)
 
 struct nbd_lib {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): the name of a member */
 #define X(name) __typeof__(&nbd_##name) name;
 	NBD_LIB_CALLS(X)
 #undef X
