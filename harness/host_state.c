@@ -184,11 +184,10 @@ count_window(int fd, uint64_t off, size_t length, uint64_t page, uint64_t *sum)
 	size_t pages = (size_t)div_up(length, page);
 	unsigned char *v = malloc(pages);
 	void *at = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, (off_t)off);
-	int r = 0;
+	bool ok = v && at != MAP_FAILED && mincore(at, length, v) == 0;
+	int r = ok ? 0 : -errno;
 
-	if (!v || at == MAP_FAILED || mincore(at, length, v) < 0)
-		r = -errno;
-	for (size_t i = 0; r >= 0 && i < pages; i++)
+	for (size_t i = 0; ok && i < pages; i++)
 		*sum += v[i] & 1 ? page : 0;
 	if (at != MAP_FAILED)
 		(void)munmap(at, length);

@@ -222,7 +222,8 @@ make(const struct nbd_want *want, struct nbd_disk **ret_nbd, struct q2_err *err)
 		nbd->handle = lib->create();
 	if (!nbd || !nbd->handle) {
 		free(nbd);
-		return q2_fail(err, -ENOMEM, "no memory for an NBD client");
+		(void)q2_fail(err, -ENOMEM, "no memory for an NBD client");
+		return -ENOMEM;
 	}
 	nbd->lib = lib;
 	nbd->patience_ms = want->patience_ms;
@@ -312,7 +313,7 @@ int
 nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 		const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd = NULL;
+	struct nbd_disk *nbd;
 	int r = make(want, &nbd, err);
 
 	if (r < 0)
@@ -333,7 +334,7 @@ int
 nbd_disk_of_socket(struct disk *disk, struct q2_loop *loop, int fd,
 		   const struct nbd_want *want, struct q2_err *err)
 {
-	struct nbd_disk *nbd = NULL;
+	struct nbd_disk *nbd;
 	int r = make(want, &nbd, err);
 
 	if (r < 0) {

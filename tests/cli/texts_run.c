@@ -109,8 +109,8 @@ spawn_case(const json_t *argv, bool tested, bool low, const int fds[3])
 		assert_int_equal(setgroups(0, NULL), 0);
 		set_real_user(TEXTS_NOBODY, TEXTS_NOBODY);
 	}
-	r = posix_spawnp(&pid, tested ? program : args[0], &files, &attr,
-			 (char *const *)(uintptr_t)args, environ);
+	r = posix_spawnp(&pid, tested || !args[0] ? program : args[0], &files,
+			 &attr, (char *const *)(uintptr_t)args, environ);
 	if (low)
 		set_real_user(0, 0);
 	assert_int_equal(r, 0);

@@ -387,7 +387,7 @@ child(const struct field_row *row)
 	bool limited = false;
 
 	for (; shared->at < ARRAY_SIZE(shared->told); shared->at++) {
-		int what = whats[shared->at];
+		int what = (unsigned char)whats[shared->at];
 
 		if (is_left_out(row, what))
 			continue;
@@ -571,7 +571,7 @@ qemu_do(const struct field_row *row)
 
 	WORDS_ADD(&w, "qemu-io");
 	for (unsigned i = 0; whats[i]; i++) {
-		int what = whats[i];
+		int what = (unsigned char)whats[i];
 
 		if ((what != OPEN_WRITE && !in(FIELD_OPS, what)) ||
 		    is_left_out(row, what))
