@@ -256,9 +256,9 @@ keep_answer(struct work *w, const struct member *m, const json_t *answer,
 /* ---- passes ------------------------------------------------------------ */
 
 static int
-ask(struct member *m, const char *what, struct q2_err *err)
+take_turn(struct member *m, struct q2_err *err)
 {
-	return child_ask(&m->child, what, -1, NULL, err);
+	return child_ask(&m->child, "turn", -1, NULL, err);
 }
 
 static int
@@ -286,9 +286,7 @@ do_whole(struct work *w, struct member *m, struct q2_err *err)
 	int r = begin(w, m, err);
 
 	if (r >= 0)
-		r = ask(m, "turn", err);
-	if (r >= 0)
-		r = ask(m, "flush", err);
+		r = take_turn(m, err);
 	return r < 0 ? r : end(w, m, err);
 }
 
@@ -306,9 +304,7 @@ do_turns(struct work *w, struct q2_err *err)
 	turns_init(&turns, w->nactive, cut->turns,
 		   rng_derive(seed, SEED_TURNS + w->pass));
 	while (r >= 0 && turns_next(&turns, &who))
-		r = ask(w->active[who], "turn", err);
-	for (unsigned i = 0; i < w->nactive && r >= 0; i++)
-		r = ask(w->order[i], "flush", err);
+		r = take_turn(w->active[who], err);
 	for (unsigned i = 0; i < w->nactive && r >= 0; i++)
 		r = end(w, w->order[i], err);
 	return r;

@@ -4,10 +4,10 @@
  *
  * A child process for each configuration; all images of the round exist at
  * once, made in the order of a row of a Williams square.  Then pass after pass:
- * the children take turns (turns.h), each turn is drained, and who is not at
- * work sleeps in read(2).  Final flushes come after all turns of a pass, in an
- * order in which over the rounds each comes first equally often.  A pass that is
- * not cut into turns is done whole, one child after the other, in that order.
+ * the children take turns (turns.h), each turn is drained and, where it wrote,
+ * flushed in its own time, and who is not at work sleeps in read(2).  A pass
+ * that is not cut into turns is done whole, one child after the other, in an
+ * order in which over the rounds each comes first equally often.
  *
  * At the end of a pass all must have done the same operations, told by
  * stream_hash.

@@ -6,8 +6,7 @@
  * then obeys commands, one line each, and answers each with one line:
  *
  *	{"do":"begin","pass":2}  open, prepare         {"ok":true}
- *	{"do":"turn"}            work, and drain       {"ok":true,"seconds":0.1}
- *	{"do":"flush"}           the final flush       {"ok":true,"seconds":..}
+ *	{"do":"turn"}            work, drain, flush    {"ok":true,"seconds":0.1}
  *	{"do":"end"}             the pass's record     {"ok":true,"record":{..},
  *	                                                "series":[{..},..],
  *	                                                "hists":[{..},..]}
@@ -40,7 +39,7 @@ struct trial_counters {
 };
 
 struct trial_turn {
-	double seconds;
+	double seconds; /* with its flush */
 	uint64_t ops, bytes;
 	bool has_p50, has_p99;
 	double p50_us, p99_us, max_us;
@@ -74,7 +73,6 @@ void trial_done(struct trial *t);
 
 int trial_begin(struct trial *t, size_t pass, struct q2_err *err);
 int trial_turn(struct trial *t, double *ret_seconds, struct q2_err *err);
-int trial_flush(struct trial *t, double *ret_seconds, struct q2_err *err);
 /* The record belongs to the caller; rows of the series are added to *series. */
 int trial_end(struct trial *t, struct record **ret_record, struct rows *series,
 	      struct q2_err *err);

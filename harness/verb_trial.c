@@ -118,8 +118,6 @@ obey(struct trial *t, const json_t *command, json_t *reply, struct q2_err *err)
 		return end_pass(t, reply, err);
 	if (strcmp(what, "turn") == 0)
 		r = trial_turn(t, &seconds, err);
-	else if (strcmp(what, "flush") == 0)
-		r = trial_flush(t, &seconds, err);
 	else
 		return q2_fail(err, -EINVAL, "'%s' is no command", what);
 	(void)json_object_set_new(reply, "seconds", json_real(seconds));
@@ -167,8 +165,6 @@ whole_pass(struct trial *t, size_t pass, struct q2_err *err)
 	r = trial_begin(t, pass, err);
 	for (uint64_t i = 0; r >= 0 && i < t->spec->passes[pass].cut.turns; i++)
 		r = trial_turn(t, &seconds, err);
-	if (r >= 0)
-		r = trial_flush(t, &seconds, err);
 	if (r >= 0)
 		r = trial_end(t, &rec, &series, err);
 	if (r >= 0) {

@@ -256,7 +256,7 @@ write_script(const struct progress *q, struct q2_err *err)
 	(void)snprintf(footnote, sizeof(footnote),
 		       "Line: median of n = %s rounds; band: from the slowest "
 		       "to the fastest round, which is no confidence interval. "
-		       "Turns of the pass, without the final flush.%s%.100s%s",
+		       "Turns of the pass, each with its flush.%s%.100s%s",
 		       n, reference ? " Grey line: median of " : "",
 		       reference ? q->d->labels.v[reference - 1] : "",
 		       reference ? "." : "");

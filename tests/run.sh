@@ -1,11 +1,11 @@
 #!/bin/sh
 # Run tests and count them; `make test` calls this.
 #
-#	B=build/release sh tests/run.sh [PROGRAM|SCRIPT.sh ...]
+#	B=build/release sh tests/run.sh [--only] [PROGRAM|SCRIPT.sh ...]
 #
-# Arguments are cmocka programs.  Every script tests/*/*.sh is run too: in
-# MODE=release all of them, in other modes those with a line "# modes: all".
-# Scripts among the arguments are run instead of those.  Several run at a time,
+# Arguments are cmocka programs and scripts.  Without --only every script
+# tests/*/*.sh is run too: in MODE=release all of them, in other modes those
+# with a line "# modes: all".  Several run at a time,
 # except scripts with a line "# alone" (they measure), which come last, one by
 # one.  All run in the project's root.
 #
@@ -101,12 +101,13 @@ trap 'exit 130' INT TERM
 together=$work/together.list alone=$work/alone.list
 : >"$together"
 : >"$alone"
-given=
-for t; do
-	case $t in *.sh) given=yes ;; esac
-done
+scripts=tests/*/*.sh
+if [ "${1:-}" = --only ]; then
+	shift
+	scripts=
+fi
 # Scripts take longest: they come first, so that none is left over at the end.
-[ -n "$given" ] || for t in tests/*/*.sh; do
+for t in $scripts; do
 	[ -e "$t" ] || continue
 	[ "$MODE" = release ] || grep -q '^# modes: all' "$t" || continue
 	if grep -q '^# alone' "$t"; then

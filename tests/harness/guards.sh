@@ -1,7 +1,6 @@
 #!/bin/sh
 # Others on the disk: a run sees them, does a round again, flags what it keeps,
 # and with --strict-env refuses.
-# alone
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}

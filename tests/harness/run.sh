@@ -419,7 +419,15 @@ reference_is_baseline() {
 	[ "$rc" = 0 ] || { echo "status $rc"; return 1; }
 	[ "$(wc -l <same/trials.csv)" = 7 ]
 }
+# Whoever flushed first after the turns of all would pay for all of them.
+turns_flush() {
+	n=$(head -n 1 own-cluster_size=64k/trials.csv | tr , '\n' |
+		grep -n -x fdatasyncs | cut -d: -f1)
+	grep ',raw,w,' own-cluster_size=64k/trials.csv | cut -d, -f"$n" >syncs
+	[ "$(cat syncs)" = 2 ] || { cat syncs; return 1; }
+}
 check "a suite of one's own: a group for each value" own_suite
+check "... in which each turn that writes is flushed" turns_flush
 check "... whose reference is its baseline" reference_is_baseline
 check "... and one of them by --set" one_group
 check "... which leaves no image" nothing_left

@@ -30,6 +30,7 @@ make test|quickstart|^exec make -j "\$jobs" test$
 make MODE=asan test|.ci/run|^stage_asan\(\) .* MODE=asan .*test;
 make MODE=tsan test|.ci/run|^stage_tsan\(\) .* MODE=tsan .*test;
 make lint|.ci/run|^stage_lint\(\) \{ make -s lint;
+make test-interop|.ci/run|^stage_interop\(\) \{ make -s test-interop;
 make test-quick|.ci/run|^stage_quick\(\) \{ make -s test-quick;
 make test-fresh|.ci/run|^[[:space:]]*make -s test-fresh$'
 # Run by hand only, for minutes: here make says what it would do.

@@ -19,7 +19,7 @@ expect() { # name, expected last line and status
 
 run() {
 	printf '%s\n' "$1" >"$dir/case.sh"
-	TMPDIR=$dir Q2_TEST_TIMEOUT=2 sh tests/run.sh "$dir/case.sh" \
+	TMPDIR=$dir Q2_TEST_TIMEOUT=2 sh tests/run.sh --only "$dir/case.sh" \
 		>"$dir/out" 2>&1
 	status=$?
 }
