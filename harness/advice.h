@@ -72,6 +72,7 @@ struct advice {
 	char sentence[1024];
 	char notes[ADVICE_NOTES][512]; /* further lines, in order */
 	size_t nnotes;
+	size_t nwinner; /* of these, the first ones: about policy alone */
 };
 
 void advice_of(const struct rows *trials, const struct advice_opts *opts,

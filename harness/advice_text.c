@@ -382,6 +382,7 @@ note_winner(const struct advice_case *c, struct advice *ret)
 	if (won->slower_elsewhere && strcmp(c->medium, "hdd") != 0)
 		note(ret, "But %s is slower than off in %s: see the table.",
 		     advice_policy_name(ret->policy), won->slower_pass);
+	ret->nwinner = ret->nnotes;
 	note(ret, "A restore, a move to other storage, a linked clone or the "
 		  "first internal snapshot undoes the policy: preallocate "
 		  "again then.");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness/report_qemu.h"
 
+#include <string.h>
+
 #include "harness/advice_qemu.h"
 #include "harness/cells.h"
 #include "harness/exit.h"
@@ -39,6 +41,17 @@ report_qemu_table(const struct measured *m, const struct rows *cells,
 	table_print(f, cells, &opts);
 }
 
+/* QEMU's order is another: what was noted of our own winner is beside the point
+ * now. */
+static void
+forget_winner(struct advice *advice)
+{
+	advice->nnotes -= advice->nwinner;
+	memmove(advice->notes[0], advice->notes[advice->nwinner],
+		advice->nnotes * sizeof(advice->notes[0]));
+	advice->nwinner = 0;
+}
+
 void
 report_qemu_advise(const struct measured *m, double margin,
 		   struct advice *advice)
@@ -65,6 +78,7 @@ report_qemu_advise(const struct measured *m, double margin,
 	advice->nnotes++;
 	if (!a.sentence[0])
 		return;
+	forget_winner(advice);
 	/* QEMU's order is beyond doubt: so much could be judged. */
 	advice->exit_code = BENCH_OK;
 	(void)snprintf(advice->sentence, sizeof(advice->sentence), "%s",

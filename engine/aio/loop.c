@@ -699,7 +699,7 @@ loop_buf_alloc(struct loop *loop, size_t bytes)
 	struct aio_backend *b = loop->backend;
 
 	return b->ops->buf_alloc ? b->ops->buf_alloc(b, bytes)
-				 : mem_aligned(bytes);
+				 : mem_transfer(bytes);
 }
 
 void

@@ -389,7 +389,7 @@ uring_close(struct aio_backend *b, struct aio_file *file)
 static void *
 uring_buf_alloc(struct aio_backend *b, size_t bytes)
 {
-	void *buf = mem_aligned(bytes);
+	void *buf = mem_transfer(bytes);
 
 	if (buf && bytes > 0)
 		reg_buf_add(&uring_of(b)->reg, buf, bytes);

@@ -2,6 +2,11 @@
 #include "engine/base/mem.h"
 
 #include <string.h>
+#include <sys/mman.h>
+
+#include "engine/base/num.h"
+
+#define HUGE_PAGE ((size_t)(2 * MiB))
 
 void *
 mem_aligned(size_t bytes)
@@ -10,6 +15,21 @@ mem_aligned(size_t bytes)
 
 	if (posix_memalign(&p, MEM_ALIGN, bytes ? bytes : 1) != 0)
 		return NULL;
+	return p;
+}
+
+void *
+mem_transfer(size_t bytes)
+{
+	void *p;
+
+	if (bytes < HUGE_PAGE)
+		return mem_aligned(bytes);
+	bytes = align_up(bytes, HUGE_PAGE);
+	if (posix_memalign(&p, HUGE_PAGE, bytes) != 0)
+		return NULL;
+	/* A kernel without huge pages has small ones. */
+	(void)madvise(p, bytes, MADV_HUGEPAGE);
 	return p;
 }
 

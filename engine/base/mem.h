@@ -33,7 +33,13 @@ mem_auto_free(void *p)
  * is none.  Released with free(). */
 #define MEM_ALIGN 4096
 void *mem_aligned(size_t bytes);
-/* The same, zeroed. */
+/*
+ * The same for large requests, in huge pages: how fast the kernel transfers
+ * small ones depends on which of them happen to be neighbours, by a factor of
+ * three from one process to the next.
+ */
+void *mem_transfer(size_t bytes);
+/* mem_aligned, zeroed. */
 void *mem_aligned_zero(size_t bytes);
 
 /* Are all bytes zero? */

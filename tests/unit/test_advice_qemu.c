@@ -17,6 +17,7 @@
 
 #include "harness/advice.h"
 #include "harness/advice_qemu.h"
+#include "harness/report_qemu.h"
 #include "tests/trials.h"
 
 #define ROUNDS 6
@@ -160,19 +161,25 @@ add(struct rows *rows, const char *target, enum advice_policy p, unsigned round,
 }
 
 static void
+add_rounds(const struct scene *s, struct rows *rows)
+{
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		add(rows, "qemu", ADVICE_OFF, r + 1, s->full[r] > 0 ? 1 : 0);
+		add(rows, "qemu", ADVICE_METADATA, r + 1, s->metadata[r]);
+		add(rows, "qemu", ADVICE_FULL, r + 1, s->full[r]);
+		/* Not through QEMU: of no concern here. */
+		add(rows, "qcow2", ADVICE_FULL, r + 1, 7);
+	}
+}
+
+static void
 play(const struct scene *s, struct advice_qemu *ret)
 {
 	struct advice own = {
 		.kind = ADVICE_BETTER, .policy = s->policy, .rival = s->rival};
 	struct rows rows = {0};
 
-	for (unsigned r = 0; r < ROUNDS; r++) {
-		add(&rows, "qemu", ADVICE_OFF, r + 1, s->full[r] > 0 ? 1 : 0);
-		add(&rows, "qemu", ADVICE_METADATA, r + 1, s->metadata[r]);
-		add(&rows, "qemu", ADVICE_FULL, r + 1, s->full[r]);
-		/* Not through QEMU: of no concern here. */
-		add(&rows, "qcow2", ADVICE_FULL, r + 1, 7);
-	}
+	add_rounds(s, &rows);
 	advice_qemu_of(&rows, &own, "QEMU 7.2.22", 0.05, ret);
 	rows_done(&rows);
 }
@@ -231,12 +238,48 @@ test_every_branch_reads_well(void **state)
 	free(text);
 }
 
+/* What was noted of a winner that is none is not said; the rest is. */
+static void
+test_notes_of_a_winner_that_qemu_overrules(void **state)
+{
+	struct measured m = {0};
+
+	(void)state;
+	m.run = json_pack("{s:{s:b,s:s}}", "qemu", "wanted", 1, "version",
+			  "QEMU 7.2.22");
+	assert_non_null(m.run);
+	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+		const struct scene *s = &scenes[i];
+		bool differs = s->kind == ADVICE_QEMU_DIFFERS;
+		struct rows *rows = &m.of[MEASURED_QEMU].trials;
+		struct advice own = {
+			.kind = ADVICE_BETTER,
+			.policy = s->policy,
+			.rival = s->rival,
+			.sentence = "ours",
+			.notes = {"of the winner", "of it too", "of all"},
+			.nnotes = 3,
+			.nwinner = 2,
+		};
+
+		add_rounds(s, rows);
+		report_qemu_advise(&m, 0.05, &own);
+		rows_done(rows);
+		*rows = (struct rows){0};
+		assert_int_equal(own.nnotes, differs ? 2 : 4);
+		assert_string_equal(own.notes[own.nnotes - 2], "of all");
+		assert_int_equal(strcmp(own.sentence, "ours") != 0, differs);
+	}
+	json_decref(m.run);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_branch_decides_as_it_should),
 		cmocka_unit_test(test_every_branch_reads_well),
+		cmocka_unit_test(test_notes_of_a_winner_that_qemu_overrules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
