@@ -4,7 +4,7 @@
 #   make bench              measure preallocation policies on this disk (ARGS=)
 #   make test               every test that needs no network, as in CI
 #   make MODE=asan test     the same under ASan and UBSan (also: debug, tsan)
-#   make test-interop       with QEMU's tools: made, written, read by each
+#   make test-interop       with QEMU's tools and block devices
 #   make test-turns         turns against whole passes (FROM=, ROUNDS=; 3 min)
 #   make test-aa            equal files: how often no pair differs (RUNS=1)
 #   make test-fresh         both quickstart commands on a bare Debian 12
@@ -237,8 +237,9 @@ tested := $(filter-out $(interop) $(untested.$(MODE)),$(tests)) \
 test: all $(tested) $(tools)
 	@B=$B MODE=$(MODE) sh tests/run.sh $(tested)
 
-test-interop: all $(interop)
-	@B=$B MODE=$(MODE) sh tests/run.sh --only $(interop)
+test-interop: all $(interop) $(tools)
+	@B=$B MODE=$(MODE) sh tests/run.sh --only $(wildcard tests/interop/*.sh) \
+	  $(interop)
 
 test-quick: all
 	B=$B sh tests/quick.sh

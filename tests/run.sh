@@ -4,8 +4,8 @@
 #	B=build/release sh tests/run.sh [--only] [PROGRAM|SCRIPT.sh ...]
 #
 # Arguments are cmocka programs and scripts.  Without --only every script
-# tests/*/*.sh is run too: in MODE=release all of them, in other modes those
-# with a line "# modes: all".  Several run at a time,
+# tests/*/*.sh but those of tests/interop is run too: in MODE=release all of
+# them, in other modes those with a line "# modes: all".  Several run at a time,
 # except scripts with a line "# alone" (they measure), which come last, one by
 # one.  All run in the project's root.
 #
@@ -109,6 +109,7 @@ fi
 # Scripts take longest: they come first, so that none is left over at the end.
 for t in $scripts; do
 	[ -e "$t" ] || continue
+	case $t in tests/interop/*) continue ;; esac
 	[ "$MODE" = release ] || grep -q '^# modes: all' "$t" || continue
 	if grep -q '^# alone' "$t"; then
 		echo "$t" >>"$alone"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What `run --resume` and `report` take from a folder: the suite without its
-# file, one group of several, guards.  Rounds through QEMU are in qemu.sh.
+# file, one group of several, guards.  Rounds through QEMU are in
+# tests/interop/qemu.sh.
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
