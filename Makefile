@@ -2,7 +2,7 @@
 #
 #   make                    both programs, optimised: build/qcowimg, build/qcowbench
 #   make bench              measure preallocation policies on this disk (ARGS=)
-#   make test               every test that needs no network, as in CI
+#   make test               the tests, but for those of test-interop
 #   make MODE=asan test     the same under ASan and UBSan (also: debug, tsan)
 #   make test-interop       with QEMU's tools and block devices
 #   make test-turns         turns against whole passes (FROM=, ROUNDS=; 3 min)
