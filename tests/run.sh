@@ -6,8 +6,7 @@
 # Arguments are cmocka programs and scripts.  Without --only every script
 # tests/*/*.sh but those of tests/interop is run too: in MODE=release all of
 # them, in other modes those with a line "# modes: all".  Several run at a time,
-# except scripts with a line "# alone" (they measure), which come last, one by
-# one.  All run in the project's root.
+# in the project's root.
 #
 # Each test of a program counts, and each line of a script that begins with
 # "ok - ", "not ok - " or "skip - " (NAME # reason).  A crash, a time-out, a
@@ -98,9 +97,8 @@ work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-tests.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-together=$work/together.list alone=$work/alone.list
-: >"$together"
-: >"$alone"
+list=$work/list
+: >"$list"
 only=
 if [ "${1:-}" = --only ]; then
 	shift
@@ -111,27 +109,20 @@ fi
 	[ -e "$t" ] || continue
 	case $t in tests/interop/*) continue ;; esac
 	[ "$MODE" = release ] || grep -q '^# modes: all' "$t" || continue
-	if grep -q '^# alone' "$t"; then
-		echo "$t" >>"$alone"
-	else
-		echo "$t" >>"$together"
-	fi
+	echo "$t" >>"$list"
 done
 for t; do
-	echo "$t" >>"$together"
+	echo "$t" >>"$list"
 done
 
 if [ -n "${Q2_TEST_SKIP:-}" ]; then
-	for list in "$together" "$alone"; do
-		grep -E -e "$Q2_TEST_SKIP" "$list" | sed 's/^/left out: /'
-		grep -v -E -e "$Q2_TEST_SKIP" "$list" >"$list.rest"
-		mv "$list.rest" "$list"
-	done
+	grep -E -e "$Q2_TEST_SKIP" "$list" | sed 's/^/left out: /'
+	grep -v -E -e "$Q2_TEST_SKIP" "$list" >"$list.rest"
+	mv "$list.rest" "$list"
 fi
 
 began=$(now_ms)
-xargs -r -P "${Q2_TEST_JOBS:-$(($(nproc) + 1))}" -n 1 sh tests/run.sh --one "$work" <"$together"
-xargs -r -n 1 sh tests/run.sh --one "$work" <"$alone"
+xargs -r -P "${Q2_TEST_JOBS:-$(($(nproc) + 1))}" -n 1 sh tests/run.sh --one "$work" <"$list"
 
 passed=0 failed=0 skipped=0
 for rc_file in "$work"/*.rc; do
