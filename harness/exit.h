@@ -18,7 +18,7 @@ enum bench_exit {
 	BENCH_NOTHING = 5,      /* nothing measured, or different operations in
 				   one round */
 	BENCH_ENVIRONMENT = 6,  /* no space, read-only, no O_DIRECT, no such
-				   backend */
+				   backend, no QEMU or libnbd */
 	BENCH_INTERRUPTED = 130,
 };
 

@@ -98,8 +98,9 @@ print_exit_codes(FILE *f)
 		{BENCH_INCONCLUSIVE, "nothing could be judged"},
 		{BENCH_NOTHING, "nothing measured, or different operations in "
 				"one round"},
-		{BENCH_ENVIRONMENT, "refused: no space, read-only, or --aio or "
-				    "O_DIRECT asked for and not to be had"},
+		{BENCH_ENVIRONMENT, "refused: no space, read-only, or --aio, "
+				    "O_DIRECT or QEMU asked for and not to be "
+				    "had"},
 		{BENCH_INTERRUPTED, "interrupted; finished rounds are kept"},
 	};
 	char text[8];

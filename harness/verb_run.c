@@ -15,6 +15,7 @@
 #include "harness/run.h"
 #include "harness/run_qemu.h"
 #include "harness/stop.h"
+#include "harness/targets/target.h"
 #include "harness/verb.h"
 #include "harness/verbosity.h"
 
@@ -115,6 +116,20 @@ check_aio(struct run *run, struct q2_err *err)
 		(void)snprintf(run->notice, sizeof(run->notice), "%s",
 			       q2_loop_notice(loop));
 	q2_loop_free(loop);
+	return BENCH_OK;
+}
+
+/* What is measured besides our own engine; better missed now than by a child in
+ * the first round. */
+static enum bench_exit
+check_targets(const struct plan *plan, struct q2_err *err)
+{
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		const struct target *t = target_find(plan->configs[i]->target);
+
+		if (t->check && t->check(err) < 0)
+			return BENCH_ENVIRONMENT;
+	}
 	return BENCH_OK;
 }
 
@@ -358,6 +373,8 @@ prepare(struct run *run, struct q2_err *err)
 		code = name_output(run, err);
 	if (code == BENCH_OK)
 		code = check_aio(run, err);
+	if (code == BENCH_OK)
+		code = check_targets(&run->plan, err);
 	if (code == BENCH_OK && run->args.resume)
 		code = run_resume_compare(run, err);
 	if (code == BENCH_OK)

@@ -42,6 +42,7 @@ const struct target target_nbd = {
 	.suffix = "",
 	.help = "an export of any NBD server (uri=)",
 	.open_disk = nbd_open,
+	.check = nbd_disk_check,
 	.version = nbd_version,
 	.aio = nbd_aio,
 };

@@ -123,6 +123,14 @@ qemu_check(char version[TARGET_VERSION], struct q2_err *err)
 	return r < 0 ? r : process_run(argv, NULL, 0, err);
 }
 
+static int
+qemu_is_here(struct q2_err *err)
+{
+	char version[TARGET_VERSION];
+
+	return qemu_check(version, err);
+}
+
 /* ---- making an image --------------------------------------------------- */
 
 static const char *
@@ -415,6 +423,7 @@ const struct target target_qemu = {
 	.has_file = true,
 	.open_disk = qemu_open,
 	.create_file = qemu_create,
+	.check = qemu_is_here,
 	.version = qemu_version,
 	.aio = qemu_aio,
 };

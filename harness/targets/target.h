@@ -57,6 +57,9 @@ struct target {
 			 struct q2_err *err);
 	int (*create_file)(const char *path, const struct target_image *image,
 			   struct q2_err *err);
+	/* Is what it needs on this machine?  -errno with the remedy; NULL:
+	 * nothing is needed. */
+	int (*check)(struct q2_err *err);
 	/* Of the program behind it, such as "QEMU 7.2.22", or "" if it does not
 	 * say; NULL: our own engine. */
 	void (*version)(char version[TARGET_VERSION]);
