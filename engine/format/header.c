@@ -516,6 +516,17 @@ check_rest(const struct header_span *s, const struct header *h, bool for_check,
 	return check_tables(h, &g, for_check, err);
 }
 
+size_t
+header_cluster_bytes(const void *buf, size_t len)
+{
+	struct header_span s = {.p = buf, .len = len};
+	struct header h = {0};
+
+	return header_decode_fixed(&s, &h, NULL) < 0
+		       ? 0
+		       : (size_t)1 << h.cluster_bits;
+}
+
 int
 header_decode(const void *buf, size_t len, bool for_check,
 	      struct header *ret_header, struct q2_err *err)

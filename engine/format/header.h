@@ -96,9 +96,14 @@ struct header {
 };
 
 /*
- * Take the first cluster apart: buf holds the first len bytes of the file
- * (callers read at least 2 MiB or the whole file, so that the first cluster is
- * there).  Everything that can be judged from these bytes is: magic, version,
+ * How long the first cluster is, by the first len bytes of a file; 0 if that
+ * cannot be told.
+ */
+size_t header_cluster_bytes(const void *buf, size_t len);
+
+/*
+ * Take the first cluster apart: buf holds the first len bytes of the file, at
+ * least header_cluster_bytes() or the whole file.  Everything that can be judged from these bytes is: magic, version,
  * limits, alignment, feature bits, extensions.  for_check accepts an empty
  * refcount table and leaves the snapshot table unjudged.  Whether the corrupt
  * and the dirty bit matter is the opener's decision, and so is a data-file-raw

@@ -21,7 +21,8 @@
 #include "engine/image/trim.h"
 
 /* Enough for the first cluster of any image. */
-#define HEADER_READ_MAX (2 * MiB)
+/* What is read at first: the first cluster of most images. */
+#define HEADER_READ_BYTES (64 * KiB)
 
 struct opening {
 	struct image *img;
@@ -133,24 +134,44 @@ warn_stale_bitmaps(const struct image *img, const struct q2_open_opts *opts)
 			  "check -r' on the image file to fix.");
 }
 
+/* The first bytes of a file of size bytes: up to *len of them. */
+static int Q2_CO
+read_start(struct image *img, uint64_t size, uint8_t **buf, size_t *len,
+	   struct q2_err *err)
+{
+	int r;
+
+	free(*buf);
+	*len = (size_t)min_u64(size, *len);
+	*buf = mem_aligned(*len + 1);
+	if (!*buf)
+		return q2_fail(err, -ENOMEM, "no memory for the header");
+	r = file_read(img->file, AIO_HEADER, *buf, *len, 0);
+	return r < 0 ? q2_fail(err, r, "Could not read qcow2 header") : 0;
+}
+
+/* All that belongs to the header lies in the first cluster. */
 static int Q2_CO
 open_header(struct image *img, const struct q2_open_opts *opts,
 	    struct q2_err *err)
 {
-	Q2_AUTO_FREE void *buf = NULL;
+	Q2_AUTO_FREE uint8_t *buf = NULL;
 	int64_t size = aio_size(img->file);
-	size_t len;
+	size_t len = HEADER_READ_BYTES, cluster;
 	int r;
 
 	if (size < 0)
 		return q2_fail(err, (int)size, "Could not read its length");
-	len = (size_t)min_u64((uint64_t)size, HEADER_READ_MAX);
-	buf = mem_aligned(len + 1);
-	if (!buf)
-		return q2_fail(err, -ENOMEM, "no memory for the header");
-	r = file_read(img->file, AIO_HEADER, buf, len, 0);
+	r = read_start(img, (uint64_t)size, &buf, &len, err);
 	if (r < 0)
-		return q2_fail(err, r, "Could not read qcow2 header");
+		return r;
+	cluster = header_cluster_bytes(buf, len);
+	if (cluster > len) {
+		len = cluster;
+		r = read_start(img, (uint64_t)size, &buf, &len, err);
+	}
+	if (r < 0)
+		return r;
 	r = header_decode(buf, len, opts->flags & Q2_CHECK, &img->header, err);
 	if (r < 0)
 		return r;

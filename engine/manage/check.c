@@ -57,9 +57,10 @@ uint32_t
 check_adjacent(const struct check *c, const uint64_t *entries, uint32_t n,
 	       uint64_t mask)
 {
-	return entry_run(c->g, entries,
-			 (uint32_t)min_u64(n, CHECK_BATCH / c->g->cluster_size),
-			 mask);
+	return entry_run(
+		c->g, entries,
+		(uint32_t)min_u64(n, c->batch_bytes / c->g->cluster_size),
+		mask);
 }
 
 /* ---- counting ---------------------------------------------------------- */

@@ -179,7 +179,7 @@ write_l1(const struct pass *p)
 {
 	struct check *c = p->c;
 	const struct table *l1 = &c->img->l1;
-	uint32_t per_batch = CHECK_BATCH / 8;
+	uint32_t per_batch = (uint32_t)(c->batch_bytes / 8);
 	int r = 0;
 
 	for (uint32_t i = p->l1_first; i < p->l1_end && r == 0;

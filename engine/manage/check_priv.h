@@ -18,8 +18,8 @@
 #include "engine/image/image.h"
 #include "engine/manage/manage.h"
 
-/* What is read at once: tables that are adjacent in the file come together.
- * Holds the largest cluster, and any snapshot entry. */
+/* What is read at once, at most: tables that are adjacent in the file come
+ * together.  Holds the largest cluster, and any snapshot entry. */
 #define CHECK_BATCH (2 * MiB)
 
 /* What is kept of a cluster beside its references. */
@@ -70,16 +70,17 @@ struct check {
 	void *arg;
 	struct q2_err *err;
 	uint64_t file_bytes;
-	uint64_t clusters;   /* of the file, or more if one behind it is used */
-	uint64_t room;       /* clusters that refs and state have room for */
-	uint64_t outside;    /* the first of STATE_OUTSIDE behind that */
-	bool has_data_file;  /* guest data is elsewhere */
-	uint8_t *batch;      /* CHECK_BATCH bytes, aligned */
-	uint8_t *refs;       /* references counted, laid out as the refcount
+	uint64_t clusters;  /* of the file, or more if one behind it is used */
+	uint64_t room;      /* clusters that refs and state have room for */
+	uint64_t outside;   /* the first of STATE_OUTSIDE behind that */
+	bool has_data_file; /* guest data is elsewhere */
+	uint8_t *batch;     /* aligned */
+	uint64_t batch_bytes; /* CHECK_BATCH, or less in a small file */
+	uint8_t *refs;        /* references counted, laid out as the refcount
 				blocks of the image are */
-	uint8_t *state;      /* enum cluster_state of each cluster */
-	uint8_t *block;      /* one refcount block ... */
-	uint64_t block_host; /* ... this one; 0: none */
+	uint8_t *state;       /* enum cluster_state of each cluster */
+	uint8_t *block;       /* one refcount block ... */
+	uint64_t block_host;  /* ... this one; 0: none */
 	bool said_unaligned;
 	bool wrote;       /* the file is another */
 	bool unread;      /* a table could not be read: references miss */

@@ -12,6 +12,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/format/refcount.h"
+#include "engine/format/snapshot.h"
 #include "engine/manage/check_priv.h"
 
 /* A refcount block behind the end of the file makes QEMU's check grow the
@@ -60,6 +61,17 @@ check_refs_grow(struct check *c, uint64_t clusters)
 	return 0;
 }
 
+/* Never more than there is to read, but a cluster and a snapshot's entry. */
+static uint64_t
+batch_for(const struct check *c)
+{
+	uint64_t bytes = max_u64(c->file_bytes, c->g->cluster_size);
+
+	if (c->img->header.snapshots)
+		bytes = max_u64(bytes, SNAPSHOT_MAX_BYTES + 8);
+	return min_u64(align_up(bytes, c->g->cluster_size), CHECK_BATCH);
+}
+
 int
 check_refs_init(struct check *c)
 {
@@ -67,7 +79,8 @@ check_refs_init(struct check *c)
 	int r;
 
 	c->outside = UINT64_MAX;
-	c->batch = mem_aligned(CHECK_BATCH);
+	c->batch_bytes = batch_for(c);
+	c->batch = mem_aligned(c->batch_bytes);
 	c->block = mem_aligned(c->g->cluster_size);
 	/* A reference may go a little beyond the end of the file. */
 	r = check_refs_grow(c, clusters + 1);

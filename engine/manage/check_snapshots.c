@@ -203,10 +203,10 @@ read_snapshot(struct check *c, uint32_t n, uint64_t *batch_at)
 
 	if (s->n == n)
 		return 1;
-	if (s->n == 0 || at + need > *batch_at + CHECK_BATCH) {
+	if (s->n == 0 || at + need > *batch_at + c->batch_bytes) {
 		*batch_at = at;
-		r = file_read(c->img->file, AIO_HEADER, c->batch, CHECK_BATCH,
-			      at);
+		r = file_read(c->img->file, AIO_HEADER, c->batch,
+			      c->batch_bytes, at);
 	}
 	p = c->batch + (at - *batch_at);
 	if (r == 0)

@@ -115,7 +115,7 @@ write_blocks(struct rebuild *b)
 {
 	struct check *c = b->c;
 	unsigned bits = c->g->cluster_bits;
-	uint64_t max = CHECK_BATCH >> bits;
+	uint64_t max = c->batch_bytes >> bits;
 	int r = 0;
 
 	for (uint64_t i = 0; i < b->n && r == 0;) {
