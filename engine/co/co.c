@@ -20,6 +20,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -51,6 +52,8 @@
 /* Stacks kept for reuse; more than this many requests in the slow path at
  * once is rare, and each costs at least one page of real memory. */
 #define CO_IDLE_MAX 512
+/* The same without a loop. */
+#define CO_RESERVE_MAX 32
 
 /* ---- the switch -------------------------------------------------------- */
 
@@ -281,7 +284,8 @@ resume(struct co *co)
 	current = co->resumed_by;
 }
 
-/* Leave the running coroutine for the one who resumed it. */
+/* Leave the running coroutine for the one who resumed it: for good, if it has
+ * nothing to run. */
 static void
 leave(struct co *co)
 {
@@ -289,8 +293,9 @@ leave(struct co *co)
 	__tsan_switch_to_fiber(co->caller_fiber, 0);
 #endif
 #ifdef CO_ASAN
-	__sanitizer_start_switch_fiber(&co->fake_own, co->caller_stack,
-				       co->caller_bytes);
+	/* Without a place to keep it, ASan's second stack is freed. */
+	__sanitizer_start_switch_fiber(co->fn ? &co->fake_own : NULL,
+				       co->caller_stack, co->caller_bytes);
 #endif
 	co_switch(&co->own, &co->caller);
 #ifdef CO_ASAN
@@ -310,15 +315,17 @@ co_main(void *arg)
 	__sanitizer_finish_switch_fiber(NULL, &co->caller_stack,
 					&co->caller_bytes);
 #endif
-	for (;;) {
+	while (co->fn) {
 		co->fn(co->arg);
 		co->state = CO_IDLE;
 		leave(co);
 	}
+	leave(co);
+	abort();
 }
 
 static struct co *
-co_new(struct co_sched *s)
+co_new(void)
 {
 	struct co *co = calloc(1, sizeof(*co));
 
@@ -333,7 +340,6 @@ co_new(struct co_sched *s)
 		return NULL;
 	}
 	(void)mprotect(co->map, guard_bytes(), PROT_NONE);
-	co->sched = s;
 	context_init(&co->own, (char *)co->map + guard_bytes(), CO_STACK_BYTES,
 		     co);
 #ifdef CO_TSAN
@@ -349,12 +355,56 @@ co_free(struct co *co)
 	__tsan_destroy_fiber(co->fiber);
 #endif
 #ifdef CO_ASAN
+	co->fn = NULL;
+	resume(co);
 	/* The stack's address may come back as ordinary memory. */
 	__asan_unpoison_memory_region((char *)co->map + guard_bytes(),
 				      co->map_bytes - guard_bytes());
 #endif
 	(void)munmap(co->map, co->map_bytes);
 	free(co);
+}
+
+/*
+ * Idle coroutines of loops that are no more, for the next: a mapping that comes
+ * and goes with each loop costs more than all that a small one does.
+ */
+static struct {
+	pthread_mutex_t lock;
+	struct list idle;
+	unsigned n;
+} reserve = {PTHREAD_MUTEX_INITIALIZER, {&reserve.idle, &reserve.idle}, 0};
+
+static void
+reserve_put(struct co *co)
+{
+	bool kept;
+
+	(void)pthread_mutex_lock(&reserve.lock);
+	kept = reserve.n < CO_RESERVE_MAX;
+	if (kept) {
+		list_append(&reserve.idle, &co->link);
+		reserve.n++;
+	}
+	(void)pthread_mutex_unlock(&reserve.lock);
+	if (!kept)
+		co_free(co);
+}
+
+/* NULL: there is none. */
+static struct co *
+reserve_take(void)
+{
+	struct co *co = NULL;
+
+	(void)pthread_mutex_lock(&reserve.lock);
+	if (reserve.n) {
+		co = container_of(reserve.idle.prev, struct co, link);
+		list_remove(&co->link);
+		reserve.n--;
+	}
+	(void)pthread_mutex_unlock(&reserve.lock);
+	return co;
 }
 
 void
@@ -373,7 +423,7 @@ co_sched_done(struct co_sched *s)
 
 	assert(s->n_live == 0 && list_empty(&s->ready));
 	while ((el = list_pop(&s->idle)))
-		co_free(container_of(el, struct co, link));
+		reserve_put(container_of(el, struct co, link));
 	s->n_idle = 0;
 }
 
@@ -388,7 +438,7 @@ run(struct co *co)
 		return;
 	s->n_live--;
 	if (s->n_idle >= CO_IDLE_MAX) {
-		co_free(co);
+		reserve_put(co);
 		return;
 	}
 	list_append(&s->idle, &co->link);
@@ -406,9 +456,12 @@ co_start(struct co_sched *s, co_fn *fn, void *arg)
 		list_remove(&co->link);
 		s->n_idle--;
 	} else {
-		co = co_new(s);
+		co = reserve_take();
+		if (!co)
+			co = co_new();
 		if (!co)
 			return -ENOMEM;
+		co->sched = s;
 	}
 	co->fn = fn;
 	co->arg = arg;
