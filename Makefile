@@ -234,9 +234,14 @@ interop_too.asan := $B/tests/interop/test_matrix $B/tests/interop/test_golden
 tested := $(filter-out $(interop) $(untested.$(MODE)),$(tests)) \
           $(interop_too.$(MODE))
 
+# The sanitizers slow everything down: fewer rounds of the random tests.
+scale.asan := 15
+scale.tsan := 15
+
 # All of them are built: a single one can be run by hand afterwards.
 test: all units
-	@B=$B MODE=$(MODE) sh tests/run.sh $(tested)
+	@B=$B MODE=$(MODE) \
+	  Q2_TEST_SCALE=$${Q2_TEST_SCALE:-$(or $(scale.$(MODE)),100)} sh tests/run.sh $(tested)
 
 test-interop: all $(interop) $(tools)
 	@B=$B MODE=$(MODE) sh tests/run.sh --only $(wildcard tests/interop/*.sh) \

@@ -150,8 +150,9 @@ make_disk(struct model *m)
 	struct file base = {m, "base", m->base, k->base_bytes};
 	int r = image_make(m->loop, "disk", &make);
 
-	for (uint64_t i = 0; i < DISK_BYTES; i++)
-		m->base[i] = (uint8_t)(rng_derive(m->seed, i / 512) | 1);
+	for (uint64_t i = 0; i < DISK_BYTES; i += 512)
+		memset(m->base + i, (uint8_t)(rng_derive(m->seed, i / 512) | 1),
+		       512);
 	if (r == 0 && k->data_file)
 		r = loop_call(m->loop, make_file, &data);
 	if (r == 0 && k->base_bytes)
@@ -248,7 +249,7 @@ op_done(struct q2_req *rq)
 static bool
 pick_place(struct model *m, struct op *op)
 {
-	uint64_t max = rng_below(&m->rng, 4) ? 8 * KiB : 200 * KiB;
+	uint64_t max = rng_below(&m->rng, 4) ? 8 * KiB : 120 * KiB;
 	uint64_t off = rng_below(&m->rng, DISK_BYTES);
 	uint64_t len = 1 + rng_below(&m->rng, max);
 	uint64_t cluster = UINT64_C(1) << m->kind.cluster_bits;
@@ -287,16 +288,19 @@ static void
 fill(struct model *m, struct op *op)
 {
 	bool runs = (op->rq.flags & Q2_COMPRESSED) && rng_below(&m->rng, 4);
-	uint8_t byte = 0;
+	uint64_t word, n;
 
 	if (rng_below(&m->rng, 8) == 0) {
 		memset(op->buf, 0, op->rq.len);
 		return;
 	}
-	for (uint64_t i = 0; i < op->rq.len; i++) {
-		if (!runs || i % 32 == 0)
-			byte = (uint8_t)rng_next(&m->rng);
-		op->buf[i] = byte;
+	for (uint64_t i = 0; i < op->rq.len; i += n) {
+		n = min_u64(runs ? 32 : sizeof(word), op->rq.len - i);
+		word = rng_next(&m->rng);
+		if (runs)
+			memset(op->buf + i, (uint8_t)word, n);
+		else
+			memcpy(op->buf + i, &word, n);
 	}
 }
 
@@ -450,13 +454,17 @@ run_model(const struct kind *kind, uint64_t seed)
 {
 	struct q2_err err = {0};
 	struct model m = {.rng.state = seed, .seed = seed, .kind = *kind};
+	/* Of all runs, one after the other. */
+	static uint8_t bytes[DISK_BYTES], base[DISK_BYTES];
+	static bool busy[DISK_BYTES / 512 + 1];
 	char text[512];
 
 	choose_kind(&m.kind, &m.rng);
 	count_features(&m.kind);
-	m.bytes = calloc(1, DISK_BYTES);
-	m.base = calloc(1, DISK_BYTES);
-	m.busy = calloc(DISK_BYTES / 512 + 1, sizeof(*m.busy));
+	memset(bytes, 0, sizeof(bytes));
+	m.bytes = bytes;
+	m.base = base;
+	m.busy = busy;
 	describe(&m, text, sizeof(text));
 	assert_int_equal(
 		loop_new_backend(backend_memory_new(m.kind.align, &err),
@@ -471,9 +479,6 @@ run_model(const struct kind *kind, uint64_t seed)
 	if (m.error)
 		fail_msg("%s (%s)", m.why, text);
 	loop_free(m.loop);
-	free(m.bytes);
-	free(m.base);
-	free(m.busy);
 }
 
 static void
