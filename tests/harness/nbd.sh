@@ -198,21 +198,14 @@ by_spec() {
 }
 
 # What a target needs and does not find ends the run before it begins.
-not_installed() { # word, setting
-	rm -rf gone && "$2" "$1" || return 1
-	[ "$rc" = 6 ] && grep -q "$1" err && [ ! -e gone ] &&
+not_installed() { # word, VARIABLE=value
+	rm -rf res
+	env "$2" "$bench" run qemu.ini --out res >out 2>err
+	[ $? = 6 ] && grep -q "$1" err && [ ! -e res ] &&
 		[ "$(grep -c . err)" = 1 ]
 }
-without_libnbd() {
-	mkdir -p broken && : >broken/libnbd.so.0
-	LD_LIBRARY_PATH=$PWD/broken q run qemu.ini --out gone
-}
-without_qemu() {
-	mkdir -p empty
-	was=$blind blind=$PWD/empty
-	q run qemu.ini --out gone
-	blind=$was
-}
+mkdir broken empty
+: >broken/libnbd.so.0
 
 if ! grep -q libnbd.so "$bench"; then
 	echo "skip - targets nbd and qemu # built without libnbd"
@@ -238,8 +231,9 @@ else
 fi
 if command -v qemu-nbd >/dev/null && command -v qemu-img >/dev/null; then
 	check "target=qemu takes the keys of raw and of qcow2" by_spec
-	check "no libnbd: refused at once" not_installed libnbd without_libnbd
-	check "no QEMU: refused at once" not_installed qemu- without_qemu
+	check "no libnbd: refused at once" \
+		not_installed libnbd "LD_LIBRARY_PATH=$PWD/broken"
+	check "no QEMU: refused at once" not_installed qemu- "PATH=$PWD/empty"
 else
 	echo "skip - target=qemu # no qemu-nbd"
 fi
