@@ -280,7 +280,7 @@ luks_decode(const uint8_t *buf, struct luks *ret_luks, struct q2_err *err)
 static void
 put_name(uint8_t *field, const char *name)
 {
-	memcpy(field, name, min_u64(strlen(name), NAME_BYTES - 1));
+	(void)snprintf((char *)field, NAME_BYTES, "%s", name);
 }
 
 void

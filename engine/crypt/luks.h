@@ -92,13 +92,20 @@ struct luks_options {
 int luks_new(const struct luks_options *o, const uint8_t *key,
 	     struct luks *ret_luks, struct q2_err *err);
 
+/* What goes into a slot. */
+struct luks_filling {
+	const struct kdf_pass *pass; /* opens it from now on */
+	const uint8_t *key;
+	uint64_t iter_ms;  /* that PBKDF2 takes */
+	uint8_t *material; /* to be filled: luks_material_bytes() */
+};
+
 /*
- * Put key into a slot: pass opens it from now on.  The caller writes material,
- * which this fills, to the slot's place, and after it the header.  Takes time.
+ * Put a key into a slot.  The caller writes the material to the slot's place,
+ * and after it the header.  Takes time.
  */
 int luks_slot_fill(struct luks *luks, unsigned slot,
-		   const struct kdf_pass *pass, const uint8_t *key,
-		   uint64_t iter_ms, uint8_t *material, struct q2_err *err);
+		   const struct luks_filling *f, struct q2_err *err);
 
 /*
  * Does pass open the slot, whose material this is?  1 and the key, 0, or

@@ -123,30 +123,28 @@ slot_cipher(const struct luks *luks, unsigned slot, const struct kdf_pass *pass,
 }
 
 static int
-seal(const struct luks *luks, unsigned slot, const struct kdf_pass *pass,
-     const uint8_t *key, uint8_t *material)
+seal(const struct luks *luks, unsigned slot, const struct luks_filling *f)
 {
 	size_t key_bytes = suite_key_bytes(&luks->suite);
 	size_t bytes = luks_material_bytes(luks);
 	struct cipher *c = NULL;
-	int r = slot_cipher(luks, slot, pass, &c);
+	int r = slot_cipher(luks, slot, f->pass, &c);
 
-	memset(material, 0, bytes);
+	memset(f->material, 0, bytes);
 	if (r == 0)
-		r = kdf_split(luks->hash, key, key_bytes, LUKS_STRIPES,
-			      material);
+		r = kdf_split(luks->hash, f->key, key_bytes, LUKS_STRIPES,
+			      f->material);
 	if (r == 0)
-		r = cipher_encrypt(c, material, material, bytes, 0);
+		r = cipher_encrypt(c, f->material, f->material, bytes, 0);
 	cipher_free(c);
-	/* Of a split key the parts are worth something. */
+	/* It may be split and not encrypted. */
 	if (r < 0)
-		explicit_bzero(material, bytes);
+		explicit_bzero(f->material, bytes);
 	return r;
 }
 
 int
-luks_slot_fill(struct luks *luks, unsigned slot, const struct kdf_pass *pass,
-	       const uint8_t *key, uint64_t iter_ms, uint8_t *material,
+luks_slot_fill(struct luks *luks, unsigned slot, const struct luks_filling *f,
 	       struct q2_err *err)
 {
 	struct luks_slot *s = &luks->slots[slot];
@@ -154,12 +152,12 @@ luks_slot_fill(struct luks *luks, unsigned slot, const struct kdf_pass *pass,
 	int r;
 
 	assert(slot < LUKS_SLOTS);
-	r = iterations_for(luks, key_bytes, iter_ms, &s->iterations, err);
+	r = iterations_for(luks, key_bytes, f->iter_ms, &s->iterations, err);
 	if (r < 0)
 		return r;
 	s->iterations = at_least(s->iterations);
 	kdf_random_salt(s->salt, sizeof(s->salt));
-	r = seal(luks, slot, pass, key, material);
+	r = seal(luks, slot, f);
 	if (r < 0)
 		return q2_fail(err, r, "could not fill keyslot %u: %s", slot,
 			       strerror(-r));

@@ -263,6 +263,19 @@ test_names_without_an_end(void **state)
 /* ---- slots ------------------------------------------------------------- */
 
 static void
+fill(struct luks *luks, unsigned slot, const struct kdf_pass *pass,
+     const uint8_t *key, uint8_t *area)
+{
+	struct luks_filling f = {
+		.pass = pass,
+		.key = key,
+		.material = area + 512 * (size_t)luks->slots[slot].sector,
+	};
+
+	assert_int_equal(luks_slot_fill(luks, slot, &f, NULL), 0);
+}
+
+static void
 test_our_slots_open(void **state)
 {
 	static const struct {
@@ -285,14 +298,7 @@ test_our_slots_open(void **state)
 
 		make(kinds[i].alg, kinds[i].mode, &luks, key);
 		for (unsigned slot = 0; slot < 8; slot += 7)
-			assert_int_equal(
-				luks_slot_fill(
-					&luks, slot, slot ? &none : &right, key,
-					0,
-					area + 512 * (size_t)luks.slots[slot]
-								.sector,
-					NULL),
-				0);
+			fill(&luks, slot, slot ? &none : &right, key, area);
 		assert_int_equal(open_slot(&luks, area, 0, &right), 1);
 		assert_int_equal(open_slot(&luks, area, 0, &none), 0);
 		assert_int_equal(open_slot(&luks, area, 7, &none), 1);
