@@ -276,6 +276,21 @@ struct q2_create_opts {
 	/* What the file system should allocate at once, where it takes hints
 	 * (XFS); 0: QEMU's default of 1 MiB; negative: no hint. */
 	int64_t extent_size_hint;
+	/*
+	 * Encryption, for qcow2: "luks", or the legacy "aes"; NULL: none.  It
+	 * needs a key, as in q2_open_opts.  The names that follow are for LUKS
+	 * and QEMU's; NULL is QEMU's default (aes-256, xts, plain64, sha256).
+	 * A preallocated image does not read as zeros, as with QEMU.
+	 */
+	const char *encryption;
+	const void *key;
+	size_t key_len;
+	const char *key_secret;
+	const char *cipher_alg, *cipher_mode, *ivgen_alg, *ivgen_hash_alg;
+	const char *hash_alg;
+	bool has_iter_time;
+	uint64_t iter_time; /* milliseconds that a passphrase takes to try;
+			       else 2000 */
 };
 
 /* What a creation did; see q2_create(). */
