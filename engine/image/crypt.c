@@ -10,8 +10,11 @@
 #include "engine/crypt/cipher.h"
 #include "engine/image/image.h"
 
-/* Less costs less than asking another thread for it. */
-#define OFFLOAD_BYTES (64 * KiB)
+/* Less costs less than asking another thread for it; and so does more, if there
+ * is nothing else to do meanwhile.  (Measured, AES-256-XTS on two processors:
+ * 128 KiB at 2.3 GB/s here and 1.7 there; 256 KiB, eight at a time, 2.0 and
+ * 2.7.) */
+#define OFFLOAD_BYTES (256 * KiB)
 
 /* Buffers that are kept. */
 #define KEEP_BUFFERS 16
@@ -126,7 +129,7 @@ crypt_run(struct image *img, struct crypt_job *job)
 	int r;
 
 	img->points.n.encrypted_bytes += job->len;
-	if (job->len < OFFLOAD_BYTES) {
+	if (job->len < OFFLOAD_BYTES || img->requests <= 1) {
 		job->cipher = c->own;
 		return run_job(job);
 	}
