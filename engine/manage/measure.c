@@ -186,7 +186,7 @@ measure_qcow2(struct measuring *m, struct q2_measure *ret)
 {
 	const struct q2_create_opts *o = m->opts;
 	uint64_t data = 0;
-	struct new_crypt crypt;
+	struct new_crypt crypt = {0};
 	int r = make_geom(m, m->img ? m->img->size : o->virtual_size);
 
 	if (r == 0)

@@ -13,7 +13,7 @@
 
 /* It knows one secret. */
 #define QIO_KEY    "geheim12"
-#define QIO_SECRET "secret,id=s,data=" QIO_KEY
+#define QIO_SECRET "secret,id=s,data=geheim12"
 
 struct qio;
 

@@ -264,6 +264,7 @@ test_names_without_an_end(void **state)
 
 static void
 fill(struct luks *luks, unsigned slot, const struct kdf_pass *pass,
+     /* it is filled: NOLINTNEXTLINE(readability-non-const-parameter) */
      const uint8_t *key, uint8_t *area)
 {
 	struct luks_filling f = {
