@@ -82,7 +82,8 @@ CMOCKA_LIBS  := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 # --- what is built ----------------------------------------------------------
 lib_src   := $(wildcard engine/*.c engine/base/*.c engine/co/*.c engine/aio/*.c \
-                        engine/format/*.c engine/image/*.c engine/manage/*.c)
+                        engine/format/*.c engine/crypt/*.c engine/image/*.c \
+                        engine/manage/*.c)
 img_src   := $(wildcard engine/img/*.c)
 bench_src := $(wildcard workloads/*.c harness/*.c harness/targets/*.c \
                         harness/stats/*.c results/*.c plots/*.c)

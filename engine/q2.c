@@ -12,6 +12,8 @@
 
 #include "engine/aio/aio.h"
 #include "engine/base/err.h"
+#include "engine/base/num.h"
+#include "engine/crypt/luks.h"
 #include "engine/image/chain.h"
 #include "engine/image/image.h"
 #include "engine/image/open.h"
@@ -432,6 +434,31 @@ info_qcow2(const struct image *i, struct q2_info *ret_info)
 					i->refs.slice_bytes;
 }
 
+static void
+info_luks(const struct luks *l, struct q2_luks_info *ret)
+{
+	const struct suite *s = &l->suite;
+
+	*ret = (struct q2_luks_info){
+		.cipher_alg = s->alg->name,
+		.cipher_mode = suite_mode_name(s->mode),
+		.ivgen_alg = suite_ivgen_name(s->ivgen),
+		.ivgen_hash_alg = s->ivgen_hash ? s->ivgen_hash->name : NULL,
+		.hash_alg = l->hash->name,
+		.uuid = l->uuid,
+		.payload_offset = (uint64_t)l->payload * Q2_SECTOR,
+		.master_key_iters = l->iterations,
+	};
+	static_assert(ARRAY_SIZE(ret->slots) == LUKS_SLOTS, "all of them");
+	for (unsigned i = 0; i < LUKS_SLOTS; i++)
+		ret->slots[i] = (struct q2_luks_slot){
+			.active = l->slots[i].active,
+			.iters = l->slots[i].iterations,
+			.stripes = LUKS_STRIPES,
+			.key_offset = (uint64_t)l->slots[i].sector * Q2_SECTOR,
+		};
+}
+
 struct layout_call {
 	struct image *img;
 	struct q2_layout *ret;
@@ -545,6 +572,8 @@ q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err)
 	};
 	if (image_is_qcow2(i))
 		info_qcow2(i, ret_info);
+	if (i->crypt.luks)
+		info_luks(i->crypt.luks, &ret_info->luks);
 	return 0;
 }
 

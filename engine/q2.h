@@ -220,6 +220,16 @@ struct q2_open_opts {
 	 */
 	const char *backing_file;
 	const struct q2_open_opts *backing;
+	/*
+	 * The passphrase of an encrypted image, UTF-8, which opening it needs
+	 * unless that is with Q2_NO_IO.  It is used while it is opened, not
+	 * kept.  Each layer has its own: see backing.  -EACCES if it is the
+	 * wrong one (with the legacy AES nobody can tell).
+	 */
+	const void *key;
+	size_t key_len;
+	const char *key_secret;     /* what messages call it, or NULL */
+	const char *encrypt_format; /* "aes" or "luks"; NULL: the header's */
 };
 
 int q2_open(struct q2_loop *loop, const char *path,
@@ -266,6 +276,21 @@ struct q2_create_opts {
 	/* What the file system should allocate at once, where it takes hints
 	 * (XFS); 0: QEMU's default of 1 MiB; negative: no hint. */
 	int64_t extent_size_hint;
+	/*
+	 * Encryption, for qcow2: "luks", or the legacy "aes"; NULL: none.  It
+	 * needs a key, as in q2_open_opts.  The names that follow are for LUKS
+	 * and QEMU's; NULL is QEMU's default (aes-256, xts, plain64, sha256).
+	 * A preallocated image does not read as zeros, as with QEMU.
+	 */
+	const char *encryption;
+	const void *key;
+	size_t key_len;
+	const char *key_secret;
+	const char *cipher_alg, *cipher_mode, *ivgen_alg, *ivgen_hash_alg;
+	const char *hash_alg;
+	bool has_iter_time;
+	uint64_t iter_time; /* milliseconds that a passphrase takes to try;
+			       else 2000 */
 };
 
 /* What a creation did; see q2_create(). */
@@ -333,7 +358,7 @@ int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
  * pass-discard-request, pass-discard-snapshot, pass-discard-other,
  * discard-no-unref, overlap-check and overlap-check.* (checked, without effect:
  * what is known of the metadata is always kept from being overwritten),
- * encrypt.key-secret, encrypt.format, data-file.*, a file or raw on one,
+ * encrypt.key-secret (one of secrets), encrypt.format, data-file.*, a file or raw on one,
  * backing (null), and backing.*, all of this for the layer below, whose file is
  * the header's unless backing.file.filename is there; of null-co: size.
  * Anything else is an error that names it.
@@ -345,6 +370,8 @@ struct q2_spec {
 	 */
 	struct q2_open_opts opts;
 	bool is_reopen; /* the text changes options of an open image */
+	/* Those that encrypt.key-secret may name; they outlive the spec. */
+	const struct q2_secrets *secrets;
 	/* Set by q2_spec_parse(). */
 	const char *path;       /* of the file; NULL: driver null */
 	const char *aio;        /* for q2_loop_opts; NULL: the text is silent */
@@ -401,8 +428,8 @@ enum q2_req_flags {
 	Q2_MAY_UNMAP = 1 << 1, /* Q2_ZERO may free the clusters (-u) */
 	/* Q2_WRITE of whole clusters (the last one of the disk may be short)
 	 * into which nothing has been written: compressed.  -EINVAL if they
-	 * are not whole, -EIO if they are in use, -ENOTSUP in a raw image or
-	 * one with an external data file. */
+	 * are not whole, -EIO if they are in use, -ENOTSUP in a raw image, an
+	 * encrypted one, or one with an external data file. */
 	Q2_COMPRESSED = 1 << 2,
 };
 
@@ -444,7 +471,7 @@ struct q2_extent {
 	bool zero;      /* reads as zeros without reading the host */
 	bool data;      /* the host file must be read */
 	bool compressed;
-	bool has_host;    /* host is valid */
+	bool has_host;    /* host is valid; what is encrypted has none */
 	uint64_t host;    /* offset in the host file */
 	unsigned depth;   /* 0: this image, 1: its backing file, ... */
 	const char *file; /* the host file; lives as long as the image */
@@ -457,6 +484,20 @@ struct q2_extent {
  */
 int q2_map(struct q2_image *img, uint64_t off, uint64_t len,
 	   struct q2_extent *ret_ext, struct q2_err *err);
+
+/* The LUKS header of an image; strings live as long as the image. */
+struct q2_luks_info {
+	const char *cipher_alg, *cipher_mode, *ivgen_alg, *hash_alg;
+	const char *ivgen_hash_alg; /* or NULL */
+	const char *uuid;
+	uint64_t payload_offset; /* bytes, in the header's area; not used */
+	uint32_t master_key_iters;
+	struct q2_luks_slot {
+		bool active;
+		uint32_t iters, stripes;
+		uint64_t key_offset; /* bytes, in the header's area */
+	} slots[8];
+};
 
 /* What qemu-img info shows; strings live as long as the image. */
 struct q2_info {
@@ -476,7 +517,8 @@ struct q2_info {
 	bool external_data;           /* data is in another file, which the
 					 header need not name */
 	bool data_file_raw;
-	const char *encryption; /* "aes", "luks", or NULL */
+	const char *encryption;   /* "aes", "luks", or NULL */
+	struct q2_luks_info luks; /* if it is "luks" */
 	/* the options in effect */
 	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
 	enum q2_cache cache;

@@ -105,7 +105,8 @@ set_qcow2(const struct trial *t, struct record *rec, const struct q2_info *info)
 	record_set_real(rec, TRIAL_cache_clean_interval_s,
 			clean_interval(&t->spec->image));
 	record_set_text(rec, TRIAL_compression, "none");
-	record_set_text(rec, TRIAL_encryption, "none");
+	record_set_text(rec, TRIAL_encryption,
+			info->encryption ? info->encryption : "none");
 	record_set_int(rec, TRIAL_chain_depth, 0);
 	record_set_text(rec, TRIAL_backing, "none");
 	record_set_text(rec, TRIAL_data_file, "none");
@@ -333,7 +334,7 @@ set_host(const struct trial *t, struct record *rec)
 	SAME(clusters_alloc);
 	SAME(clusters_freed);
 	record_set_int(rec, TRIAL_compressed_bytes, 0);
-	record_set_int(rec, TRIAL_encrypted_bytes, 0);
+	SAME(encrypted_bytes);
 #undef SAME
 }
 

@@ -13,7 +13,7 @@
 #include "engine/format/header.h"
 #include "engine/format/refcount.h"
 
-#define HEADER_BYTES 104
+#define HEADER_BYTES 512
 
 struct checking {
 	struct loop *loop;
@@ -83,6 +83,21 @@ read_alloc(struct checking *k, uint64_t at, uint64_t len, uint8_t **ret_bytes)
 	return r;
 }
 
+/* The LUKS header's clusters, which an extension of the header h names. */
+static void
+refer_crypto(struct checking *k, const uint8_t *h)
+{
+	size_t at = k->v2 ? 72 : load_be32(h + 100);
+
+	while (at + 24 <= HEADER_BYTES && load_be32(h + at) != EXT_END &&
+	       load_be32(h + at) != EXT_CRYPTO)
+		at += 8 + align_up(load_be32(h + at + 4), 8);
+	if (at + 24 <= HEADER_BYTES && load_be32(h + at) == EXT_CRYPTO)
+		refer(k, load_be64(h + at + 8),
+		      div_up(load_be64(h + at + 16), k->cluster), false,
+		      "LUKS header", 0);
+}
+
 static int Q2_CO
 read_header(struct checking *k)
 {
@@ -106,13 +121,14 @@ read_header(struct checking *k)
 	k->l1_at = load_be64(h + 40);
 	k->table_at = load_be64(h + 48);
 	k->table_n = (uint64_t)load_be32(h + 56) * k->cluster / 8;
-	free(h);
 	k->n = div_up((uint64_t)size, k->cluster);
 	k->refs = calloc(k->n + 1, sizeof(*k->refs));
 	k->copied = calloc(k->n + 1, sizeof(*k->copied));
 	k->counts = calloc(k->n + 1, sizeof(*k->counts));
 	if (!k->refs || !k->copied || !k->counts)
 		return -ENOMEM;
+	refer_crypto(k, h);
+	free(h);
 	refer(k, 0, 1, false, "header", 0);
 	refer(k, k->table_at, k->table_n * 8 / k->cluster, false,
 	      "refcount table", 0);

@@ -13,6 +13,8 @@
 
 #include "engine/base/num.h"
 #include "engine/base/rng.h"
+#include "engine/crypt/cipher.h"
+#include "engine/crypt/luks.h"
 #include "engine/format/header.h"
 #include "engine/format/refcount.h"
 
@@ -28,8 +30,10 @@ struct making {
 	uint64_t blocks_at, blocks_n;
 	uint64_t l1_at, l1_n;
 	uint64_t l2_at, l2_n;
+	uint64_t crypto_at, crypto_n;
 	uint64_t data_at, data_n;
-	uint8_t *bytes; /* up to data_at */
+	struct cipher *cipher; /* NULL: not encrypted */
+	uint8_t *bytes;        /* up to data_at */
 };
 
 static enum image_cluster
@@ -68,7 +72,8 @@ plan(struct making *k)
 		k->blocks_n++;
 		k->l1_at = k->blocks_at + k->blocks_n;
 		k->l2_at = k->l1_at + k->l1_n;
-		k->data_at = k->l2_at + k->l2_n;
+		k->crypto_at = k->l2_at + k->l2_n;
+		k->data_at = k->crypto_at + k->crypto_n;
 		used = max_u64(k->data_at + k->data_n,
 			       k->m->leak_bytes >> k->g.cluster_bits);
 		block = k->blocks_n << k->g.refblock_bits;
@@ -178,6 +183,94 @@ fill_maps(struct making *k)
 	}
 }
 
+/* ---- encryption -------------------------------------------------------- */
+
+static const struct luks_options *
+luks_options(void)
+{
+	static struct luks_options o = {.suite.mode = SUITE_XTS,
+					.suite.ivgen = SUITE_PLAIN64};
+
+	o.suite.alg = suite_alg_find("aes-128");
+	o.hash = suite_hash_find("sha1");
+	return &o;
+}
+
+/* A new key in slot 0 of a new header. */
+static int
+fill_luks(struct making *k)
+{
+	const struct luks_options *o = luks_options();
+	struct kdf_pass pass = {IMAGE_KEY, strlen(IMAGE_KEY)};
+	uint8_t key[SUITE_KEY_MAX], *area = cluster_at(k, k->crypto_at);
+	struct luks_filling f = {.pass = &pass, .key = key};
+	struct luks luks;
+	int r;
+
+	kdf_random_key(key, sizeof(key));
+	r = luks_new(o, key, &luks, NULL);
+	if (r < 0)
+		return r;
+	f.material = area + (size_t)luks.slots[0].sector * Q2_SECTOR;
+	r = luks_slot_fill(&luks, 0, &f, NULL);
+	luks_encode(&luks, area);
+	return r < 0 ? r : cipher_new(&o->suite, key, &k->cipher, NULL);
+}
+
+static int
+set_cipher(struct making *k)
+{
+	struct suite aes = {.alg = suite_alg_find("aes-128"),
+			    .mode = SUITE_CBC,
+			    .ivgen = SUITE_PLAIN64};
+	uint8_t key[16] = IMAGE_KEY;
+
+	if (!k->m->crypt_method)
+		return 0;
+	return k->m->crypt_method == 2
+		       ? fill_luks(k)
+		       : cipher_new(&aes, key, &k->cipher, NULL);
+}
+
+/* Zeros for the guest, in its cluster i and the host's at. */
+static int Q2_CO
+write_zeros(const struct making *k, struct aio_file *f, uint64_t i, uint64_t at)
+{
+	uint64_t guest = i << k->g.cluster_bits;
+	uint64_t host = at << k->g.cluster_bits;
+	uint8_t *buf = calloc(1, k->g.cluster_size);
+	int r = -ENOMEM;
+
+	if (buf)
+		r = cipher_encrypt(k->cipher, buf, buf, k->g.cluster_size,
+				   (k->m->crypt_method == 1 ? guest : host) /
+					   Q2_SECTOR);
+	if (r == 0)
+		r = file_write(f, AIO_DATA, buf, k->g.cluster_size, host);
+	free(buf);
+	return r;
+}
+
+static int Q2_CO
+write_data(const struct making *k, struct aio_file *f)
+{
+	uint64_t at = k->data_at;
+	int r = 0;
+
+	if (!k->cipher || k->m->data_file)
+		return 0;
+	for (uint64_t i = 0; r == 0 && i < guest_clusters(k); i++) {
+		enum image_cluster s = state_of(k, i);
+
+		if (s == IMAGE_NORMAL || s == IMAGE_SHARED)
+			r = write_zeros(k, f, i, at);
+		at += s != IMAGE_EMPTY && s != IMAGE_ZERO;
+	}
+	return r;
+}
+
+/* ---- the whole --------------------------------------------------------- */
+
 static void
 set_names(const struct image_make *m, struct header *h)
 {
@@ -210,6 +303,12 @@ fill_header(struct making *k)
 		.reftable_clusters = (uint32_t)k->table_n,
 		.refcount_order = k->m->refcount_order,
 		.header_length = HEADER_OUR_BYTES,
+		.crypt_method = k->m->crypt_method,
+		.has_crypto = k->crypto_n > 0,
+		.crypto_offset = k->crypto_at << k->g.cluster_bits,
+		.crypto_bytes = k->crypto_n ? luks_area_bytes(
+						      &luks_options()->suite)
+					    : 0,
 	};
 	struct q2_err err;
 
@@ -279,6 +378,8 @@ write_all(void *arg)
 	if (r == 0)
 		r = write_tables(k, f);
 	if (r == 0)
+		r = write_data(k, f);
+	if (r == 0)
 		r = write_fill(k, f);
 	if (r == 0)
 		r = file_sync(f);
@@ -293,6 +394,9 @@ image_make(struct loop *loop, const char *name, const struct image_make *m)
 	int r;
 
 	k.g = geom_of(m);
+	if (m->crypt_method == 2)
+		k.crypto_n = div_up(luks_area_bytes(&luks_options()->suite),
+				    k.g.cluster_size);
 	plan(&k);
 	k.bytes = calloc(k.data_at, k.g.cluster_size);
 	if (!k.bytes)
@@ -301,7 +405,10 @@ image_make(struct loop *loop, const char *name, const struct image_make *m)
 	fill_maps(&k);
 	r = fill_header(&k);
 	if (r == 0)
+		r = set_cipher(&k);
+	if (r == 0)
 		r = loop_call(loop, write_all, &k);
+	cipher_free(k.cipher);
 	free(k.bytes);
 	return r;
 }

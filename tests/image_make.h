@@ -49,7 +49,12 @@ struct image_make {
 	/* An external data file, which is not made; NULL: none. */
 	const char *data_file;
 	bool data_file_raw;
+	/* 1: AES, 2: LUKS; the key is IMAGE_KEY.  What is NORMAL or SHARED
+	 * holds encrypted zeros, unless it is in a data file. */
+	unsigned crypt_method;
 };
+
+#define IMAGE_KEY "geheim"
 
 /* What guest offset off begins as; of a subcluster with extended_l2. */
 enum cluster_kind image_make_kind(const struct image_make *m, uint64_t off);

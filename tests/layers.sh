@@ -11,13 +11,14 @@ set -eu
 cd "${1:-.}"
 
 table='
-engine          base co aio format image manage
+engine          base co aio format crypt image manage
 engine/base
 engine/co       base
 engine/aio      base co
 engine/format   base
-engine/image    base co aio format
-engine/manage   base co aio format image
+engine/crypt    base
+engine/image    base co aio format crypt
+engine/manage   base co aio format crypt image
 engine/img      base
 engine/nbdkit   base
 workloads       base

@@ -419,9 +419,10 @@ preallocate(struct replay *r, enum q2_prealloc preallocation)
 
 int
 growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
-		  uint64_t *ret_bytes)
+		  uint64_t last, uint64_t *ret_bytes)
 {
 	struct replay *r = malloc(sizeof(*r));
+	uint64_t at = 0;
 	int ret;
 
 	if (!r)
@@ -431,6 +432,10 @@ growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
 		ret = add_l1(r);
 	if (ret == 0 && preallocation != Q2_PREALLOC_OFF)
 		ret = preallocate(r, preallocation);
+	if (ret == 0 && last) {
+		ret = alloc(r, last, &at);
+		extend(r, at + last);
+	}
 	if (ret == 0)
 		*ret_bytes = r->file_end;
 	free(r->has_block);

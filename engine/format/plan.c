@@ -217,14 +217,15 @@ lay_out(struct plan *p, enum q2_prealloc preallocation, struct q2_err *err)
 	const struct geom *g = &p->geom;
 	uint64_t l1_bytes = geom_l1_entries(g, g->virtual_size) * 8;
 	uint64_t l1 = div_up(l1_bytes, g->cluster_size);
+	uint64_t crypto = div_up(p->header.crypto_bytes, g->cluster_size);
 	uint64_t data = 0, l2, table, blocks, l1_end, end;
 	int r;
 
 	if (preallocation != Q2_PREALLOC_OFF)
 		data = div_up(g->virtual_size, g->cluster_size);
 	l2 = div_up(data, g->l2_entries);
-	size_refcounts(g, 1 + l1 + l2 + (g->external_data ? 0 : data), &table,
-		       &blocks);
+	size_refcounts(g, 1 + l1 + l2 + (g->external_data ? 0 : data) + crypto,
+		       &table, &blocks);
 	if (l1_bytes > Q2_MAX_L1_BYTES ||
 	    table << g->cluster_bits > Q2_MAX_REFTABLE_BYTES)
 		return fail_size(err);
@@ -238,14 +239,17 @@ lay_out(struct plan *p, enum q2_prealloc preallocation, struct q2_err *err)
 	p->data.clusters = data;
 	if (!g->external_data)
 		p->data = add_area(p, data);
-	if (p->used_clusters > Q2_MAX_HOST_OFFSET >> g->cluster_bits)
-		return fail_size(err);
-	r = growth_file_bytes(g, preallocation, &p->file_bytes);
-	if (r < 0)
-		return q2_fail(err, r, "no memory to plan the image");
 	end = data ? p->used_clusters << g->cluster_bits : l1_end;
 	if (preallocation == Q2_PREALLOC_METADATA && !g->external_data)
 		end -= geom_spare_bytes(g);
+	p->crypto = add_area(p, crypto);
+	if (crypto)
+		end = p->used_clusters << g->cluster_bits;
+	if (p->used_clusters > Q2_MAX_HOST_OFFSET >> g->cluster_bits)
+		return fail_size(err);
+	r = growth_file_bytes(g, preallocation, crypto, &p->file_bytes);
+	if (r < 0)
+		return q2_fail(err, r, "no memory to plan the image");
 	p->file_bytes = max_u64(p->file_bytes, end);
 	return 0;
 }
@@ -270,6 +274,7 @@ make_header(struct plan *p, const struct q2_create_opts *o)
 	bool zstd = o->compression_type &&
 		    strcmp(o->compression_type, "zstd") == 0;
 	uint64_t size = p->geom.virtual_size;
+	uint64_t crypto_bytes = p->header.crypto_bytes;
 
 	p->header = (struct header){
 		.version = o->compat ? o->compat : 3,
@@ -286,6 +291,12 @@ make_header(struct plan *p, const struct q2_create_opts *o)
 		.autoclear = o->data_file_raw ? AUTOCLEAR_DATA_FILE_RAW : 0,
 		.refcount_order = p->geom.refcount_order,
 		.compression_type = zstd,
+		.crypt_method = crypto_bytes    ? 2
+				: o->encryption ? 1
+						: 0,
+		.has_crypto = crypto_bytes > 0,
+		.crypto_bytes = crypto_bytes,
+		.crypto_offset = crypto_bytes ? p->crypto.host : 0,
 	};
 	set_names(&p->header, o);
 }
@@ -318,6 +329,13 @@ int
 plan_make(const struct q2_create_opts *opts, struct plan *ret_plan,
 	  struct q2_err *err)
 {
+	return plan_make_encrypted(opts, 0, ret_plan, err);
+}
+
+int
+plan_make_encrypted(const struct q2_create_opts *opts, uint64_t crypto_bytes,
+		    struct plan *ret_plan, struct q2_err *err)
+{
 	enum q2_prealloc prealloc = opts->preallocation;
 	struct plan p = {0};
 	uint64_t size, cluster;
@@ -333,6 +351,7 @@ plan_make(const struct q2_create_opts *opts, struct plan *ret_plan,
 	order = opts->refcount_bits ? log2_u64(opts->refcount_bits) : 4;
 	p.geom = geom_init(log2_u64(cluster), order, opts->extended_l2, size);
 	p.geom.external_data = opts->data_file;
+	p.header.crypto_bytes = crypto_bytes;
 	/* Else what is not mapped would not be what the raw file has there. */
 	if (opts->data_file_raw && prealloc == Q2_PREALLOC_OFF)
 		prealloc = Q2_PREALLOC_METADATA;

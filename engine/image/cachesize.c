@@ -102,6 +102,8 @@ int
 open_caches(struct image *img, const struct q2_open_opts *o, struct q2_err *err)
 {
 	img->opts = *o;
+	/* The caller's, and gone by the time that these are used again. */
+	img->opts.key = NULL;
 	return make_caches(img, &img->l2, &img->refs, err);
 }
 

@@ -131,7 +131,8 @@ describe(const struct chain_extent *c, uint64_t off, struct q2_extent *ret)
 		};
 	}
 	ret->file = c->layer->data->name;
-	ret->has_host = kind_has_host(kind);
+	/* What is there is not what the guest sees, if it is encrypted. */
+	ret->has_host = kind_has_host(kind) && !c->layer->header.crypt_method;
 	ret->host = ret->has_host ? c->ext.host : 0;
 	ret->off = off;
 	ret->len = c->ext.len;

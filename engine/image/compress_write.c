@@ -447,7 +447,10 @@ image_write_compressed(struct image *img, struct iov_iter it, uint64_t off)
 	uint64_t end = off + it.left;
 	int r = 0;
 
-	if (!image_is_qcow2(img) || g->external_data)
+	/* Encryption is of sectors, and a packed cluster has none: QEMU writes
+	 * it to an encrypted image as it is. */
+	if (!image_is_qcow2(img) || g->external_data ||
+	    img->header.crypt_method)
 		return -ENOTSUP;
 	if (geom_in_cluster(g, off) ||
 	    (geom_in_cluster(g, end) && end != img->size))

@@ -6,6 +6,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/image/chain.h"
+#include "engine/image/data.h"
 #include "engine/image/image.h"
 #include "engine/image/io.h"
 
@@ -28,29 +29,38 @@ struct fill {
 	uint64_t head, tail; /* bytes before and behind them */
 };
 
-static uint64_t
-host_of(const struct fill *w, uint64_t guest)
+/* Where len bytes at guest go. */
+static struct data_place
+place_of(const struct fill *w, uint64_t guest, uint64_t len)
 {
-	return w->f->host + (guest - (w->f->first << w->img->geom.sub_bits));
+	uint64_t base = w->f->first << w->img->geom.sub_bits;
+
+	return (struct data_place){len, guest, w->f->host + (guest - base)};
 }
 
 int Q2_CO
-cow_write_data(struct image *img, struct iov_iter *it, uint64_t len,
-	       uint64_t host)
+cow_write_data(struct image *img, struct iov_iter *it,
+	       const struct data_place *at)
 {
-	int r = file_writev(img->data, AIO_DATA, it, len, host);
+	int r = data_writev(img, AIO_DATA, it, at);
 
 	cache_data_written(img);
 	return r;
 }
 
 int Q2_CO
-cow_zero_host(struct image *img, uint64_t host, uint64_t len)
+cow_zero_host(struct image *img, const struct data_place *at)
 {
-	int r = file_zero(img->data, len, host, img->zero != Q2_ZERO_WRITE);
+	int r;
 
+	if (img->header.crypt_method) {
+		r = data_write_zeros(img, AIO_COW, at);
+		cache_data_written(img);
+		return r;
+	}
+	r = file_zero(img->data, at->len, at->host, img->zero != Q2_ZERO_WRITE);
 	if (r == -ENOTSUP)
-		r = file_zero(img->data, len, host, false);
+		r = file_zero(img->data, at->len, at->host, false);
 	cache_data_written(img);
 	return r;
 }
@@ -85,6 +95,8 @@ write_merged(const struct fill *w, struct iov_iter *it, const uint8_t *head,
 	     const uint8_t *tail, int *ret_result)
 {
 	struct image *img = w->img;
+	struct data_place at = place_of(w, w->off - w->head,
+					w->head + w->len + w->tail);
 	struct iovec iov[MERGED_IOV];
 	struct iov_iter all;
 	uint64_t got = 0;
@@ -99,9 +111,7 @@ write_merged(const struct fill *w, struct iov_iter *it, const uint8_t *head,
 	all = iov_iter_init(iov, n);
 	*ret_result = POINT_HIT(&img->points, cow_write);
 	if (*ret_result == 0)
-		*ret_result = cow_write_data(img, &all,
-					     w->head + w->len + w->tail,
-					     host_of(w, w->off - w->head));
+		*ret_result = cow_write_data(img, &all, &at);
 	iov_advance(it, w->len);
 	if (*ret_result < 0)
 		return true;
@@ -148,13 +158,16 @@ copy_old(const struct fill *w, uint64_t guest, uint64_t len)
 	if (len && !buf)
 		return -ENOMEM;
 	while (r == 0 && len > 0) {
-		step = min_u64(step, len);
+		struct iovec iov = {buf, min_u64(step, len)};
+		struct iov_iter it = iov_iter_init(&iov, 1);
+		struct data_place at = place_of(w, guest, iov.iov_len);
+
+		step = iov.iov_len;
 		r = read_old(img, buf, step, guest);
 		if (r == 0)
 			r = POINT_HIT(&img->points, cow_write);
 		if (r == 0)
-			r = file_write(img->data, AIO_COW, buf, step,
-				       host_of(w, guest));
+			r = data_writev(img, AIO_COW, &it, &at);
 		cache_data_written(img);
 		guest += step;
 		len -= step;
@@ -201,12 +214,13 @@ around_is_zero(const struct fill *w)
 static int Q2_CO
 write_ours(const struct fill *w, struct iov_iter *it, bool copied)
 {
+	struct data_place at = place_of(w, w->off, w->len);
 	struct inflight *f = w->f;
 	int r;
 
 	f->open = true;
 	co_queue_wake_all(&f->wait);
-	r = cow_write_data(w->img, it, w->len, host_of(w, w->off));
+	r = cow_write_data(w->img, it, &at);
 	/* Only what lies around was copied: the rest is unknown. */
 	if (r < 0 && copied)
 		f->spoiled = r;
@@ -219,13 +233,17 @@ static int Q2_CO
 fill_with_zeros(const struct fill *w, struct iov_iter *it)
 {
 	struct image *img = w->img;
+	struct data_place at = place_of(w, w->off - w->head,
+					w->head + w->len + w->tail);
+	bool encrypted = img->header.crypt_method;
 	int r = 0;
 
-	if (img->zero == Q2_ZERO_WRITE && write_merged(w, it, NULL, NULL, &r))
+	/* Zeros on the disk are none to the guest of an encrypted image. */
+	if ((img->zero == Q2_ZERO_WRITE || encrypted) &&
+	    write_merged(w, it, NULL, NULL, &r))
 		return r;
-	if (!w->f->virgin || img->zero != Q2_ZERO_HOLE)
-		r = cow_zero_host(img, host_of(w, w->off - w->head),
-				  w->head + w->len + w->tail);
+	if (!w->f->virgin || img->zero != Q2_ZERO_HOLE || encrypted)
+		r = cow_zero_host(img, &at);
 	return r < 0 ? r : write_ours(w, it, false);
 }
 

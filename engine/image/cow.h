@@ -8,16 +8,16 @@
 #include "engine/base/iov.h"
 #include "engine/co/co.h"
 
+struct data_place;
 struct image;
 struct inflight;
 
-/* Write the next len bytes of it at host, and count them as guest data. */
-int Q2_CO cow_write_data(struct image *img, struct iov_iter *it, uint64_t len,
-			 uint64_t host);
+/* Write the next bytes of it to their place, and count them as guest data. */
+int Q2_CO cow_write_data(struct image *img, struct iov_iter *it,
+			 const struct data_place *at);
 
-/* Z1: make host bytes that guest data belongs to, and that may hold anything,
- * zero. */
-int Q2_CO cow_zero_host(struct image *img, uint64_t host, uint64_t len);
+/* Z1: make a place for guest data, which may hold anything, read as zeros. */
+int Q2_CO cow_zero_host(struct image *img, const struct data_place *at);
 
 /*
  * Fill [f->from, f->to) of the host clusters of f: the next len bytes of it at

@@ -20,12 +20,12 @@ move_part(struct fan_part *p)
 	struct fan *fan = p->fan;
 	int r;
 
-	if (!p->file)
+	if (p->packed)
 		return compress_read(p->layer, &p->entry, p->in_cluster, &p->it,
-				     p->len, fan->cls);
+				     p->at.len, fan->cls);
 	if (fan->kind == AIO_READ)
-		return file_readv(p->file, fan->cls, &p->it, p->len, p->host);
-	r = file_writev(p->file, fan->cls, &p->it, p->len, p->host);
+		return data_readv(p->layer, fan->cls, &p->it, &p->at);
+	r = data_writev(p->layer, fan->cls, &p->it, &p->at);
 	cache_data_written(fan->img);
 	return r;
 }
@@ -50,7 +50,7 @@ fan_wait(struct fan *fan)
 	return fan->result;
 }
 
-/* Start what `part` says with the next part.len bytes of it. */
+/* Start what `part` says with the next bytes of it. */
 static void Q2_CO
 start_part(struct fan *fan, struct iov_iter *it, struct fan_part part)
 {
@@ -62,7 +62,7 @@ start_part(struct fan *fan, struct iov_iter *it, struct fan_part part)
 	*p = part;
 	p->fan = fan;
 	p->it = *it;
-	iov_advance(it, p->len);
+	iov_advance(it, p->at.len);
 	co_join_add(&fan->join);
 	/* Without a stack for it the part runs here. */
 	if (co_start(&fan->img->loop->sched, run_part, p) < 0)
@@ -70,11 +70,10 @@ start_part(struct fan *fan, struct iov_iter *it, struct fan_part part)
 }
 
 void Q2_CO
-fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
-	 struct aio_file *file, uint64_t host)
+fan_move(struct fan *fan, struct iov_iter *it, struct image *layer,
+	 const struct data_place *at)
 {
-	start_part(fan, it,
-		   (struct fan_part){.file = file, .len = len, .host = host});
+	start_part(fan, it, (struct fan_part){.layer = layer, .at = *at});
 }
 
 void Q2_CO
@@ -84,7 +83,8 @@ fan_unpack(struct fan *fan, struct iov_iter *it, uint64_t len,
 {
 	start_part(fan, it,
 		   (struct fan_part){
-			   .len = len,
+			   .at.len = len,
+			   .packed = true,
 			   .layer = layer,
 			   .entry = *entry,
 			   .in_cluster = in_cluster,

@@ -8,7 +8,7 @@
  *	struct fan fan;
  *
  *	fan_init(&fan, img, AIO_READ);
- *	... fan_move(&fan, &it, len, file, host) for each part ...
+ *	... fan_move(&fan, &it, layer, &place) for each part ...
  *	r = fan_wait(&fan);
  *
  * fan_wait() is always called: the parts use the fan's memory.
@@ -18,6 +18,7 @@
 
 #include "engine/aio/aio.h"
 #include "engine/format/entry.h"
+#include "engine/image/data.h"
 
 struct image;
 
@@ -26,9 +27,9 @@ struct image;
 struct fan_part {
 	struct fan *fan;
 	struct iov_iter it;
-	struct aio_file *file; /* NULL: unpack instead */
-	uint64_t len, host;
-	struct image *layer;   /* of the compressed cluster */
+	struct image *layer; /* whose bytes they are */
+	struct data_place at;
+	bool packed;           /* in a compressed cluster: only the length */
 	struct l2_entry entry; /* which this describes */
 	uint64_t in_cluster;   /* from here */
 };
@@ -45,10 +46,10 @@ struct fan {
 
 void fan_init(struct fan *fan, struct image *img, enum aio_kind kind);
 
-/* Move the next len bytes of it, from or to host in file; moves the cursor.
- * Parks when FAN_PARTS are in flight. */
-void Q2_CO fan_move(struct fan *fan, struct iov_iter *it, uint64_t len,
-		    struct aio_file *file, uint64_t host);
+/* Move the next bytes of it, from or to their place in layer; moves the
+ * cursor.  Parks when FAN_PARTS are in flight. */
+void Q2_CO fan_move(struct fan *fan, struct iov_iter *it, struct image *layer,
+		    const struct data_place *at);
 
 /* Read the next len bytes of it from a compressed cluster of layer, from
  * in_cluster on; else as fan_move(). */

@@ -15,6 +15,7 @@
 #include "engine/image/alloc.h"
 #include "engine/image/cache.h"
 #include "engine/image/compress.h"
+#include "engine/image/crypt.h"
 #include "engine/image/gate.h"
 #include "engine/image/inflight.h"
 #include "engine/image/limbo.h"
@@ -62,6 +63,7 @@ struct image {
 	struct commits commits;            /* cache.c */
 	struct meta meta;                  /* meta.c */
 	struct compress compress;          /* compress.c */
+	struct crypt crypt;                /* crypt.c */
 	uint64_t trim_interval, trim_next; /* trim.c: seconds */
 	enum {
 		HOLES_UNKNOWN,

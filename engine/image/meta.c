@@ -11,6 +11,9 @@
 #include "engine/image/damage.h"
 #include "engine/image/image.h"
 
+/* Of a LUKS header there are at most 2 MiB: a longer area is none. */
+#define CRYPTO_CLUSTERS_MAX (4 * MiB / 512)
+
 static size_t
 start_of(const struct meta *m, uint64_t cluster)
 {
@@ -135,6 +138,19 @@ naming(const struct image *img, const struct table *t, uint64_t mask,
 	return n;
 }
 
+/* Clusters of the LUKS header and its slots, as far as the file has them. */
+static uint64_t
+crypto_clusters(const struct image *img)
+{
+	const struct header *h = &img->header;
+	uint64_t end = img->alloc.file_bytes;
+
+	if (!h->has_crypto || h->crypto_offset >= end)
+		return 0;
+	return div_up(min_u64(h->crypto_bytes, end - h->crypto_offset),
+		      img->geom.cluster_size);
+}
+
 /* What the metadata at host is, other than the one piece of kind own (-1:
  * none) that is known to be there; in QEMU's words.  NULL: nothing. */
 static const char *
@@ -154,6 +170,9 @@ class_at(const struct image *img, int own, uint64_t host, uint64_t len)
 	if (naming(img, refs, REFTABLE_OFFSET_MASK, host, len) >
 	    (own == META_REFBLOCK))
 		return "refcount block";
+	if (ranges_overlap(host, len, img->header.crypto_offset,
+			   crypto_clusters(img) << img->geom.cluster_bits))
+		return "encryption header";
 	return NULL;
 }
 
@@ -231,6 +250,9 @@ meta_init(struct image *img)
 		r = add_table(img, &img->l1, ENTRY_OFFSET_MASK);
 	if (r == 0)
 		r = add_table(img, &img->reftable, REFTABLE_OFFSET_MASK);
+	if (r == 0 && crypto_clusters(img) <= CRYPTO_CLUSTERS_MAX)
+		r = meta_add(img, img->header.crypto_offset,
+			     crypto_clusters(img));
 	return r;
 }
 

@@ -92,10 +92,6 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 
 	if (flags & (Q2_NO_IO | Q2_CHECK))
 		return 0;
-	if (h->crypt_method)
-		return q2_fail(err, -ENOTSUP,
-			       "the image is encrypted, which is not "
-			       "supported yet");
 	if (img->read_only)
 		return 0;
 	if (h->incompatible & INCOMPAT_CORRUPT)
@@ -194,6 +190,8 @@ open_qcow2(void *arg)
 				o->err);
 	if (r == 0)
 		r = open_caches(img, o->opts, o->err);
+	if (r == 0)
+		r = crypt_open(img, o->opts, o->err);
 	if (r < 0)
 		return r;
 	r = alloc_init(img, (uint64_t)aio_size(img->file));
@@ -227,6 +225,7 @@ image_free(struct image *img)
 	inflight_done(&img->inflight);
 	limbo_done(&img->limbo);
 	compress_done(&img->compress);
+	crypt_done(&img->crypt);
 	meta_done(&img->meta);
 	if (img->data != img->file)
 		aio_close(img->data);
@@ -277,6 +276,7 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	inflight_init(&img->inflight);
 	limbo_init(&img->limbo);
 	compress_init(&img->compress);
+	crypt_init(&img->crypt);
 	co_mutex_init(&img->l2_mutex);
 	return img;
 }

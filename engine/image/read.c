@@ -19,7 +19,8 @@ read_extent(struct fan *fan, struct iov_iter *it, const struct chain_extent *c,
 		fan_unpack(fan, it, c->ext.len, c->layer, &c->ext.entry,
 			   geom_in_cluster(&c->layer->geom, off));
 	else
-		fan_move(fan, it, c->ext.len, c->layer->data, c->ext.host);
+		fan_move(fan, it, c->layer,
+			 &(struct data_place){c->ext.len, off, c->ext.host});
 }
 
 static int Q2_CO

@@ -4,8 +4,8 @@
  *
  *	gate	an operation on the whole image makes it wait (I2)
  *	check	range and rights; a wrong request is done at once
- *	fast	the bytes of the request are adjacent in the file, or known to
- *		be zero, and everything that says so is in memory: the
+ *	fast	the bytes of the request are adjacent in the file and not
+ *		encrypted, or known to be zero, and everything that says so is in memory: the
  *		operation is filled in and submitted, without a coroutine
  *	slow	anything else: a coroutine runs read.c, write.c, zero.c
  *	done	by a task of the loop, never from within request_submit()
@@ -94,7 +94,7 @@ may_write(struct image *img, const struct q2_req *rq,
 	uint64_t first = rq->off >> bits;
 	uint64_t n = ((rq->off + rq->len - 1) >> bits) - first + 1;
 
-	if (ext->kind != CLUSTER_NORMAL || !ext->copied)
+	if (ext->kind != CLUSTER_NORMAL || !ext->copied || img->crypt.on)
 		return false;
 	if (img->data == img->file &&
 	    (meta_hit(img, ext->host, rq->len) ||
@@ -111,7 +111,8 @@ fast_map(struct image *img, const struct q2_req *rq, struct chain_extent *ret)
 	if (rq->op == Q2_READ)
 		return chain_peek(img, rq->off, rq->len, ret) &&
 		       ret->ext.len == rq->len &&
-		       ret->ext.kind != CLUSTER_COMPRESSED;
+		       ret->ext.kind != CLUSTER_COMPRESSED &&
+		       (!ret->layer->crypt.on || chain_is_zero(ret));
 	*ret = (struct chain_extent){.layer = img, .found = true};
 	if (!image_is_qcow2(img)) {
 		ret->ext.kind = CLUSTER_NORMAL;

@@ -150,7 +150,9 @@ write_joined(struct image *img, struct inflight *f, struct iov_iter *it,
 	(void)POINT_HIT(&img->points, alloc_join);
 	inflight_ref(f);
 	f->writers++;
-	r = cow_write_data(img, it, len, f->host + (off - base));
+	r = cow_write_data(
+		img, it,
+		&(struct data_place){len, off, f->host + (off - base)});
 	r = finish_writer(img, f, r);
 	inflight_put(&img->inflight, f);
 	return r;
@@ -359,7 +361,8 @@ write_part(struct fan *fan, struct iov_iter *it, uint64_t off,
 			r = alloc_cover(img, ext.host + ext.len);
 		if (r < 0)
 			return r;
-		fan_move(fan, it, ext.len, img->data, ext.host);
+		fan_move(fan, it, img,
+			 &(struct data_place){ext.len, off, ext.host});
 		return 0;
 	}
 	return write_unmapped(img, &ext, it, off, ret_len);

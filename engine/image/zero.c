@@ -15,6 +15,7 @@
 #include "engine/base/num.h"
 #include "engine/image/chain.h"
 #include "engine/image/cow.h"
+#include "engine/image/data.h"
 #include "engine/image/image.h"
 #include "engine/image/io.h"
 #include "engine/image/map.h"
@@ -307,7 +308,8 @@ change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 		if (r < 0)
 			return r;
 		if (image_data_is_raw(img) && change == KEEP)
-			r = cow_zero_host(img, off, ext.len);
+			r = cow_zero_host(
+				img, &(struct data_place){ext.len, off, off});
 		else if (ext.kind == CLUSTER_NORMAL && ext.copied &&
 			 (img->data != img->file ||
 			  !meta_hit(img, ext.host, ext.len)))

@@ -57,6 +57,12 @@ free_secrets(void)
 	secrets = NULL;
 }
 
+const struct q2_secrets *
+cmd_secrets(void)
+{
+	return secrets;
+}
+
 int
 cmd_take_object(const char *text)
 {

@@ -47,6 +47,8 @@ enum {
 
 /* Take the text of --object; CMD_GO_ON or a status. */
 int cmd_take_object(const char *text);
+/* What that has taken; NULL if there was none. */
+const struct q2_secrets *cmd_secrets(void);
 
 /*
  * Handle an option that is not a subcommand's own: -h -f -q -U --output --aio

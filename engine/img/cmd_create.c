@@ -87,9 +87,7 @@ const struct manual manual_create = {
 	.text = "Make an image of SIZE bytes. A file of that name is replaced.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: encryption.\n"
-		"\n"
-		"Example: create -f qcow2 -o preallocation=metadata disk.qcow2 20G\n"
+	.more = "Example: create -f qcow2 -o preallocation=metadata disk.qcow2 20G\n"
 		"Exit status: 0 made, 1 error; then no image is left behind.\n",
 };
 

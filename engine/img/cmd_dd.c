@@ -190,7 +190,7 @@ copy(const struct dd_args *args, const struct range *range,
 
 static int
 make(const char *path, struct create_opts *c, const struct file *in,
-     uint64_t bytes, struct q2_err *err)
+     uint64_t bytes, struct q2_open_opts *ret_open, struct q2_err *err)
 {
 	struct q2_create_opts o = {.size = sizeof(o)};
 	char text[SIZE_TEXT_MAX];
@@ -201,6 +201,8 @@ make(const char *path, struct create_opts *c, const struct file *in,
 	r = opt_set(&c->table, "size", text, err);
 	if (r == 0)
 		r = create_opts_take(c, &o, err);
+	ret_open->key = o.key;
+	ret_open->key_len = o.key_len;
 	/* Making it would empty the source. */
 	if (r == 0 && stat(path, &a) == 0 && stat(in->name, &b) == 0 &&
 	    a.st_dev == b.st_dev && a.st_ino == b.st_ino)
@@ -227,7 +229,7 @@ copy_to_new(const struct dd_args *args, const struct range *range,
 		return complain_why(&err, "%s", args->out);
 	existed = lstat(path, &st) == 0;
 
-	if (make(path, c, in, range->len, &err) < 0)
+	if (make(path, c, in, range->len, &opts.open, &err) < 0)
 		return complain_why(&err,
 				    "%s: error while creating output "
 				    "image of type '%s'",

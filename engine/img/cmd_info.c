@@ -15,6 +15,7 @@
 #include "engine/base/num.h"
 #include "engine/img/backing.h"
 #include "engine/img/cmd.h"
+#include "engine/img/info_crypt.h"
 #include "engine/img/msg.h"
 
 struct info_args {
@@ -88,6 +89,12 @@ load(const struct info_args *args, const char *filename, const char *format,
 	}
 	if (r < 0)
 		return complain("Could not read '%s': %s", filename, err.text);
+	if (ret->file.spec.key_secret) {
+		ret->shown = info_crypt_name(ret->file.name,
+					     ret->file.spec.key_secret);
+		if (!ret->shown)
+			return complain("no memory for a file name");
+	}
 	if (!ret->info.backing_file)
 		return 0;
 	ret->backing_path = backing_path(ret->file.name,
@@ -137,6 +144,7 @@ free_chain(struct info_chain *chain, int status)
 {
 	for (size_t i = 0; i < chain->n; i++) {
 		status = file_end(&chain->entries[i].file, status);
+		free(chain->entries[i].shown);
 		free(chain->entries[i].backing_path);
 	}
 	free(chain);

@@ -19,6 +19,7 @@ struct info_entry {
 	struct q2_info info;
 	struct q2_layout layout;
 	bool has_layout;
+	char *shown;        /* its name, if that is not the file's */
 	char *backing_path; /* from here; NULL without a backing file */
 };
 

@@ -114,6 +114,10 @@ judge_compression(const struct conversion *c, struct q2_err *err)
 		return q2_fail(err, -EINVAL,
 			       "Compression not supported for this file "
 			       "format");
+	if (c->o.encryption)
+		return q2_fail(err, -EINVAL,
+			       "Compression and encryption not supported at "
+			       "the same time");
 	if (c->o.preallocation != Q2_PREALLOC_OFF)
 		return q2_fail(err, -EINVAL,
 			       "Compression and preallocation not supported at "
@@ -204,6 +208,10 @@ open_target(struct conversion *c)
 	struct file_opts opts = c->args->target;
 
 	opts.loop = c->loop;
+	if (!c->args->no_create) {
+		opts.open.key = c->o.key;
+		opts.open.key_len = c->o.key_len;
+	}
 	opts.format = c->args->no_create ? c->args->format : c->create.format;
 	if (c->args->no_create && !opts.image_opts && !opts.format)
 		opts.format = "raw";

@@ -10,6 +10,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/num.h"
+#include "engine/img/cmd.h"
 #include "engine/img/file.h"
 #include "engine/img/msg.h"
 
@@ -19,7 +20,6 @@
 #define HELP_PREALLOC(modes) "what is allocated in advance (" modes ")"
 #define HELP_NOCOW           "no copy-on-write by the host's file system (btrfs)"
 #define HELP_EXTENT          "what the host's file system allocates at once (XFS)"
-#define HELP_CRYPT           "encryption (not supported yet)"
 
 #define OPT(n, t, s, h)                                                \
 	{                                                              \
@@ -28,15 +28,23 @@
 
 /* Names and order are QEMU's, which it prints them in. */
 static const struct opt qcow2_opts[] = {
-	OPT("encryption", OPT_BOOL, NULL, HELP_CRYPT),
-	OPT("encrypt.format", OPT_STRING, NULL, HELP_CRYPT),
-	OPT("encrypt.key-secret", OPT_STRING, NULL, HELP_CRYPT),
-	OPT("encrypt.cipher-alg", OPT_STRING, NULL, HELP_CRYPT),
-	OPT("encrypt.cipher-mode", OPT_STRING, NULL, HELP_CRYPT),
-	OPT("encrypt.ivgen-alg", OPT_STRING, NULL, HELP_CRYPT),
-	OPT("encrypt.ivgen-hash-alg", OPT_STRING, NULL, HELP_CRYPT),
-	OPT("encrypt.hash-alg", OPT_STRING, NULL, HELP_CRYPT),
-	OPT("encrypt.iter-time", OPT_NUMBER, NULL, HELP_CRYPT),
+	OPT("encryption", OPT_BOOL, NULL, "encrypt.format=aes by its old name"),
+	OPT("encrypt.format", OPT_STRING, NULL,
+	    "encrypt the data: luks, or aes, which is weak and old"),
+	OPT("encrypt.key-secret", OPT_STRING, NULL,
+	    "id of the --object secret with the passphrase"),
+	OPT("encrypt.cipher-alg", OPT_STRING, NULL,
+	    "aes-128, aes-192, aes-256 (default), and the like of serpent, twofish; cast5-128"),
+	OPT("encrypt.cipher-mode", OPT_STRING, NULL,
+	    "xts (default), cbc, ctr, ecb"),
+	OPT("encrypt.ivgen-alg", OPT_STRING, NULL,
+	    "plain64 (default), plain, essiv"),
+	OPT("encrypt.ivgen-hash-alg", OPT_STRING, NULL,
+	    "hash of essiv: sha256 (default)"),
+	OPT("encrypt.hash-alg", OPT_STRING, NULL,
+	    "of the passphrase: md5, sha1, sha224, sha256 (default), sha384, sha512, ripemd160"),
+	OPT("encrypt.iter-time", OPT_NUMBER, NULL,
+	    "milliseconds that trying a passphrase takes (2000)"),
 	OPT("cluster_size", OPT_SIZE, "65536",
 	    "unit of allocation, 512 to 2M, a power of two"),
 	OPT("extended_l2", OPT_BOOL, "off",
@@ -241,26 +249,102 @@ number_of(const struct create_opts *c, const char *name)
 							: (uint32_t)o->number;
 }
 
-static int
-refuse_encryption(const struct create_opts *c, struct q2_err *err)
+/* ---- encryption -------------------------------------------------------- */
+
+/* The first option of encrypt.* that is given, other than format (and, if
+ * not asked for, key-secret); NULL if there is none. */
+static const struct opt *
+given_encryption(const struct create_opts *c, bool with_key)
 {
-	for (size_t i = 0; i < c->table.n; i++)
-		if (strncmp(c->opts[i].name, "encrypt", 7) == 0 &&
-		    c->opts[i].value)
-			return q2_fail(err, -ENOTSUP,
-				       "option '%s' is not supported yet",
-				       c->opts[i].name);
+	for (size_t i = 0; i < c->table.n; i++) {
+		const struct opt *o = &c->opts[i];
+
+		if (!o->value || strncmp(o->name, "encrypt.", 8) != 0 ||
+		    strcmp(o->name, "encrypt.format") == 0 ||
+		    (!with_key && strcmp(o->name, "encrypt.key-secret") == 0))
+			continue;
+		return o;
+	}
+	return NULL;
+}
+
+/* The format, from encrypt.format or its old name. */
+static int
+take_encrypt_format(const struct create_opts *c, const char **ret,
+		    struct q2_err *err)
+{
+	static const char *const words[] = {"aes", "luks", NULL};
+	bool old = opt_find(&c->table, "encryption")->number;
+	const char *format = value_of(c, "encrypt.format");
+	int i;
+
+	if (old && format)
+		return q2_fail(err, -EINVAL,
+			       "'encrypt.format' and its alias 'encryption' "
+			       "can't be used at the same time");
+	if (old)
+		format = "aes";
+	if (!format && given_encryption(c, true))
+		return q2_fail(err, -EINVAL,
+			       "Parameter 'encrypt.format' is missing");
+	if (!format)
+		return 0;
+	i = find_word("format", format, words, err);
+	if (i < 0)
+		return i;
+	*ret = words[i];
 	return 0;
 }
+
+static int
+take_iter_time(const struct create_opts *c, struct q2_create_opts *o,
+	       struct q2_err *err)
+{
+	const struct opt *time = opt_find(&c->table, "encrypt.iter-time");
+
+	if (time->value && time->number > INT64_MAX)
+		return q2_fail(err, -EINVAL,
+			       "Parameter 'encrypt.iter-time' expects integer");
+	o->has_iter_time = time->value != NULL;
+	o->iter_time = time->number;
+	return 0;
+}
+
+static int
+take_encryption(const struct create_opts *c, struct q2_create_opts *o,
+		struct q2_err *err)
+{
+	int r = take_encrypt_format(c, &o->encryption, err);
+	const struct opt *other;
+
+	if (r < 0 || !o->encryption)
+		return r;
+	other = given_encryption(c, false);
+	if (strcmp(o->encryption, "aes") == 0 && other)
+		return q2_fail(err, -EINVAL, "Parameter '%s' is unexpected",
+			       other->name);
+	o->cipher_alg = value_of(c, "encrypt.cipher-alg");
+	o->cipher_mode = value_of(c, "encrypt.cipher-mode");
+	o->ivgen_alg = value_of(c, "encrypt.ivgen-alg");
+	o->ivgen_hash_alg = value_of(c, "encrypt.ivgen-hash-alg");
+	o->hash_alg = value_of(c, "encrypt.hash-alg");
+	o->key_secret = value_of(c, "encrypt.key-secret");
+	if (o->key_secret && cmd_secrets())
+		o->key = q2_secrets_find(cmd_secrets(), o->key_secret,
+					 &o->key_len);
+	return take_iter_time(c, o, err);
+}
+
+/* ---- the whole --------------------------------------------------------- */
 
 static int
 take_qcow2(const struct create_opts *c, struct q2_create_opts *o,
 	   struct q2_err *err)
 {
-	int r = refuse_encryption(c, err);
+	int r = take_compat(c, o, err);
 
 	if (r == 0)
-		r = take_compat(c, o, err);
+		r = take_encryption(c, o, err);
 	if (r == 0)
 		r = take_backing(c, o, err);
 	if (r == 0)

@@ -10,6 +10,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/num.h"
+#include "engine/img/cmd.h"
 #include "engine/img/msg.h"
 
 bool
@@ -115,7 +116,7 @@ warning(void *arg, const char *text)
 static struct q2_spec
 spec_of(const struct file_opts *opts)
 {
-	struct q2_spec spec = {.opts = opts->open};
+	struct q2_spec spec = {.opts = opts->open, .secrets = cmd_secrets()};
 
 	spec.opts.driver = opts->format;
 	spec.opts.finding = finding;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/img/cmd_info.h"
+#include "engine/img/info_crypt.h"
 #include "engine/img/json.h"
 #include "engine/img/msg.h"
 #include "engine/img/size.h"
@@ -36,8 +37,7 @@ info_print_specific(const struct q2_info *info)
 	if (info->compat > 2)
 		say("    lazy refcounts: %s\n", yes(info->lazy_refcounts));
 	say("    refcount bits: %u\n", info->refcount_bits);
-	if (info->encryption)
-		say("    encrypt:\n        format: %s\n", info->encryption);
+	info_crypt_say(info);
 	if (info->compat == 2)
 		return;
 	if (info->data_file)
@@ -169,7 +169,7 @@ print_human(const struct info_entry *e)
 {
 	char text[SIZE_TEXT_MAX];
 
-	say("image: %s\n", e->file.name);
+	say("image: %s\n", e->shown ? e->shown : e->file.name);
 	say("file format: %s\n", e->info.driver);
 	print_size("virtual size", e->info.virtual_bytes);
 	size_human(e->info.alloc_bytes, text);
@@ -197,11 +197,7 @@ json_specific(struct json *j, const struct q2_info *info)
 	if (info->compat > 2)
 		json_bool(j, "lazy-refcounts", info->lazy_refcounts);
 	json_u64(j, "refcount-bits", info->refcount_bits);
-	if (info->encryption) {
-		json_open(j, "encrypt", '{');
-		json_str(j, "format", info->encryption);
-		json_close(j, '}');
-	}
+	info_crypt_json(j, info);
 	if (info->compat > 2 && info->data_file)
 		json_str(j, "data-file", info->data_file);
 	if (info->external_data)
@@ -223,7 +219,7 @@ json_image(struct json *j, const struct info_entry *e)
 	if (info->backing_file && info->backing_format)
 		json_str(j, "backing-filename-format", info->backing_format);
 	json_u64(j, "virtual-size", info->virtual_bytes);
-	json_str(j, "filename", e->file.name);
+	json_str(j, "filename", e->shown ? e->shown : e->file.name);
 	if (is_qcow2(info))
 		json_u64(j, "cluster-size", info->cluster_size);
 	json_str(j, "format", info->driver);

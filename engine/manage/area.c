@@ -11,6 +11,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/format/refcount.h"
+#include "engine/image/data.h"
 #include "engine/image/image.h"
 #include "engine/manage/stream.h"
 
@@ -213,6 +214,10 @@ area_entry(const struct area *a, uint64_t i)
 	else
 		e.host = bytes_of(a,
 				  (g->external_data ? a->guest : a->data) + i);
+	/* Zeros on the disk are none to the guest of an encrypted image. */
+	if (!a->zero && a->img->header.crypt_method &&
+	    a->img->header.version >= 3)
+		e.kind = CLUSTER_ZERO_ALLOC;
 	/* Else a backing file would shine through. */
 	if (g->subs > 1)
 		e.sub_zero = SUBS_ALL;
@@ -348,6 +353,12 @@ write_data(const struct area *a)
 
 	if (!a->data_n)
 		return 0;
+	/* Without the zero flag, what a guest reads has to be written. */
+	if (a->img->header.crypt_method && a->img->header.version < 3)
+		return data_write_zeros(
+			a->img, AIO_DATA,
+			&(struct data_place){zeros.len, bytes_of(a, a->guest),
+					     zeros.off});
 	/* A file has a hole there; a device has something. */
 	if (a->mode == Q2_PREALLOC_METADATA)
 		return file->is_block

@@ -494,6 +494,19 @@ copy_all(struct copying *c)
 	return c->result;
 }
 
+/* P3: zeros on the disk are none to the guest of an encrypted image, so a
+ * preallocated one, which has tables, does not read as zeros. */
+static bool
+is_filled_with_noise(const struct image *img)
+{
+	if (!img->header.crypt_method)
+		return false;
+	for (uint32_t i = 0; i < img->l1.n; i++)
+		if (img->l1.entries[i])
+			return true;
+	return false;
+}
+
 int Q2_CO
 convert_images(struct image *const *sources, size_t n, struct image *target,
 	       const struct q2_convert_opts *opts, struct q2_err *err)
@@ -515,7 +528,8 @@ convert_images(struct image *const *sources, size_t n, struct image *target,
 	c->err = err;
 	/* What a block device held before is still there. */
 	c->is_zero = (opts->target_is_zero ||
-		      (opts->target_is_new && !is_device)) &&
+		      (opts->target_is_new && !is_device &&
+		       !is_filled_with_noise(target))) &&
 		     !opts->target_has_backing;
 	c->piece_bytes = COPY_BYTES;
 	if (image_is_qcow2(target))

@@ -21,6 +21,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/format/plan.h"
+#include "engine/manage/create_crypt.h"
 #include "engine/manage/manage.h"
 #include "engine/manage/target.h"
 
@@ -33,6 +34,7 @@ struct creation {
 	struct q2_err *err;
 	struct plan plan; /* qcow2 only */
 	struct target image, data;
+	struct new_crypt crypt;
 	bool raw, external;
 	bool data_reached; /* the data file is no longer what it was */
 	int hint_error;
@@ -76,15 +78,21 @@ plan_data_file(struct creation *c)
 static int
 plan_qcow2(struct creation *c)
 {
-	int r = plan_make(c->opts, &c->plan, c->err);
+	int r = new_crypt_plan(&c->crypt, c->opts, false, c->err);
 	const struct plan *p = &c->plan;
 	struct target *t = &c->image;
 
+	if (r == 0)
+		r = plan_make_encrypted(c->opts, c->crypt.bytes, &c->plan,
+					c->err);
+	/* QEMU asks for it last. */
+	if (r == 0)
+		r = new_crypt_plan(&c->crypt, c->opts, true, c->err);
 	if (r < 0)
 		return r;
 	t->plan = p;
 	t->file_bytes = p->file_bytes;
-	t->needed = p->metadata_bytes;
+	t->needed = p->metadata_bytes + c->crypt.bytes;
 	if (c->external)
 		return plan_data_file(c);
 	t->mode = c->opts->preallocation;
@@ -106,6 +114,10 @@ plan_raw(struct creation *c)
 	if (o->backing_file || o->backing_format)
 		return q2_fail(c->err, -EINVAL,
 			       "Backing file not supported for file format "
+			       "'raw'");
+	if (o->encryption)
+		return q2_fail(c->err, -EINVAL,
+			       "Encryption not supported for file format "
 			       "'raw'");
 	if (o->data_file || o->data_file_raw || o->extended_l2)
 		return q2_fail(c->err, -EINVAL,
@@ -223,6 +235,8 @@ fill(struct creation *c, struct target *t)
 		r = target_write_metadata(t);
 	if (r == 0)
 		r = target_preallocate(t);
+	if (r == 0 && t->plan)
+		r = target_write_crypto(t, c->crypt.area, c->crypt.used);
 	/* Where writes are aligned, the last may have made the file longer. */
 	if (r == 0)
 		r = target_set_length(t);
@@ -288,6 +302,8 @@ create(struct creation *c)
 	struct target *t = &c->image;
 	int r = look(c);
 
+	if (r == 0)
+		r = new_crypt_make(&c->crypt, c->loop, c->opts, c->err);
 	if (r == 0 && c->external)
 		r = open_data_file(c);
 	if (r == 0)
@@ -355,5 +371,6 @@ create_image(struct loop *loop, const char *path,
 		tell(c, ret_result);
 	aio_close(c->image.file);
 	aio_close(c->data.file);
+	new_crypt_done(&c->crypt);
 	return r;
 }

@@ -17,6 +17,7 @@
 #include "engine/image/chain.h"
 #include "engine/image/image.h"
 #include "engine/image/raw.h"
+#include "engine/manage/create_crypt.h"
 #include "engine/manage/manage.h"
 
 struct measuring {
@@ -185,8 +186,11 @@ measure_qcow2(struct measuring *m, struct q2_measure *ret)
 {
 	const struct q2_create_opts *o = m->opts;
 	uint64_t data = 0;
+	struct new_crypt crypt = {0};
 	int r = make_geom(m, m->img ? m->img->size : o->virtual_size);
 
+	if (r == 0)
+		r = new_crypt_plan(&crypt, o, false, m->err);
 	/* How much of the source is in the backing file, nobody knows. */
 	if (r == 0 && m->img && o->backing_file)
 		data = m->geom.virtual_size;
@@ -196,7 +200,8 @@ measure_qcow2(struct measuring *m, struct q2_measure *ret)
 		return r;
 	if (o->preallocation >= Q2_PREALLOC_FALLOC)
 		data = m->geom.virtual_size;
-	ret->required = metadata_bytes(&m->geom);
+	ret->required = metadata_bytes(&m->geom) +
+			align_up(crypt.bytes, m->geom.cluster_size);
 	ret->fully_allocated = ret->required + m->geom.virtual_size;
 	ret->required += data;
 	ret->has_bitmaps = m->img && o->compat != 2 && image_is_qcow2(m->img) &&

@@ -303,6 +303,31 @@ take_backing(struct q2_spec *spec, const char *prefix, struct q2_open_opts *o,
 		     : 0;
 }
 
+/* encrypt.*: what else there is, QEMU refuses if the image is encrypted. */
+static int
+take_encryption(struct q2_spec *spec, const char *prefix,
+		struct q2_open_opts *o, struct q2_err *err)
+{
+	struct pairs *p = spec_pairs(spec);
+	char key[SPEC_KEY_BYTES];
+
+	o->encrypt_format = pairs_value(
+		p, spec_key(prefix, "encrypt.format", key));
+	o->key_secret = pairs_value(
+		p, spec_key(prefix, "encrypt.key-secret", key));
+	if (o->key_secret && spec->secrets)
+		o->key = q2_secrets_find(spec->secrets, o->key_secret,
+					 &o->key_len);
+	spec_key(prefix, "encrypt.", key);
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->v[i].used &&
+		    strncmp(p->v[i].key, key, strlen(key)) == 0)
+			return q2_fail(err, -EINVAL,
+				       "Parameter '%s' is unexpected",
+				       p->v[i].key + strlen(key));
+	return 0;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): SPEC_BACKING_MAX deep at most */
 int
 spec_take_qcow2(struct q2_spec *spec, const char *prefix,
@@ -317,13 +342,12 @@ spec_take_qcow2(struct q2_spec *spec, const char *prefix,
 	if (r == 0)
 		r = take_overlap(p, prefix, o, err);
 	if (r == 0)
+		r = take_encryption(spec, prefix, o, err);
+	if (r == 0)
 		r = take_data_file(spec, prefix, o, err);
 	if (r == 0)
 		r = take_backing(spec, prefix, o, err);
-	if (*prefix || r < 0)
-		return r;
-	(void)pairs_take(p, "encrypt.format");
-	if (pairs_has(p, "encrypt.key-secret"))
-		spec->key_secret = pairs_value(p, "encrypt.key-secret");
-	return 0;
+	if (!*prefix)
+		spec->key_secret = o->key_secret;
+	return r;
 }

@@ -167,6 +167,23 @@ target_write_magic(struct target *t)
 	return r < 0 ? target_fail(t, r, "write") : 0;
 }
 
+/* A new file has zeros behind it; on a device the whole area is written, so
+ * that nothing old looks like a key. */
+int Q2_CO
+target_write_crypto(struct target *t, const uint8_t *area, size_t bytes)
+{
+	const struct plan_area *a = &t->plan->crypto;
+	uint64_t all = a->clusters << t->plan->geom.cluster_bits;
+	int r;
+
+	if (!bytes)
+		return 0;
+	r = file_write(t->file, AIO_HEADER, area, bytes, a->host);
+	if (r == 0 && t->file->is_block)
+		r = file_zero(t->file, all - bytes, a->host + bytes, false);
+	return r < 0 ? target_fail(t, r, "write") : 0;
+}
+
 int Q2_CO
 target_preallocate(struct target *t)
 {

@@ -46,6 +46,9 @@ int Q2_CO target_set_length(struct target *t);
 /* The metadata, but for the magic; and the sector with the magic. */
 int Q2_CO target_write_metadata(struct target *t);
 int Q2_CO target_write_magic(struct target *t);
+/* The LUKS header, as far as it is not zeros. */
+int Q2_CO target_write_crypto(struct target *t, const uint8_t *area,
+			      size_t bytes);
 int Q2_CO target_preallocate(struct target *t);
 int Q2_CO target_sync(struct target *t);
 int Q2_CO target_sync_dir(struct target *t);

@@ -190,8 +190,8 @@ expect "repair of what" 1 "expecting .leaks. or .all." "$img" check -r some ok.q
 		$create -o data_file=nbd:x over.qcow2 1M
 	expect "subclusters in small clusters" 1 "at least 16384" \
 		$create -o extended_l2=on,cluster_size=8k over.qcow2 1M
-	expect "encryption is not there yet" 1 \
-		"'encrypt.format' is not supported yet" \
+	expect "encryption without a key" 1 \
+		"'encrypt.key-secret' is required for cipher" \
 		$create -o encrypt.format=luks over.qcow2 1M
 	expect "bad option over an existing image" 1 "512 and 2048k" \
 		$create -o cluster_size=3k ok.qcow2 1M

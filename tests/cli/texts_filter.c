@@ -34,6 +34,10 @@ static const struct filter filters[] = {
 	 "    \\(100\\.00/100%\\)\r",
 	 "\\1    (100.00/100%)\r"},
 	{"^(Run completed in )[0-9.]+ seconds", "\\1T seconds"},
+	{"(uuid\"?: \"?)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-"
+	 "[0-9a-f]{12}",
+	 "\\1UUID"},
+	{"(iters\"?: )[0-9]{4,}", "\\10"},
 };
 
 static void

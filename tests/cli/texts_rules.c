@@ -39,7 +39,8 @@ struct rule {
 static const struct rule rules[] = {
 	{"other subcommands", IN_ARGV,
 	 "^qemu-img (amend|bitmap|commit|rebase|snapshot)", NULL},
-	{"encryption", IN_BOTH, "encrypt|luks", NULL},
+	{"compressed writes to encrypted images are refused", IN_ID,
+	 "^io/luks-write-compressed", NULL},
 	{"help is in our own words", IN_ID,
 	 "/o-help|/no-file-help|^create/o-question|^help/io-[^v]", NULL},
 	{"backing files", IN_ARGV, "^qemu-io (-s|-C) ", NULL},

@@ -130,6 +130,8 @@ open_image(struct run *run, struct loop *loop, unsigned flags,
 		.l2_cache_size = 1024,
 		.l2_cache_entry_size = 512,
 		.refcount_cache_size = 1024,
+		.key = run->cfg.crypt_method ? IMAGE_KEY : NULL,
+		.key_len = strlen(IMAGE_KEY),
 	};
 	struct q2_image *img;
 	struct q2_err err = {0};
@@ -306,7 +308,7 @@ choose_op(struct session *s)
 	else if (dice < 36 || (s->run->cfg.churn && dice < 60))
 		op.op = Q2_DISCARD;
 	if (op.op == Q2_WRITE && !s->run->cfg.data_file &&
-	    rng_below(rng, 5) == 0)
+	    !s->run->cfg.crypt_method && rng_below(rng, 5) == 0)
 		choose_clusters(s, &op);
 	if (op.op == Q2_ZERO && rng_below(rng, 2))
 		op.flags |= Q2_MAY_UNMAP;

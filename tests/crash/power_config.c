@@ -88,6 +88,17 @@ choose_refcounts(struct power_config *c, struct rng *rng)
 		c->scattered = 2 + (unsigned)rng_below(rng, 2);
 }
 
+/* LUKS takes 1 MiB, and opening it some time. */
+static void
+choose_encryption(struct power_config *c, struct rng *rng)
+{
+	if (c->near_full || c->near_block || c->data_file || rng_below(rng, 6))
+		return;
+	c->crypt_method = rng_below(rng, 4) ? 1 : 2;
+	if (c->crypt_method == 2)
+		c->scattered = 0;
+}
+
 struct power_config
 power_choose(uint64_t seed, struct rng *rng)
 {
@@ -113,6 +124,7 @@ power_choose(uint64_t seed, struct rng *rng)
 	choose_regions(&c);
 	choose_base(&c, rng);
 	choose_refcounts(&c, rng);
+	choose_encryption(&c, rng);
 	if (c.device != DEVICE_FILE)
 		c.file_bytes = c.cluster_bits == 9    ? 512 * KiB
 			       : c.cluster_bits == 12 ? 1 * MiB
@@ -130,11 +142,12 @@ power_describe(const struct power_config *c, char *text, size_t bytes)
 		"clusters of %u, align %u, zero %d, %s, cache %d, prealloc "
 		"%u %%, unmap %d, refcount order %u, near full %d, scattered "
 		"%u, version %u, extended %d, lazy %d, no-unref %d, data file "
-		"%d raw %d, base of %" PRIu64,
+		"%d raw %d, encryption %u, base of %" PRIu64,
 		1U << c->cluster_bits, c->align, c->zero, devices[c->device],
 		c->cache, c->prealloc, c->unmap, c->refcount_order,
 		c->near_full, c->scattered, c->version, c->extended_l2, c->lazy,
-		c->no_unref, c->data_file, c->data_raw, c->base_bytes);
+		c->no_unref, c->data_file, c->data_raw, c->crypt_method,
+		c->base_bytes);
 }
 
 static enum image_cluster
@@ -197,6 +210,7 @@ plan(const struct power_config *c)
 		.data_file_raw = c->data_raw,
 		.backing_file = c->base_bytes ? POWER_BASE : NULL,
 		.backing_format = c->base_bytes ? "raw" : NULL,
+		.crypt_method = c->crypt_method,
 	};
 
 	m.leak_holes = c->scattered;

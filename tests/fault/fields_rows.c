@@ -194,10 +194,9 @@ const struct field_row field_rows[] =
 			.name = "crypt_method 1",
 			.poke = {{HEADER, 4, 32, 1}},
 			.refused =
-				"the image is encrypted, which is not supported yet",
-			.qemu = {.why = "it wants the key",
-				 .check = 1,
-				 .repaired = 1},
+				"Parameter 'encrypt.key-secret' is required for cipher",
+			.check = 1,
+			.repaired = 1,
 		},
 		{
 			.name = "l1_size 0",

@@ -23,6 +23,7 @@
 #include "engine/aio/backend.h"
 #include "engine/base/num.h"
 #include "engine/base/rng.h"
+#include "engine/crypt/luks.h"
 #include "engine/format/bitmap.h"
 #include "engine/format/entry.h"
 #include "engine/format/header.h"
@@ -410,11 +411,53 @@ test_check(void **state)
 		      repaired, use.ru_maxrss);
 }
 
+/* Whatever a LUKS header says: it is refused with a reason, or it can be
+ * written and read again. */
+static void
+test_luks_headers(void **state)
+{
+	struct rng rng = {test_seed(11)};
+	struct luks_options o = {
+		.suite = {.alg = suite_alg_find("aes-256"),
+			  .mode = SUITE_CBC,
+			  .ivgen = SUITE_ESSIV,
+			  .ivgen_hash = suite_hash_find("sha256")},
+		.hash = suite_hash_find("sha1"),
+	};
+	uint8_t good[LUKS_HEADER_BYTES], again[LUKS_HEADER_BYTES];
+	uint8_t *buf = malloc(LUKS_HEADER_BYTES), key[SUITE_KEY_MAX] = {0};
+	unsigned taken = 0, rounds = test_rounds(200000);
+	struct luks luks;
+
+	(void)state;
+	assert_non_null(buf);
+	assert_int_equal(luks_new(&o, key, &luks, NULL), 0);
+	luks_encode(&luks, good);
+	for (unsigned i = 0; i < rounds; i++) {
+		struct q2_err err = {0};
+
+		memcpy(buf, good, LUKS_HEADER_BYTES);
+		damage(&rng, buf, LUKS_HEADER_BYTES);
+		if (luks_decode(buf, &luks, &err) < 0) {
+			assert_true(err.text[0]);
+			continue;
+		}
+		taken++;
+		luks_encode(&luks, again);
+		assert_int_equal(luks_decode(again, &luks, NULL), 0);
+		luks_encode(&luks, buf);
+		assert_memory_equal(buf, again, LUKS_HEADER_BYTES);
+	}
+	free(buf);
+	assert_true(taken > rounds / 20 && taken < rounds);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_luks_headers),
 		cmocka_unit_test(test_table_entries),
 		cmocka_unit_test(test_check),
 	};

@@ -34,6 +34,14 @@ static const struct backing {
 	{"qcow2", -1}, {"qcow2", 0}, {"qcow2", 1},
 };
 static const char *const preallocs[] = {"off", "metadata", "falloc", "full"};
+static const char *const encryptions[] = {
+	"",
+	",encrypt.format=aes,encrypt.key-secret=s",
+	",encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+	",encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,"
+	"encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,"
+	"encrypt.ivgen-alg=essiv",
+};
 
 /* What cannot be: a value of a factor with values of another. */
 static const struct conflict {
@@ -50,6 +58,11 @@ static const struct conflict {
 	{MATRIX_LAYOUT, EXTENDED_DATA_FILE, MATRIX_CLUSTER, 0x03},
 	/* a raw data file holds all of the content */
 	{MATRIX_LAYOUT, RAW_DATA_FILE, MATRIX_BACKING, 0x7e},
+	/* zeros of the file are none to an encrypted guest */
+	{MATRIX_LAYOUT, RAW_DATA_FILE, MATRIX_ENCRYPTION, 0x0e},
+	{MATRIX_PREALLOC, 1, MATRIX_ENCRYPTION, 0x0e},
+	{MATRIX_PREALLOC, 2, MATRIX_ENCRYPTION, 0x0e},
+	{MATRIX_PREALLOC, 3, MATRIX_ENCRYPTION, 0x0e},
 };
 
 bool
@@ -96,7 +109,8 @@ const struct pairwise matrix_factors = {
 		   [MATRIX_WIDTH] = ARRAY_SIZE(widths),
 		   [MATRIX_LAYOUT] = ARRAY_SIZE(layouts),
 		   [MATRIX_BACKING] = ARRAY_SIZE(backings),
-		   [MATRIX_PREALLOC] = ARRAY_SIZE(preallocs)},
+		   [MATRIX_PREALLOC] = ARRAY_SIZE(preallocs),
+		   [MATRIX_ENCRYPTION] = ARRAY_SIZE(encryptions)},
 	.is_valid = is_valid,
 };
 
@@ -116,5 +130,6 @@ matrix_kind(const struct pairwise_row *row)
 		.backing = backings[v[MATRIX_BACKING]].format,
 		.backing_longer = backings[v[MATRIX_BACKING]].longer,
 		.prealloc = preallocs[v[MATRIX_PREALLOC]],
+		.encryption = encryptions[v[MATRIX_ENCRYPTION]],
 	};
 }

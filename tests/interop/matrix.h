@@ -19,6 +19,7 @@ enum matrix_factor {
 	MATRIX_LAYOUT,
 	MATRIX_BACKING,
 	MATRIX_PREALLOC,
+	MATRIX_ENCRYPTION,
 	MATRIX_FACTORS
 };
 
@@ -37,6 +38,7 @@ struct matrix_kind {
 	const char *backing; /* its format, or NULL */
 	int backing_longer;  /* than the image; 0: equal, -1: shorter */
 	const char *prealloc;
+	const char *encryption; /* options, with key secret s; or "" */
 };
 
 /* For pairwise_rows(). */

@@ -38,7 +38,8 @@ struct qio {
 struct qio *
 qio_start(void)
 {
-	char *argv[] = {(char[]){"qemu-io"}, NULL};
+	char *argv[] = {(char[]){"qemu-io"}, (char[]){"--object"},
+			(char[]){QIO_SECRET}, NULL};
 	posix_spawn_file_actions_t actions;
 	struct qio *q = calloc(1, sizeof(*q));
 	int in[2], out[2], r;

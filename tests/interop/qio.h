@@ -11,6 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* It knows one secret. */
+#define QIO_KEY    "geheim12"
+#define QIO_SECRET "secret,id=s,data=geheim12"
+
 struct qio;
 
 /* NULL: there is no qemu-io. */

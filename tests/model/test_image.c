@@ -40,7 +40,7 @@ static const char *const names[KINDS] = {"read", "write", "zero", "discard",
 /* Of all runs. */
 static uint64_t counts[KINDS], fast, slow, joins, copies, freed;
 static uint64_t packed, unpacked; /* compressed writes done, and refused */
-static uint64_t features[7];      /* runs with each: see count_features() */
+static uint64_t features[9];      /* runs with each: see count_features() */
 
 /* What kind of image. */
 struct kind {
@@ -48,6 +48,7 @@ struct kind {
 	uint32_t align;
 	enum q2_zero zero;
 	bool extended_l2, lazy, data_file, data_raw, no_unref;
+	unsigned crypt_method; /* 1: AES, 2: LUKS */
 	enum q2_detect_zeroes detect;
 	uint64_t base_bytes; /* of the backing file; 0: none */
 };
@@ -110,6 +111,7 @@ plan(struct model *m)
 		.data_file_raw = k->data_raw,
 		.backing_file = k->base_bytes ? "base" : NULL,
 		.backing_format = k->base_bytes ? "raw" : NULL,
+		.crypt_method = k->crypt_method,
 	};
 }
 
@@ -357,6 +359,8 @@ open_model(struct model *m)
 		.pass_discard_other = m->seed % 3 ? 0 : 1,
 		.l2_cache_size = 1024,
 		.l2_cache_entry_size = 512,
+		.key = m->kind.crypt_method ? IMAGE_KEY : NULL,
+		.key_len = strlen(IMAGE_KEY),
 	};
 	struct q2_err err = {0};
 
@@ -397,11 +401,13 @@ count_features(const struct kind *k)
 	features[4] += k->data_raw;
 	features[5] += k->base_bytes > 0;
 	features[6] += k->no_unref;
+	features[7] += k->crypt_method == 1;
+	features[8] += k->crypt_method == 2;
 }
 
 /* Fill in what cluster size, alignment and zero policy leave open. */
 static void
-choose_kind(struct kind *k, struct rng *rng)
+choose_kind(struct kind *k, struct rng *rng, bool has_entries)
 {
 	k->version = 3;
 	switch (rng_below(rng, 8)) {
@@ -432,6 +438,9 @@ choose_kind(struct kind *k, struct rng *rng)
 	k->base_bytes = min_u64(k->base_bytes, DISK_BYTES);
 	k->no_unref = k->version == 3 && rng_below(rng, 6) == 0;
 	k->detect = (enum q2_detect_zeroes)(rng_below(rng, 4) % 3);
+	/* A data file has not got zeros in it where there are entries. */
+	if (rng_below(rng, 4) == 0 && (!k->data_file || !has_entries))
+		k->crypt_method = 1 + (unsigned)rng_below(rng, 2);
 }
 
 static void
@@ -439,14 +448,15 @@ describe(const struct model *m, char *text, size_t bytes)
 {
 	const struct kind *k = &m->kind;
 
-	(void)snprintf(
-		text, bytes,
-		"cluster %u, width %u, align %u, zero %d, version %u, "
-		"extended %d, lazy %d, data file %d raw %d, no-unref "
-		"%d, detect-zeroes %d, base of %" PRIu64 ", seed %" PRIu64,
-		1U << k->cluster_bits, 1U << k->refcount_order, k->align,
-		k->zero, k->version, k->extended_l2, k->lazy, k->data_file,
-		k->data_raw, k->no_unref, k->detect, k->base_bytes, m->seed);
+	(void)snprintf(text, bytes,
+		       "cluster %u, width %u, align %u, zero %d, version %u, "
+		       "extended %d, lazy %d, data file %d raw %d, no-unref "
+		       "%d, detect-zeroes %d, encryption %u, base of %" PRIu64
+		       ", seed %" PRIu64,
+		       1U << k->cluster_bits, 1U << k->refcount_order, k->align,
+		       k->zero, k->version, k->extended_l2, k->lazy,
+		       k->data_file, k->data_raw, k->no_unref, k->detect,
+		       k->crypt_method, k->base_bytes, m->seed);
 }
 
 static void
@@ -459,7 +469,7 @@ run_model(const struct kind *kind, uint64_t seed)
 	static bool busy[DISK_BYTES / 512 + 1];
 	char text[512];
 
-	choose_kind(&m.kind, &m.rng);
+	choose_kind(&m.kind, &m.rng, seed % 2);
 	count_features(&m.kind);
 	memset(bytes, 0, sizeof(bytes));
 	m.bytes = bytes;
@@ -522,9 +532,11 @@ test_random_requests_equal_a_plain_array(void **state)
 	print_message("runs with version 2: %" PRIu64 ", extended L2: %" PRIu64
 		      ", lazy refcounts: %" PRIu64 ", data file: %" PRIu64
 		      ", raw one: %" PRIu64 ", backing file: %" PRIu64
-		      ", discard-no-unref: %" PRIu64 "\n",
+		      ", discard-no-unref: %" PRIu64 ", AES: %" PRIu64
+		      ", LUKS: %" PRIu64 "\n",
 		      features[0], features[1], features[2], features[3],
-		      features[4], features[5], features[6]);
+		      features[4], features[5], features[6], features[7],
+		      features[8]);
 }
 
 static void
