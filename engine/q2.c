@@ -7,6 +7,7 @@
  */
 #include "engine/q2.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,8 +17,10 @@
 #include "engine/crypt/luks.h"
 #include "engine/image/chain.h"
 #include "engine/image/image.h"
+#include "engine/image/layers.h"
 #include "engine/image/open.h"
 #include "engine/image/raw.h"
+#include "engine/image/reopen.h"
 #include "engine/image/request.h"
 #include "engine/manage/manage.h"
 
@@ -667,4 +670,71 @@ q2_compare(struct q2_image *a, struct q2_image *b,
 		return q2_fail(err, -EINVAL,
 			       "the images are on different loops");
 	return loop_call(c.a->loop, run_compare, &c);
+}
+
+/* ---- chains ------------------------------------------------------------ */
+
+struct commit_call {
+	struct image *img;
+	struct q2_commit_opts opts;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_commit(void *arg)
+{
+	struct commit_call *c = arg;
+
+	return commit_image(c->img, &c->opts, c->err);
+}
+
+static int
+check_commit(const struct image *img, struct q2_err *err)
+{
+	if (!img->backing)
+		return q2_fail(err, -ENOTSUP,
+			       "Image does not have a backing file");
+	if (img->read_only)
+		return q2_fail(err, -EACCES, "Image is read-only");
+	return 0;
+}
+
+int
+q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
+	  struct q2_err *err)
+{
+	struct commit_call c = {.img = image_of(img), .err = err};
+	struct q2_open_opts o = {0};
+	struct image *above = c.img;
+	int r = check_commit(c.img, err);
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	if (!c.opts.depth)
+		c.opts.depth = 1;
+	/* What is between has data of its own, which would come to light. */
+	if (c.opts.depth > 1)
+		c.opts.keep = true;
+	if (r == 0)
+		r = drain(c.img, err);
+	for (unsigned i = 1; r == 0 && i < c.opts.depth; i++) {
+		above = above->backing;
+		if (!above->backing)
+			r = q2_fail(err, -EINVAL,
+				    "the chain has %u layers below the image",
+				    i);
+	}
+	if (r == 0)
+		r = reopen_below(above, err);
+	if (r == 0) {
+		o.finding = c.img->opts.finding;
+		o.finding_arg = c.img->opts.finding_arg;
+		r = repair_if_dirty(above->backing, &o, err);
+	}
+	return r < 0 ? r : loop_call(c.img->loop, run_commit, &c);
+}
+
+unsigned
+q2_find_layer(const struct q2_image *img, const char *name)
+{
+	return layers_find(image_of(img), name);
 }

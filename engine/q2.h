@@ -650,6 +650,36 @@ int q2_convert(struct q2_image *const *sources, size_t n,
 	       struct q2_image *target, const struct q2_convert_opts *opts,
 	       struct q2_err *err);
 
+struct q2_commit_opts {
+	size_t size;
+	unsigned depth; /* of the layer that takes the data; 0: 1, the
+			   backing file */
+	bool keep;      /* do not empty the image; so is it with depth above
+			   1: it would show what is between */
+	uint64_t rate;  /* bytes per second; 0: no limit */
+	q2_progress_fn progress;
+	void *arg;
+};
+
+/*
+ * Write what img, and layers between, hold into the layer at opts->depth, which
+ * is opened for writing and becomes as long as img if it was shorter; then
+ * give up all of img's clusters, unless keep.  img, open for writing, reads the
+ * same at any time, also after an error or a crash: the layer below has
+ * everything, durably as far as the cache mode goes, before img loses it.
+ * Other images on that layer, and those between, do not.  err->text says what
+ * was done.  Nobody may use img meanwhile.  Blocking; not from a done().
+ */
+int q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
+	      struct q2_err *err);
+
+/*
+ * The depth at which img's chain has the file `name`, which may be a name as
+ * in a header or a path, relative to the layer above it, or a path as it was
+ * opened; 0 if there is none.
+ */
+unsigned q2_find_layer(const struct q2_image *img, const char *name);
+
 enum q2_compare_outcome {
 	Q2_COMPARE_SAME,
 	Q2_COMPARE_SIZE,    /* strict: the sizes differ */

@@ -245,3 +245,36 @@ layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 	}
 	return 0;
 }
+
+/* ---- finding one ------------------------------------------------------- */
+
+/* Do two paths name one file?  Both may be missing. */
+static bool
+is_same_path(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	if (strcmp(a, b) == 0)
+		return true;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+unsigned
+layers_find(const struct image *img, const char *name)
+{
+	unsigned depth = 1;
+
+	for (const struct image *i = img; i->backing; i = i->backing) {
+		const char *path = i->backing->path;
+		Q2_AUTO_FREE char *joined = beside(i->path, name);
+
+		if ((image_is_qcow2(i) &&
+		     strcmp(name, i->header.backing_file) == 0) ||
+		    strcmp(name, path) == 0 ||
+		    (joined && is_same_path(joined, path)))
+			return depth;
+		depth++;
+	}
+	return 0;
+}

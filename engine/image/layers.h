@@ -23,4 +23,7 @@ int layers_open_data(struct image *img, const struct q2_open_opts *opts,
 int layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 			struct q2_err *err);
 
+/* See q2_find_layer(). */
+unsigned layers_find(const struct image *img, const char *name);
+
 #endif

@@ -510,18 +510,31 @@ close_raw(void *arg)
 	return r < 0 ? q2_fail(o->err, r, "Could not sync the file") : 0;
 }
 
+static int
+close_layer(struct image *img, struct q2_err *err)
+{
+	struct opening o = {.img = img, .err = err};
+
+	assert(!img->requests);
+	if (!img->file)
+		return 0;
+	return loop_call(img->loop,
+			 image_is_qcow2(img) ? close_qcow2 : close_raw, &o);
+}
+
 int
 image_close(struct image *img, struct q2_err *err)
 {
-	struct opening o = {.img = img, .err = err};
-	int r = 0;
+	int r = close_layer(img, err);
 
-	assert(!img->requests);
-	if (img->file)
-		r = loop_call(img->loop,
-			      image_is_qcow2(img) ? close_qcow2 : close_raw,
-			      &o);
+	/* A commit has had one below open for writing. */
+	for (struct image *i = img->backing; i; i = i->backing) {
+		int other = i->read_only ? 0
+					 : close_layer(i, r < 0 ? NULL : err);
 
+		if (r == 0)
+			r = other;
+	}
 	chain_free(img);
 	return r;
 }

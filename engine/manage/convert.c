@@ -63,6 +63,11 @@ struct copying {
 	uint64_t grain;        /* zeros are looked for in blocks of this size */
 	uint64_t sparse_bytes; /* fewer are copied like data */
 	uint64_t whole;        /* compressed: pieces are of whole clusters */
+	/* Only what layers above this depth hold is copied (0: all is), as
+	 * data or zeros, as it is there; behind `grown` the target has been
+	 * made longer and reads as zeros. */
+	unsigned depth;
+	uint64_t grown;
 
 	struct co_mutex take; /* next_piece() parks: one at a time */
 	size_t now;           /* source that is being read */
@@ -112,6 +117,10 @@ static enum piece_kind
 kind_of(const struct copying *c, const struct q2_extent *e)
 {
 	if (c->o->target_has_backing && (!e->present || e->depth > 0))
+		return PIECE_SKIP;
+	/* A layer between that ends before this hides what is below it. */
+	if (c->depth &&
+	    (e->depth >= c->depth || (!e->present && e->off >= c->grown)))
 		return PIECE_SKIP;
 	if (!e->zero)
 		return PIECE_DATA;
@@ -346,7 +355,7 @@ next_run(const struct copying *c, const struct piece *p, const uint8_t *buf,
 
 	if (p->kind == PIECE_ZERO)
 		return (struct run){at, p->len - at, true};
-	if (c->o->dense)
+	if (c->o->dense || c->depth)
 		return (struct run){at, p->len - at, false};
 	zeros = zeros_from(c, p, buf, at);
 	if (zeros >= c->sparse_bytes || zeros == p->len - at)
@@ -507,30 +516,22 @@ is_filled_with_noise(const struct image *img)
 	return false;
 }
 
-int Q2_CO
-convert_images(struct image *const *sources, size_t n, struct image *target,
-	       const struct q2_convert_opts *opts, struct q2_err *err)
+/* All of it but the sources. */
+static struct copying *
+copying_new(struct image *const *sources, size_t n, struct image *target,
+	    const struct q2_convert_opts *opts)
 {
-	bool is_device = target->file && target->file->is_block &&
-			 !image_is_qcow2(target);
 	struct copying *c = calloc(1, sizeof(*c));
-	int r;
 
 	if (c)
 		c->src = calloc(n, sizeof(*c->src));
 	if (!c || !c->src) {
 		free(c);
-		return q2_fail(err, -ENOMEM, "no memory to copy with");
+		return NULL;
 	}
 	c->n = n;
 	c->dst = target;
 	c->o = opts;
-	c->err = err;
-	/* What a block device held before is still there. */
-	c->is_zero = (opts->target_is_zero ||
-		      (opts->target_is_new && !is_device &&
-		       !is_filled_with_noise(target))) &&
-		     !opts->target_has_backing;
 	c->piece_bytes = COPY_BYTES;
 	if (image_is_qcow2(target))
 		c->piece_bytes = max_u64(COPY_BYTES, target->geom.cluster_size);
@@ -545,8 +546,51 @@ convert_images(struct image *const *sources, size_t n, struct image *target,
 		source_init(&c->src[i], sources[i]);
 		c->total += sources[i]->size;
 	}
-	r = copy_all(c);
+	return c;
+}
+
+static void
+copying_free(struct copying *c)
+{
 	free(c->src);
 	free(c);
+}
+
+int Q2_CO
+convert_images(struct image *const *sources, size_t n, struct image *target,
+	       const struct q2_convert_opts *opts, struct q2_err *err)
+{
+	bool is_device = target->file && target->file->is_block &&
+			 !image_is_qcow2(target);
+	struct copying *c = copying_new(sources, n, target, opts);
+	int r;
+
+	if (!c)
+		return q2_fail(err, -ENOMEM, "no memory to copy with");
+	c->err = err;
+	/* What a block device held before is still there. */
+	c->is_zero = (opts->target_is_zero ||
+		      (opts->target_is_new && !is_device &&
+		       !is_filled_with_noise(target))) &&
+		     !opts->target_has_backing;
+	r = copy_all(c);
+	copying_free(c);
+	return r;
+}
+
+int Q2_CO
+convert_down(const struct convert_down *down,
+	     const struct q2_convert_opts *opts, struct q2_err *err)
+{
+	struct copying *c = copying_new(&down->top, 1, down->base, opts);
+	int r;
+
+	if (!c)
+		return q2_fail(err, -ENOMEM, "no memory to copy with");
+	c->err = err;
+	c->depth = down->depth;
+	c->grown = down->grown;
+	r = copy_all(c);
+	copying_free(c);
 	return r;
 }

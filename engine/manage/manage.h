@@ -54,6 +54,19 @@ int Q2_CO convert_images(struct image *const *sources, size_t n,
 			 struct image *target,
 			 const struct q2_convert_opts *opts,
 			 struct q2_err *err);
+/* What layers above base hold of top, into base, which is at depth; behind
+ * grown it reads as zeros, since it has just been made longer.  base is flushed
+ * at the end. */
+struct convert_down {
+	struct image *top, *base;
+	unsigned depth;
+	uint64_t grown;
+};
+int Q2_CO convert_down(const struct convert_down *down,
+		       const struct q2_convert_opts *opts, struct q2_err *err);
+/* commit.c; opts is complete, and that layer is open for writing */
+int Q2_CO commit_image(struct image *img, const struct q2_commit_opts *opts,
+		       struct q2_err *err);
 /* compare.c */
 int Q2_CO compare_images(struct image *a, struct image *b,
 			 const struct q2_compare_opts *opts,

@@ -38,7 +38,7 @@ struct rule {
 
 static const struct rule rules[] = {
 	{"other subcommands", IN_ARGV,
-	 "^qemu-img (amend|bitmap|commit|rebase|snapshot)", NULL},
+	 "^qemu-img (amend|bitmap|rebase|snapshot)", NULL},
 	{"compressed writes to encrypted images are refused", IN_ID,
 	 "^io/luks-write-compressed", NULL},
 	{"help is in our own words", IN_ID,
@@ -46,7 +46,7 @@ static const struct rule rules[] = {
 	{"backing files", IN_ARGV, "^qemu-io (-s|-C) ", NULL},
 	{"VM state", IN_ARGV, "^qemu-io .*(read|write) -b( -c)? [0-9-]", NULL},
 	{"snapshots", IN_SETUP, "snapshot -c",
-	 "^qemu-io|^qemu-img (info|resize)"},
+	 "^qemu-io|^qemu-img (commit|info|resize)"},
 	{"snapshots", IN_ARGV, "^qemu-img measure.* -l ", NULL},
 	{"bitmaps", IN_SETUP, "bitmap --add",
 	 "^qemu-io|^qemu-img (info|resize)"},
