@@ -161,6 +161,13 @@ enum q2_open_flags {
 				    neither backing nor data file */
 };
 
+/* How hard compressing tries.  Small takes a tenth less space and many times
+ * as long. */
+enum q2_effort {
+	Q2_EFFORT_FAST, /* the default */
+	Q2_EFFORT_SMALL
+};
+
 /* One finding, as qemu-img words it; without a newline. */
 typedef void (*q2_finding_fn)(void *arg, const char *text);
 
@@ -198,7 +205,12 @@ struct q2_open_opts {
 	int pass_discard_request; /* default: as Q2_UNMAP */
 	int pass_discard_other;   /* default: off */
 	enum q2_detect_zeroes detect_zeroes;
-	unsigned cache_clean_interval; /* seconds; 0: 600; UINT_MAX: never */
+	/* What qemu-img's -c and QEMU's driver compress do: whole clusters that
+	 * are written are compressed, whatever they had before.  qcow2 without
+	 * an external data file only. */
+	bool compress;
+	enum q2_effort compress_effort; /* also of Q2_COMPRESSED */
+	unsigned cache_clean_interval;  /* seconds; 0: 600; UINT_MAX: never */
 	enum q2_overlap overlap_check;
 	/* An image that was not closed cleanly (its dirty bit is set) is
 	 * repaired when it is opened for writing, as by q2_repair() of all;
@@ -356,7 +368,8 @@ int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
  * of raw: offset and size, the part of the file that is meant; of qcow2: cache-size, l2-cache-size, l2-cache-entry-size,
  * refcount-cache-size, cache-clean-interval, lazy-refcounts,
  * pass-discard-request, pass-discard-snapshot, pass-discard-other,
- * discard-no-unref, overlap-check and overlap-check.* (checked, without effect:
+ * discard-no-unref, compress and compress-effort (ours: q2_open_opts),
+ * overlap-check and overlap-check.* (checked, without effect:
  * what is known of the metadata is always kept from being overwritten),
  * encrypt.key-secret (one of secrets), encrypt.format, data-file.*, a file or raw on one,
  * backing (null), and backing.*, all of this for the layer below, whose file is

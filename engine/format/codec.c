@@ -12,9 +12,10 @@
 #endif
 
 /* QEMU opens its inflater with this: a writer must not look further back. */
-#define WINDOW_BITS 12
-#define MEM_LEVEL   9
-#define SMALL_LEVEL 6 /* zlib's own default */
+#define WINDOW_BITS      12
+#define MEM_LEVEL        9
+#define SMALL_LEVEL      6 /* zlib's own default */
+#define ZSTD_SMALL_LEVEL 12
 
 struct codec {
 	enum codec_type type;
@@ -198,15 +199,18 @@ zstd_unpack(struct codec *c, const void *src, size_t src_len, void *dst,
 }
 
 static int
-zstd_pack(struct codec *c, const void *src, size_t len, void *dst, size_t max)
+zstd_pack(struct codec *c, enum codec_effort effort, const void *src,
+	  size_t len, void *dst, size_t max)
 {
+	int level = effort == CODEC_SMALL ? ZSTD_SMALL_LEVEL
+					  : ZSTD_CLEVEL_DEFAULT;
 	size_t n;
 
 	if (!c->zstd)
 		c->zstd = ZSTD_createCCtx();
 	if (!c->zstd)
 		return -ENOMEM;
-	n = ZSTD_compressCCtx(c->zstd, dst, max, src, len, ZSTD_CLEVEL_DEFAULT);
+	n = ZSTD_compressCCtx(c->zstd, dst, max, src, len, level);
 	return ZSTD_isError(n) ? 0 : (int)n;
 }
 
@@ -226,6 +230,6 @@ codec_pack(struct codec *c, enum codec_effort effort, const void *src,
 	   size_t len, void *dst, size_t max)
 {
 	return c->type == CODEC_ZSTD
-		       ? zstd_pack(c, src, len, dst, max)
+		       ? zstd_pack(c, effort, src, len, dst, max)
 		       : deflate_pack(c, effort, src, len, dst, max);
 }

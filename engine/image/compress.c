@@ -32,6 +32,7 @@ compress_init(struct compress *c)
 {
 	*c = (struct compress){0};
 	list_init(&c->unpacked);
+	list_init(&c->rooms);
 	co_queue_init(&c->codec_wait);
 	co_queue_init(&c->turns);
 }
@@ -52,6 +53,7 @@ compress_done(struct compress *c)
 		unpacked_free(container_of(el, struct unpacked, link));
 	while (c->n_idle)
 		codec_free(c->idle[--c->n_idle]);
+	compress_write_done(c);
 }
 
 /* ---- codecs ------------------------------------------------------------ */
@@ -96,7 +98,7 @@ compress_pack(void *work)
 {
 	struct compress_job *job = work;
 
-	return codec_pack(job->codec, CODEC_FAST, job->src, job->src_len,
+	return codec_pack(job->codec, job->effort, job->src, job->src_len,
 			  job->dst, job->dst_len);
 }
 

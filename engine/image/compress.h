@@ -33,6 +33,8 @@ struct compress {
 	uint64_t at, seal;
 	uint64_t turn, turns_given;
 	struct co_queue turns;
+	struct list rooms; /* memory of batches, idle */
+	unsigned n_rooms;
 };
 
 void compress_init(struct compress *c);

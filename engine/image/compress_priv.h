@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compress_priv.h - what compress.c does for compress_write.c: work in threads
+ * compress_priv.h - what compress.c and compress_write.c do for each other
  */
 #ifndef Q2_IMAGE_COMPRESS_PRIV_H
 #define Q2_IMAGE_COMPRESS_PRIV_H
@@ -8,12 +8,14 @@
 #include <stddef.h>
 
 #include "engine/co/co.h"
+#include "engine/format/codec.h"
 
-struct codec;
+struct compress;
 struct image;
 
 struct compress_job {
 	struct codec *codec; /* compress_run() lends one */
+	enum codec_effort effort;
 	const void *src;
 	size_t src_len;
 	void *dst;
@@ -26,5 +28,8 @@ int Q2_CO compress_run(struct image *img, int (*fn)(void *job),
 
 /* The work of a struct compress_job: codec_pack(). */
 int compress_pack(void *work);
+
+/* Free what compress_write.c keeps between batches. */
+void compress_write_done(struct compress *c);
 
 #endif

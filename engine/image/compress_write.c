@@ -4,7 +4,7 @@
  *
  * A request is taken in batches.  A batch
  *
- *	holds	its guest clusters (inflight.h), which must have nothing yet
+ *	holds	its guest clusters (inflight.h)
  *	packs	them side by side in worker threads, from a copy (P1)
  *	waits	for its turn, so that places follow the order of submission,
  *		whatever was packed first (P1)
@@ -15,6 +15,10 @@
  *
  * A cluster that packing does not make smaller is written as any other, after
  * that.
+ *
+ * A compressed write that was asked for finds nothing there, as in QEMU.  With
+ * compress=on whole clusters take the place of whatever was there; what the
+ * entries named goes into limbo when they have been changed.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -32,11 +36,22 @@
 /* Clusters of a batch that are packed at a time. */
 #define PACKERS 8
 
+/* Batches whose memory is kept for the next ones: that many are in flight in a
+ * copy.  */
+#define ROOMS_KEPT 8
+
+/* Memory for the bytes of a batch, plain and packed. */
+struct room {
+	struct list link; /* on compress.rooms */
+	uint64_t bytes;   /* of either */
+	uint8_t *plain, *packed;
+};
+
 struct batch {
 	struct image *img;
 	uint64_t first, n; /* guest clusters */
-	uint8_t *plain;    /* their bytes */
-	uint8_t *packed;   /* room for as many */
+	bool replaces;     /* what the clusters have */
+	struct room *room;
 	struct piece {
 		uint64_t len; /* packed; 0: they stay as they are */
 		uint64_t host;
@@ -47,23 +62,72 @@ struct batch {
 };
 
 static void
-batch_done(struct batch *b)
+room_free(struct room *room)
 {
-	free(b->plain);
-	free(b->packed);
-	free(b->pieces);
+	free(room->plain);
+	free(room->packed);
+	free(room);
+}
+
+/* NULL without memory. */
+static struct room *
+room_take(struct compress *c, uint64_t bytes)
+{
+	struct room *room;
+	struct list *el;
+
+	for (el = c->rooms.next; el != &c->rooms; el = el->next) {
+		room = container_of(el, struct room, link);
+		if (room->bytes < bytes)
+			continue;
+		list_remove(el);
+		c->n_rooms--;
+		return room;
+	}
+	room = calloc(1, sizeof(*room));
+	if (!room)
+		return NULL;
+	room->bytes = bytes;
+	room->plain = mem_aligned(bytes);
+	room->packed = mem_aligned(bytes);
+	if (room->plain && room->packed)
+		return room;
+	room_free(room);
+	return NULL;
+}
+
+static void
+room_give(struct compress *c, struct room *room)
+{
+	if (!room)
+		return;
+	if (c->n_rooms == ROOMS_KEPT) {
+		room_free(room);
+		return;
+	}
+	list_append(&c->rooms, &room->link);
+	c->n_rooms++;
+}
+
+void
+compress_write_done(struct compress *c)
+{
+	struct list *el;
+
+	while ((el = list_pop(&c->rooms)))
+		room_free(container_of(el, struct room, link));
 }
 
 static uint8_t *
 plain_of(const struct batch *b, uint64_t i)
 {
-	return b->plain + (i << b->img->geom.cluster_bits);
+	return b->room->plain + (i << b->img->geom.cluster_bits);
 }
 
 static uint8_t *
 packed_of(const struct batch *b, uint64_t i)
 {
-	return b->packed + (i << b->img->geom.cluster_bits);
+	return b->room->packed + (i << b->img->geom.cluster_bits);
 }
 
 /* ---- packing ----------------------------------------------------------- */
@@ -77,6 +141,7 @@ pack_some(struct batch *b)
 	while (r >= 0 && b->taken < b->n) {
 		uint64_t i = b->taken++;
 		struct compress_job job = {
+			.effort = b->img->effort,
 			.src = plain_of(b, i),
 			.src_len = size,
 			.dst = packed_of(b, i),
@@ -295,14 +360,17 @@ link_some(struct batch *b, uint64_t *i)
 		return r;
 	for (; b->first + *i < end; ++*i, index++) {
 		struct piece *p = &b->pieces[*i];
+		struct l2_entry old = map_entry(img, s, index);
 		struct l2_entry e = {
 			.kind = CLUSTER_COMPRESSED,
 			.host = p->host,
 			.len = p->len,
 		};
 
-		if (p->len)
-			map_set_entry(img, s, index, &e);
+		if (!p->len)
+			continue;
+		map_set_entry(img, s, index, &e);
+		limbo_add_entry(img, &old, false);
 	}
 	slice_put(&img->l2, s);
 	return 0;
@@ -325,10 +393,9 @@ write_and_link(struct batch *b)
 
 /* ---- batches ----------------------------------------------------------- */
 
-/* Nothing may have been written to the clusters: there is no place to say that
- * a compressed one was one's own. */
+/* Are the entries sound and, unless they are to be replaced, empty? */
 static int Q2_CO
-check_empty(const struct batch *b)
+check_entries(const struct batch *b)
 {
 	unsigned bits = b->img->geom.cluster_bits;
 	uint64_t off = b->first << bits, end = (b->first + b->n) << bits;
@@ -339,7 +406,7 @@ check_empty(const struct batch *b)
 
 		if (r < 0)
 			return r;
-		if (ext.kind != CLUSTER_UNALLOCATED &&
+		if (!b->replaces && ext.kind != CLUSTER_UNALLOCATED &&
 		    ext.kind != CLUSTER_ZERO_PLAIN)
 			return -EIO;
 		off += ext.len;
@@ -350,7 +417,7 @@ check_empty(const struct batch *b)
 static int Q2_CO
 write_held(struct batch *b)
 {
-	int r = check_empty(b);
+	int r = check_entries(b);
 
 	if (r < 0)
 		return r;
@@ -409,33 +476,53 @@ write_plain(const struct batch *b)
 }
 
 static int Q2_CO
-write_batch(struct image *img, struct iov_iter *it, uint64_t off, uint64_t len)
+write_batch(struct image *img, struct iov_iter *it, uint64_t off, uint64_t len,
+	    bool replaces)
 {
 	unsigned bits = img->geom.cluster_bits;
 	struct batch b = {
 		.img = img,
+		.replaces = replaces,
 		.first = off >> bits,
 		.n = div_up(len, img->geom.cluster_size),
 	};
 	struct inflight *f = NULL;
 	int r = -ENOMEM;
 
-	b.plain = mem_aligned(b.n << bits);
-	b.packed = mem_aligned(b.n << bits);
+	b.room = room_take(&img->compress, b.n << bits);
 	b.pieces = calloc(b.n, sizeof(*b.pieces));
-	if (b.plain && b.packed && b.pieces)
+	if (b.room && b.pieces)
 		f = hold(&b);
 	if (f) {
 		/* Behind the end of the disk there are zeros. */
-		iov_copy_out(it, b.plain, len);
-		memset(b.plain + len, 0, (b.n << bits) - len);
+		iov_copy_out(it, b.room->plain, len);
+		memset(b.room->plain + len, 0, (b.n << bits) - len);
 		r = write_held(&b);
 		inflight_end(f, r);
 		inflight_put(&img->inflight, f);
 	}
 	if (r == 0)
 		r = write_plain(&b);
-	batch_done(&b);
+	room_give(&img->compress, b.room);
+	free(b.pieces);
+	return r;
+}
+
+/* Whole clusters, a batch at a time. */
+static int Q2_CO
+write_clusters(struct image *img, struct iov_iter *it, uint64_t off,
+	       uint64_t len, bool replaces)
+{
+	uint64_t most = max_u64(BATCH_BYTES, img->geom.cluster_size);
+	int r = 0;
+
+	while (r == 0 && len > 0) {
+		uint64_t n = min_u64(len, most);
+
+		r = write_batch(img, it, off, n, replaces);
+		off += n;
+		len -= n;
+	}
 	return r;
 }
 
@@ -443,9 +530,7 @@ int Q2_CO
 image_write_compressed(struct image *img, struct iov_iter it, uint64_t off)
 {
 	const struct geom *g = &img->geom;
-	uint64_t most = max_u64(BATCH_BYTES, g->cluster_size);
 	uint64_t end = off + it.left;
-	int r = 0;
 
 	/* Encryption is of sectors, and a packed cluster has none: QEMU writes
 	 * it to an encrypted image as it is. */
@@ -455,11 +540,36 @@ image_write_compressed(struct image *img, struct iov_iter it, uint64_t off)
 	if (geom_in_cluster(g, off) ||
 	    (geom_in_cluster(g, end) && end != img->size))
 		return -EINVAL;
-	while (r == 0 && off < end) {
-		uint64_t len = min_u64(end - off, most);
+	return write_clusters(img, &it, off, it.left, false);
+}
 
-		r = write_batch(img, &it, off, len);
-		off += len;
-	}
+/* The next len bytes, as they are. */
+static int Q2_CO
+write_some(struct image *img, struct iov_iter *it, uint64_t off, uint64_t len)
+{
+	struct iov_iter part = *it;
+
+	part.left = len;
+	iov_advance(it, len);
+	return len ? image_write(img, part, off) : 0;
+}
+
+int Q2_CO
+image_write_compressing(struct image *img, struct iov_iter it, uint64_t off)
+{
+	const struct geom *g = &img->geom;
+	uint64_t end = off + it.left;
+	uint64_t first = align_up(off, g->cluster_size);
+	uint64_t last = end == img->size ? end
+					 : align_down(end, g->cluster_size);
+	int r;
+
+	if (first >= last)
+		return image_write(img, it, off);
+	r = write_some(img, &it, off, first - off);
+	if (r == 0)
+		r = write_clusters(img, &it, first, last - first, true);
+	if (r == 0)
+		r = write_some(img, &it, last, end - last);
 	return r;
 }

@@ -10,6 +10,7 @@
 #define Q2_IMAGE_IMAGE_H
 
 #include "engine/aio/aio.h"
+#include "engine/format/codec.h"
 #include "engine/format/entry.h"
 #include "engine/format/header.h"
 #include "engine/image/alloc.h"
@@ -42,6 +43,8 @@ struct image {
 			      otherwise, are punched out of the file */
 	bool keep_clusters;              /* discard-no-unref */
 	bool lazy;                       /* refcounts may stay behind (E3) */
+	bool compress_writes;            /* compress=on */
+	enum codec_effort effort;        /* of whatever is compressed */
 	enum q2_detect_zeroes detect_zeroes;
 	int failed;        /* a sync has failed: nothing is written any more */
 	bool damaged;      /* marked corrupt by damage.c */

@@ -23,6 +23,9 @@ int Q2_CO image_write(struct image *img, struct iov_iter it, uint64_t off);
  * disk may be short). */
 int Q2_CO image_write_compressed(struct image *img, struct iov_iter it,
 				 uint64_t off);
+/* As image_write(), but whole clusters are compressed (compress=on). */
+int Q2_CO image_write_compressing(struct image *img, struct iov_iter it,
+				  uint64_t off);
 
 /* zero.c: make a range read as zeros; unmap lets it give up clusters if the
  * image passes discards on. */

@@ -266,6 +266,9 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	img->punch_other = o->pass_discard_other > 0;
 	img->keep_clusters = o->discard_no_unref;
 	img->detect_zeroes = o->detect_zeroes;
+	img->compress_writes = o->compress;
+	img->effort = o->compress_effort == Q2_EFFORT_SMALL ? CODEC_SMALL
+							    : CODEC_FAST;
 	trim_init(img, o->cache_clean_interval);
 	img->cache_mode = o->cache ? o->cache : Q2_CACHE_WRITEBACK;
 	img->sync_writes = o->cache == Q2_CACHE_WRITETHROUGH ||
@@ -382,6 +385,20 @@ take_v3_options(struct image *img, const struct q2_open_opts *opts,
 }
 
 static int
+check_compress(const struct image *img, const struct q2_open_opts *opts,
+	       struct q2_err *err)
+{
+	if (!opts->compress ||
+	    (image_is_qcow2(img) && !img->geom.external_data &&
+	     !img->header.crypt_method))
+		return 0;
+	return q2_fail(err, -ENOTSUP,
+		       "compress=on: only a qcow2 image without encryption "
+		       "and without an external data file has compressed "
+		       "clusters");
+}
+
+static int
 open_file(struct image *img, const struct q2_open_opts *opts,
 	  struct q2_err *err)
 {
@@ -399,11 +416,13 @@ open_file(struct image *img, const struct q2_open_opts *opts,
 		r = lock_file(img, opts, err);
 	if (r < 0)
 		return r;
-	if (!image_is_qcow2(img))
-		return open_raw(img, err);
-	r = loop_call(img->loop, open_qcow2, &o);
+	r = image_is_qcow2(img) ? loop_call(img->loop, open_qcow2, &o)
+				: open_raw(img, err);
 	if (r == 0)
-		r = take_v3_options(img, opts, err);
+		r = check_compress(img, opts, err);
+	if (r < 0 || !image_is_qcow2(img))
+		return r;
+	r = take_v3_options(img, opts, err);
 	if (r == 0 && !(opts->flags & Q2_NO_IO))
 		r = layers_open_data(img, opts, err);
 	return r;

@@ -138,6 +138,7 @@ may_be_fast(const struct image *img, const struct q2_req *rq)
 	if (rq->op == Q2_READ)
 		return true;
 	return rq->op == Q2_WRITE && !img->sync_writes &&
+	       !(img->compress_writes && rq->len >= img->geom.cluster_size) &&
 	       !(rq->flags & (Q2_FUA | Q2_COMPRESSED)) && !is_zeros(img, rq);
 }
 
@@ -207,6 +208,9 @@ run_write(struct image *img, struct q2_req *rq)
 	if (is_zeros(img, rq))
 		return image_zero(img, rq->off, rq->len,
 				  img->detect_zeroes == Q2_DETECT_UNMAP);
+	if (img->compress_writes)
+		return image_write_compressing(
+			img, iov_iter_init(rq->iov, rq->iovcnt), rq->off);
 	return image_write(img, iov_iter_init(rq->iov, rq->iovcnt), rq->off);
 }
 

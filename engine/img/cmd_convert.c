@@ -20,6 +20,7 @@ enum {
 	OPT_SALVAGE,
 	OPT_BITMAPS,
 	OPT_SKIP_BROKEN,
+	OPT_COMPRESS_EFFORT,
 };
 
 #define SPARSE_MAX 16777216
@@ -93,6 +94,18 @@ take_cache(struct convert_args *args)
 	return CMD_GO_ON;
 }
 
+static int
+take_effort(struct convert_args *args)
+{
+	if (strcmp(optarg, "small") == 0)
+		args->target.open.compress_effort = Q2_EFFORT_SMALL;
+	else if (strcmp(optarg, "fast") != 0)
+		return complain("--compress-effort is 'fast' or 'small', not "
+				"'%s'",
+				optarg);
+	return CMD_GO_ON;
+}
+
 /* Options with a value. */
 static int
 take_value(int c, char **argv, struct convert_args *args)
@@ -117,6 +130,8 @@ take_value(int c, char **argv, struct convert_args *args)
 		return take_rate(args);
 	case 'l':
 		return take_snapshot(args);
+	case OPT_COMPRESS_EFFORT:
+		return take_effort(args);
 	case 't':
 		return take_cache(args);
 	case 'T':
@@ -249,6 +264,10 @@ static const struct manual_option options[] = {
 	 "how the target is written (unsafe)"},
 	{'T', "source-cache", "CACHE", MANUAL_CACHES,
 	 "how the sources are read (writeback)"},
+	{'c', NULL, NULL, NULL,
+	 "compress the target's clusters; see compression_type in -o help"},
+	{OPT_COMPRESS_EFFORT, "compress-effort", "EFFORT", "fast small",
+	 "with -c: fast (the default), or small: a tenth less, much slower"},
 	{'p', NULL, NULL, NULL, "show progress"},
 	MANUAL_QUIET,
 	{'C', NULL, NULL, NULL, "taken, no effect"},
@@ -258,7 +277,6 @@ static const struct manual_option options[] = {
 	 "the sources' names are options: driver=qcow2,file.filename=..."},
 	{OPT_TARGET_IMAGE_OPTS, "target-image-opts", NULL, NULL,
 	 "the target's name is, with -n"},
-	{'c', NULL, NULL, NULL, NULL},
 	{'l', NULL, "SNAPSHOT", NULL, NULL},
 	{OPT_SALVAGE, "salvage", NULL, NULL, NULL},
 	{OPT_BITMAPS, "bitmaps", NULL, NULL, NULL},
@@ -275,7 +293,7 @@ const struct manual manual_convert = {
 	.text = "Copy images, one behind the other, into TARGET, which is made.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: -c, -l, --bitmaps, --salvage.\n"
+	.more = "Not yet: -l, --bitmaps, --salvage.\n"
 		"\n"
 		"Example: convert -O qcow2 -o preallocation=metadata disk.raw disk.qcow2\n"
 		"Exit status: 0 copied, 1 error; then a target that was made is removed.\n",

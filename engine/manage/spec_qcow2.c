@@ -142,6 +142,28 @@ take_discards(struct pairs *p, const char *prefix, struct q2_open_opts *o,
 	return r;
 }
 
+/* Ours; QEMU has a driver for the first. */
+static int
+take_compress(struct pairs *p, const char *prefix, struct q2_open_opts *o,
+	      struct q2_err *err)
+{
+	static const char *const words[] = {"fast", "small", NULL};
+	char key[SPEC_KEY_BYTES];
+	const char *bad;
+	int word;
+
+	spec_take_word(p, spec_key(prefix, "compress-effort", key), words,
+		       &word, &bad);
+	if (bad)
+		return q2_fail(err, -EINVAL,
+			       "compress-effort is 'fast' or 'small', not '%s'",
+			       bad);
+	if (word >= 0)
+		o->compress_effort = (enum q2_effort)word;
+	return spec_take_bool(p, spec_key(prefix, "compress", key),
+			      &o->compress, err);
+}
+
 /* ---- files ------------------------------------------------------------- */
 
 /* The file of a node below, at prefix or under nodes of driver raw there: its
@@ -339,6 +361,8 @@ spec_take_qcow2(struct q2_spec *spec, const char *prefix,
 	r = take_caches(p, prefix, o, err);
 	if (r == 0)
 		r = take_discards(p, prefix, o, err);
+	if (r == 0)
+		r = take_compress(p, prefix, o, err);
 	if (r == 0)
 		r = take_overlap(p, prefix, o, err);
 	if (r == 0)

@@ -126,6 +126,7 @@ open_image(struct run *run, struct loop *loop, unsigned flags,
 		.flags = flags | (run->cfg.unmap ? Q2_UNMAP : 0),
 		.lazy_refcounts = run->cfg.lazy ? 1 : 0,
 		.discard_no_unref = run->cfg.no_unref,
+		.compress = run->cfg.compress,
 		/* Two slices of each kind. */
 		.l2_cache_size = 1024,
 		.l2_cache_entry_size = 512,

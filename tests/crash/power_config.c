@@ -54,6 +54,7 @@ choose_features(struct power_config *c, struct rng *rng)
 		break;
 	}
 	c->no_unref = c->version == 3 && rng_below(rng, 8) == 0;
+	c->compress = !c->data_file && rng_below(rng, 8) == 0;
 }
 
 /* A backing file, which may end anywhere. */
@@ -95,6 +96,8 @@ choose_encryption(struct power_config *c, struct rng *rng)
 	if (c->near_full || c->near_block || c->data_file || rng_below(rng, 6))
 		return;
 	c->crypt_method = rng_below(rng, 4) ? 1 : 2;
+	/* These are not compressed. */
+	c->compress = false;
 	if (c->crypt_method == 2)
 		c->scattered = 0;
 }
@@ -141,13 +144,13 @@ power_describe(const struct power_config *c, char *text, size_t bytes)
 		text, bytes,
 		"clusters of %u, align %u, zero %d, %s, cache %d, prealloc "
 		"%u %%, unmap %d, refcount order %u, near full %d, scattered "
-		"%u, version %u, extended %d, lazy %d, no-unref %d, data file "
+		"%u, version %u, extended %d, lazy %d, no-unref %d, compress %d, data file "
 		"%d raw %d, encryption %u, base of %" PRIu64,
 		1U << c->cluster_bits, c->align, c->zero, devices[c->device],
 		c->cache, c->prealloc, c->unmap, c->refcount_order,
 		c->near_full, c->scattered, c->version, c->extended_l2, c->lazy,
-		c->no_unref, c->data_file, c->data_raw, c->crypt_method,
-		c->base_bytes);
+		c->no_unref, c->compress, c->data_file, c->data_raw,
+		c->crypt_method, c->base_bytes);
 }
 
 static enum image_cluster

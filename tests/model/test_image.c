@@ -40,14 +40,14 @@ static const char *const names[KINDS] = {"read", "write", "zero", "discard",
 /* Of all runs. */
 static uint64_t counts[KINDS], fast, slow, joins, copies, freed;
 static uint64_t packed, unpacked; /* compressed writes done, and refused */
-static uint64_t features[9];      /* runs with each: see count_features() */
+static uint64_t features[10];     /* runs with each: see count_features() */
 
 /* What kind of image. */
 struct kind {
 	unsigned cluster_bits, refcount_order, version;
 	uint32_t align;
 	enum q2_zero zero;
-	bool extended_l2, lazy, data_file, data_raw, no_unref;
+	bool extended_l2, lazy, data_file, data_raw, no_unref, compress;
 	unsigned crypt_method; /* 1: AES, 2: LUKS */
 	enum q2_detect_zeroes detect;
 	uint64_t base_bytes; /* of the backing file; 0: none */
@@ -355,6 +355,7 @@ open_model(struct model *m)
 		.zero = m->kind.zero,
 		.flags = Q2_UNMAP,
 		.discard_no_unref = m->kind.no_unref,
+		.compress = m->kind.compress,
 		.detect_zeroes = m->kind.detect,
 		.pass_discard_other = m->seed % 3 ? 0 : 1,
 		.l2_cache_size = 1024,
@@ -403,6 +404,7 @@ count_features(const struct kind *k)
 	features[6] += k->no_unref;
 	features[7] += k->crypt_method == 1;
 	features[8] += k->crypt_method == 2;
+	features[9] += k->compress;
 }
 
 /* Fill in what cluster size, alignment and zero policy leave open. */
@@ -437,10 +439,13 @@ choose_kind(struct kind *k, struct rng *rng, bool has_entries)
 						  512;
 	k->base_bytes = min_u64(k->base_bytes, DISK_BYTES);
 	k->no_unref = k->version == 3 && rng_below(rng, 6) == 0;
+	k->compress = !k->data_file && rng_below(rng, 4) == 0;
 	k->detect = (enum q2_detect_zeroes)(rng_below(rng, 4) % 3);
 	/* A data file has not got zeros in it where there are entries. */
 	if (rng_below(rng, 4) == 0 && (!k->data_file || !has_entries))
 		k->crypt_method = 1 + (unsigned)rng_below(rng, 2);
+	/* These are not compressed. */
+	k->compress = k->compress && !k->crypt_method;
 }
 
 static void
@@ -448,15 +453,16 @@ describe(const struct model *m, char *text, size_t bytes)
 {
 	const struct kind *k = &m->kind;
 
-	(void)snprintf(text, bytes,
-		       "cluster %u, width %u, align %u, zero %d, version %u, "
-		       "extended %d, lazy %d, data file %d raw %d, no-unref "
-		       "%d, detect-zeroes %d, encryption %u, base of %" PRIu64
-		       ", seed %" PRIu64,
-		       1U << k->cluster_bits, 1U << k->refcount_order, k->align,
-		       k->zero, k->version, k->extended_l2, k->lazy,
-		       k->data_file, k->data_raw, k->no_unref, k->detect,
-		       k->crypt_method, k->base_bytes, m->seed);
+	(void)snprintf(
+		text, bytes,
+		"cluster %u, width %u, align %u, zero %d, version %u, "
+		"extended %d, lazy %d, data file %d raw %d, no-unref "
+		"%d, compress %d, detect-zeroes %d, encryption %u, base of %" PRIu64
+		", seed %" PRIu64,
+		1U << k->cluster_bits, 1U << k->refcount_order, k->align,
+		k->zero, k->version, k->extended_l2, k->lazy, k->data_file,
+		k->data_raw, k->no_unref, k->compress, k->detect,
+		k->crypt_method, k->base_bytes, m->seed);
 }
 
 static void
@@ -533,10 +539,10 @@ test_random_requests_equal_a_plain_array(void **state)
 		      ", lazy refcounts: %" PRIu64 ", data file: %" PRIu64
 		      ", raw one: %" PRIu64 ", backing file: %" PRIu64
 		      ", discard-no-unref: %" PRIu64 ", AES: %" PRIu64
-		      ", LUKS: %" PRIu64 "\n",
+		      ", LUKS: %" PRIu64 ", compress: %" PRIu64 "\n",
 		      features[0], features[1], features[2], features[3],
 		      features[4], features[5], features[6], features[7],
-		      features[8]);
+		      features[8], features[9]);
 }
 
 static void
