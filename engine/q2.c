@@ -294,6 +294,30 @@ q2_resize(struct q2_image *img, uint64_t virtual_size,
 	return loop_call(c.img->loop, run_resize, &c);
 }
 
+struct keyslot_call {
+	struct image *img;
+	struct q2_keyslot_opts opts;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_keyslots(void *arg)
+{
+	struct keyslot_call *c = arg;
+
+	return change_keyslots(c->img, &c->opts, c->err);
+}
+
+int
+q2_change_keyslots(struct q2_image *img, const struct q2_keyslot_opts *opts,
+		   struct q2_err *err)
+{
+	struct keyslot_call c = {.img = image_of(img), .err = err};
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	return loop_call(c.img->loop, run_keyslots, &c);
+}
+
 /* ---- requests ---------------------------------------------------------- */
 
 void

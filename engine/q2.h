@@ -338,6 +338,34 @@ struct q2_resize_opts {
 int q2_resize(struct q2_image *img, uint64_t virtual_size,
 	      const struct q2_resize_opts *opts, struct q2_err *err);
 
+/* A change of who can open a LUKS image; names are those of QEMU's amend. */
+struct q2_keyslot_opts {
+	size_t size;
+	/* Make passphrases useless, instead of adding one: those in keyslot, or
+	 * equal to old_key, or both. */
+	bool erase;
+	bool has_keyslot; /* else the first free one, or all that match */
+	unsigned keyslot; /* 0 .. 7 */
+	/* The last passphrase too, or one in place of another, whose slot is
+	 * empty in between. */
+	bool force;
+	const void *key; /* to add: one that opens the image now */
+	size_t key_len;
+	const void *new_key, *old_key;
+	size_t new_key_len, old_key_len;
+	const char *new_secret, *old_secret; /* what messages call them */
+	bool has_iter_time;
+	uint64_t iter_time; /* milliseconds; else 2000 */
+};
+
+/*
+ * Change the key slots of an image that is open for writing; its data is not
+ * touched.  Durable when it returns; a crash leaves each slot as it was or as
+ * it shall be.  Blocking; not from a done().
+ */
+int q2_change_keyslots(struct q2_image *img, const struct q2_keyslot_opts *opts,
+		       struct q2_err *err);
+
 /* The format of a file by its first bytes: "qcow2" or "raw"; static. */
 int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
 	     struct q2_err *err);

@@ -26,8 +26,6 @@
 #define OFF_SALT       132
 #define OFF_ITERATIONS 164
 #define OFF_UUID       168
-#define OFF_SLOTS      208
-#define SLOT_BYTES     48
 
 static const uint8_t magic[6] = {'L', 'U', 'K', 'S', 0xba, 0xbe};
 
@@ -56,7 +54,7 @@ luks_area_bytes(const struct suite *suite)
 static const uint8_t *
 slot_at(const uint8_t *buf, unsigned slot)
 {
-	return buf + OFF_SLOTS + (size_t)slot * SLOT_BYTES;
+	return buf + luks_slot_offset(slot);
 }
 
 /* The names are whole, so that they can be read as strings. */
@@ -306,7 +304,7 @@ luks_encode(const struct luks *luks, uint8_t *buf)
 	store_be32(buf + OFF_ITERATIONS, luks->iterations);
 	memcpy(buf + OFF_UUID, luks->uuid, LUKS_UUID_BYTES);
 	for (unsigned i = 0; i < LUKS_SLOTS; i++) {
-		uint8_t *p = buf + OFF_SLOTS + (size_t)i * SLOT_BYTES;
+		uint8_t *p = buf + luks_slot_offset(i);
 		const struct luks_slot *slot = &luks->slots[i];
 
 		store_be32(p, slot->active ? SLOT_ACTIVE : SLOT_DISABLED);

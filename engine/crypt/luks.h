@@ -73,6 +73,13 @@ int luks_decode(const uint8_t *buf, struct luks *ret_luks, struct q2_err *err);
 /* The reverse; buf is zeroed first. */
 void luks_encode(const struct luks *luks, uint8_t *buf);
 
+/* Where a slot is in the header; it begins with its state. */
+static inline unsigned
+luks_slot_offset(unsigned slot)
+{
+	return 208 + 48 * slot;
+}
+
 /* Bytes of the material of one slot, whole sectors. */
 size_t luks_material_bytes(const struct luks *luks);
 /* Bytes of the area that a new header, its slots and their spaces take. */

@@ -42,6 +42,9 @@ int Q2_CO resize_file(struct aio_file *file, uint64_t size,
  * asks for them. */
 int Q2_CO resize_zero_device(struct aio_file *file, uint64_t from, uint64_t to,
 			     enum q2_prealloc mode);
+/* keyslots.c */
+int Q2_CO change_keyslots(struct image *img, const struct q2_keyslot_opts *opts,
+			  struct q2_err *err);
 /* layout.c */
 int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 		       struct q2_err *err);
