@@ -106,7 +106,7 @@ done
 
 check "qcowbench-spec.5 has every key" page_of_keys
 
-check "bash offers commands" offers qcowimg "convert compare" co
+check "bash offers commands" offers qcowimg "convert commit compare" co
 check "bash offers the words of an option" offers qcowimg "leaks all" check -r ""
 check "bash offers them behind =" offers qcowimg leaks check --repair = l
 check "bash offers options" offers qcowimg "--target-is-zero --target-image-opts" \
