@@ -393,14 +393,14 @@ int q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
  *			and again file.file.*: a part of that
  *	file.filename, file.locking, file.aio, and file.* of the above
  *
- * of raw: offset and size, the part of the file that is meant; of qcow2: cache-size, l2-cache-size, l2-cache-entry-size,
- * refcount-cache-size, cache-clean-interval, lazy-refcounts,
- * pass-discard-request, pass-discard-snapshot, pass-discard-other,
- * discard-no-unref, compress and compress-effort (ours: q2_open_opts),
- * overlap-check and overlap-check.* (checked, without effect:
- * what is known of the metadata is always kept from being overwritten),
- * encrypt.key-secret (one of secrets), encrypt.format, data-file.*, a file or raw on one,
- * backing (null), and backing.*, all of this for the layer below, whose file is
+ * of raw: offset and size, the part of the file that is meant; of qcow2:
+ * cache-size, l2-cache-size, l2-cache-entry-size, refcount-cache-size,
+ * cache-clean-interval, lazy-refcounts, pass-discard-request,
+ * pass-discard-snapshot, pass-discard-other, discard-no-unref, compress and
+ * compress-effort (ours: q2_open_opts), overlap-check and overlap-check.*
+ * (checked, without effect: what is known of the metadata is always kept from
+ * being overwritten), encrypt.key-secret (one of secrets), encrypt.format,
+ * data-file.*, a file or raw on one, backing (null), and backing.*, all of this for the layer below, whose file is
  * the header's unless backing.file.filename is there; of null-co: size.
  * Anything else is an error that names it.
  */

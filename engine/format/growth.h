@@ -18,8 +18,8 @@
 
 /*
  * Length in bytes of QEMU's file for an image of g->virtual_size, just created,
- * with so many adjacent clusters taken last. 0 or -ENOMEM.  Takes time in proportion to the number of L2 tables, and
- * memory to that of refcount blocks.
+ * with so many adjacent clusters taken last.  0 or -ENOMEM.  Takes time in
+ * proportion to the number of L2 tables, and memory to that of refcount blocks.
  */
 int growth_file_bytes(const struct geom *g, enum q2_prealloc preallocation,
 		      uint64_t last, uint64_t *ret_bytes);

@@ -103,9 +103,10 @@ size_t header_cluster_bytes(const void *buf, size_t len);
 
 /*
  * Take the first cluster apart: buf holds the first len bytes of the file, at
- * least header_cluster_bytes() or the whole file.  Everything that can be judged from these bytes is: magic, version,
- * limits, alignment, feature bits, extensions.  for_check accepts an empty
- * refcount table and leaves the snapshot table unjudged.  Whether the corrupt
+ * least header_cluster_bytes() or the whole file.  Everything that can be
+ * judged from these bytes is: magic, version, limits, alignment, feature bits,
+ * extensions.  for_check accepts an empty refcount table and leaves the snapshot
+ * table unjudged.  Whether the corrupt
  * and the dirty bit matter is the opener's decision, and so is a data-file-raw
  * bit without a data file.  -EUCLEAN or -ENOTSUP with the text that
  * qemu-img prints.

@@ -20,7 +20,6 @@
 #include "engine/image/mark.h"
 #include "engine/image/trim.h"
 
-/* Enough for the first cluster of any image. */
 /* What is read at first: the first cluster of most images. */
 #define HEADER_READ_BYTES (64 * KiB)
 

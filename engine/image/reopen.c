@@ -80,35 +80,52 @@ begin_writing(void *arg)
 	return image_is_qcow2(img) ? mark_clear_unknown(img) : 0;
 }
 
-/* Closed is closed: the layer that was there must come back, or nobody may
- * believe what the chain says. */
-static void
-open_for_reading(struct image *above, struct layer *l)
+/* As mode says, for the image and its data file. */
+static int
+lock_layer(struct image *img, enum aio_lock_mode mode)
 {
-	l->opts.flags = Q2_RDONLY | Q2_NO_LOCK;
-	if (image_open_layer(above->loop, l->path, &l->opts, &above->backing,
-			     NULL) < 0)
-		above->failed = -EIO;
+	int r = img->file ? aio_lock(img->file, mode, NULL) : 0;
+
+	if (r == 0 && img->data != img->file)
+		r = aio_lock(img->data, mode, NULL);
+	return r;
 }
 
 static int
 replace(struct image *above, struct layer *l, struct q2_err *err)
 {
-	struct image *below = above->backing->backing;
+	struct image *old = above->backing, *img;
+	unsigned unlocked = above->opts.flags & (Q2_FORCE_SHARE | Q2_NO_LOCK);
 	int r;
 
-	above->backing->backing = NULL;
-	(void)image_close(above->backing, NULL);
-	above->backing = NULL;
-	l->opts.flags = (above->unmap ? Q2_UNMAP : 0) |
-			(above->opts.flags & (Q2_FORCE_SHARE | Q2_NO_LOCK));
-	r = image_open_layer(above->loop, l->path, &l->opts, &above->backing,
-			     err);
-	if (r < 0)
-		open_for_reading(above, l);
-	if (above->backing)
-		above->backing->backing = below;
+	l->opts.flags = (above->unmap ? Q2_UNMAP : 0) | unlocked;
+	if (!unlocked)
+		(void)lock_layer(old, AIO_LOCK_NONE);
+	r = image_open_layer(above->loop, l->path, &l->opts, &img, err);
+	if (r == 0) {
+		above->backing = img;
+		img->backing = old->backing;
+		old->backing = NULL;
+		(void)image_close(old, NULL);
+	} else if (!unlocked &&
+		   lock_layer(old, image_is_qcow2(old) ? AIO_LOCK_READ
+						       : AIO_LOCK_RAW_READ) < 0)
+		/* Somebody else may be writing to it now. */
+		above->failed = -EIO;
 	return r;
+}
+
+/* What cannot be done, before anything is. */
+static int
+check(const struct image *img, struct q2_err *err)
+{
+	/* Its key has been wiped. */
+	if (img->crypt.on)
+		return q2_fail(err, -ENOTSUP,
+			       "'%.900s' is encrypted: committing into such an "
+			       "image is not supported yet",
+			       img->path);
+	return 0;
 }
 
 int
@@ -119,6 +136,9 @@ reopen_below(struct image *above, struct q2_err *err)
 
 	if (!above->backing->read_only)
 		return 0;
+	r = check(above->backing, err);
+	if (r < 0)
+		return r;
 	r = layer_init(&l, above->backing);
 	if (r < 0)
 		(void)q2_fail(err, r, "no memory for a layer");

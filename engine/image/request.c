@@ -5,8 +5,9 @@
  *	gate	an operation on the whole image makes it wait (I2)
  *	check	range and rights; a wrong request is done at once
  *	fast	the bytes of the request are adjacent in the file and not
- *		encrypted, or known to be zero, and everything that says so is in memory: the
- *		operation is filled in and submitted, without a coroutine
+ *		encrypted, or known to be zero, and everything that says so is
+ *		in memory: the operation is filled in and submitted, without a
+ *		coroutine
  *	slow	anything else: a coroutine runs read.c, write.c, zero.c
  *	done	by a task of the loop, never from within request_submit()
  *

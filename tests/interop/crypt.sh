@@ -268,4 +268,18 @@ for o in cluster_size=512,preallocation=metadata \
 	check "length with $o" length "$o"
 done
 
+# A layer's key is wiped when it has been opened: said before anything is done.
+refuses_to_commit() {
+	tool ours img create -q -f qcow2 -o "$luks" base.qcow2 1M &&
+		tool ours img create -q -f qcow2 -u -b base.qcow2 -F qcow2 \
+			top.qcow2 1M || return 1
+	chain=driver=qcow2,file.filename=top.qcow2,backing.driver=qcow2
+	chain=$chain,backing.encrypt.key-secret=s,backing.file.filename=base.qcow2
+	tool ours io --image-opts -c 'write -P 5 64k 64k' "$chain" || return 1
+	! tool ours img commit --image-opts "$chain" || return 1
+	[ "$(cat said)" = "qemu-img: 'base.qcow2' is encrypted: committing into such an image is not supported yet" ] &&
+		tool ours io --image-opts -c 'read -P 5 64k 64k' "$chain"
+}
+check "commit into an encrypted layer is refused" refuses_to_commit
+
 [ $bad = 0 ]
