@@ -236,7 +236,7 @@ tested := $(filter-out $(interop) $(untested.$(MODE)),$(tests)) \
           $(interop_too.$(MODE))
 
 # The sanitizers slow everything down: fewer rounds of the random tests.
-scale.asan := 15
+scale.asan := 10
 scale.tsan := 15
 
 # All of them are built: a single one can be run by hand afterwards.
