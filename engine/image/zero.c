@@ -286,6 +286,17 @@ change_held(struct image *img, uint64_t first, uint64_t n, enum change change)
 				 : r;
 }
 
+/* May the file forget the bytes of clusters that keep their place?  Not in an
+ * encrypted image: until the entries are durable, and to readers under way,
+ * zeros of the file would be bytes that nobody wrote. */
+static bool
+gives_bytes_up(const struct image *img, enum change change)
+{
+	return change != KEEP && img->punch_request &&
+	       !img->header.crypt_method &&
+	       (img->geom.external_data || img->keep_clusters);
+}
+
 /*
  * Where clusters keep their place, the file is told before the entries change
  * that their bytes are not needed, or, in a data file that is also read
@@ -298,9 +309,8 @@ change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 	struct map_extent ext;
 	int r = 0;
 
-	if (change == KEEP ? !image_data_is_raw(img)
-			   : !img->punch_request || (!img->geom.external_data &&
-						     !img->keep_clusters))
+	if (!gives_bytes_up(img, change) &&
+	    (change != KEEP || !image_data_is_raw(img)))
 		return 0;
 	end = min_u64((first + n) << img->geom.sub_bits, img->size);
 	for (; r == 0 && off < end; off += ext.len) {

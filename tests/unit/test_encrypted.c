@@ -20,6 +20,7 @@
 #include "engine/base/num.h"
 #include "engine/base/utf8.h"
 #include "engine/image/image.h"
+#include "engine/image/map.h"
 #include "engine/q2.h"
 #include "tests/image_make.h"
 
@@ -477,6 +478,45 @@ test_the_keys_are_not_overwritten(void **state)
 	assert_int_equal(q2_close(img, NULL), 0);
 }
 
+/* Zeros of the file are none to the guest: as long as the entry on the disk, or
+ * a reader, may still use the place, its bytes stay. */
+static void
+test_discarded_places_keep_their_bytes(void **state)
+{
+	struct q2_open_opts o = opts_with(IMAGE_KEY);
+	uint8_t buf[4096] = {1}, before[4096], after[4096];
+	struct reading d = {.name = DISK, .n = sizeof(buf)};
+	struct q2_req rq = {.op = Q2_DISCARD, .len = sizeof(buf)};
+	struct q2_image *img = NULL;
+	struct map_extent ext;
+
+	(void)state;
+	rq.done = part_done;
+	parts_done = 0;
+	make(DISK, 1);
+	o.discard_no_unref = true;
+	assert_int_equal(q2_open((struct q2_loop *)loop, DISK, &o, &img, NULL),
+			 0);
+	assert_int_equal(q2_pwrite(img, buf, sizeof(buf), 0), 0);
+	assert_int_equal(q2_flush(img), 0);
+	assert_true(map_peek((struct image *)img, 0, sizeof(buf), &ext));
+	d.off = ext.host;
+	d.bytes = before;
+	assert_int_equal(loop_call(loop, run_file, &d), 0);
+	q2_submit(img, &rq);
+	while (!parts_done)
+		assert_true(q2_loop_run((struct q2_loop *)loop, 1, -1) >= 0);
+	d.bytes = after;
+	assert_int_equal(loop_call(loop, run_file, &d), 0);
+	assert_memory_equal(before, after, sizeof(before));
+	assert_int_equal(q2_pread(img, buf, sizeof(buf), 0), 0);
+	assert_true(mem_is_zero(buf, sizeof(buf)));
+	assert_true(map_peek((struct image *)img, 0, sizeof(buf), &ext));
+	assert_int_equal(ext.kind, CLUSTER_ZERO_ALLOC);
+	assert_int_equal(ext.host, d.off);
+	assert_int_equal(q2_close(img, NULL), 0);
+}
+
 static int compressed_result = 1;
 
 static void
@@ -522,6 +562,7 @@ main(void)
 		cmocka_unit_test(test_each_layer_has_its_key),
 		cmocka_unit_test(test_a_damaged_header_is_told),
 		cmocka_unit_test(test_the_keys_are_not_overwritten),
+		cmocka_unit_test(test_discarded_places_keep_their_bytes),
 		cmocka_unit_test(test_compressed_writes_are_refused),
 	};
 
