@@ -741,8 +741,11 @@ q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
 	if (r == 0)
 		r = drain(c.img, err);
 	for (unsigned i = 1; r == 0 && i < c.opts.depth; i++) {
-		above = above->backing;
-		if (!above->backing)
+		const struct image *next = above->backing;
+
+		if (next && next->backing)
+			above = above->backing;
+		else
 			r = q2_fail(err, -EINVAL,
 				    "the chain has %u layers below the image",
 				    i);

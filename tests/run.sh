@@ -17,7 +17,8 @@
 # Environment: Q2_SEED replays a seed, Q2_TEST_SCALE=PERCENT makes random
 # tests shorter or longer, Q2_TEST_TIMEOUT seconds for each file (300),
 # Q2_TEST_JOBS files at a time (one more than processors: many wait),
-# Q2_TEST_SKIP leaves out files that match this regular expression.
+# Q2_TEST_SKIP leaves out files that match this regular expression,
+# Q2_TEST_SLOWEST says how many of the slowest files are named at the end (5).
 # docs/testing.md says more.
 set -u
 MODE=${MODE:-release}
@@ -151,7 +152,7 @@ done
 echo "slowest:"
 for f in "$work"/*.ms; do
 	[ -e "$f" ] && echo "$(cat "$f") $(basename "$f" .ms)"
-done | sort -rn | head -5 | awk '{ printf "  %7.1f s  %s\n", $1 / 1000, $2 }'
+done | sort -rn | head -n "${Q2_TEST_SLOWEST:-5}" | awk '{ printf "  %7.1f s  %s\n", $1 / 1000, $2 }'
 echo "all of it: $((($(now_ms) - began) / 1000)) s"
 
 [ $((passed + failed)) -gt 0 ] || failed=1
