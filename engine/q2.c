@@ -17,6 +17,7 @@
 #include "engine/image/image.h"
 #include "engine/image/layers.h"
 #include "engine/image/open.h"
+#include "engine/image/owners.h"
 #include "engine/image/raw.h"
 #include "engine/image/reopen.h"
 #include "engine/image/request.h"
@@ -687,6 +688,7 @@ q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
 		c.opts.keep = true;
 	if (r == 0)
 		r = drain(c.img, err);
+	owners_done(c.img);
 	for (unsigned i = 1; r == 0 && i < c.opts.depth; i++) {
 		above = above->backing;
 		if (!above->backing)

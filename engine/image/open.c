@@ -18,6 +18,7 @@
 #include "engine/image/image.h"
 #include "engine/image/layers.h"
 #include "engine/image/mark.h"
+#include "engine/image/owners.h"
 #include "engine/image/trim.h"
 
 /* Enough for the first cluster of any image. */
@@ -207,6 +208,7 @@ image_free(struct image *img)
 	limbo_done(&img->limbo);
 	compress_done(&img->compress);
 	meta_done(&img->meta);
+	owners_done(img);
 	if (img->data != img->file)
 		aio_close(img->data);
 	if (img->file)
@@ -446,6 +448,7 @@ image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
 		chain_free(o.img);
 		return r;
 	}
+	owners_init(o.img);
 	*ret_img = o.img;
 	return 0;
 }
