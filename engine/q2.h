@@ -596,6 +596,11 @@ struct q2_convert_opts {
 	uint64_t rate; /* bytes per second; 0: no limit */
 	q2_progress_fn progress;
 	void *arg;
+	/* Sectors that cannot be read become zeros.  unreadable, which may be
+	 * NULL, is told of each. */
+	bool salvage;
+	q2_finding_fn unreadable;
+	void *unreadable_arg;
 };
 
 /*
