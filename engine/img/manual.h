@@ -106,7 +106,7 @@ struct manual {
 		'f', NULL, "FORMAT", "qcow2 raw", MANUAL_FORMAT_HELP \
 	}
 
-extern const struct manual manual_bench, manual_check, manual_commit,
+extern const struct manual manual_amend, manual_rebase, manual_bench, manual_check, manual_commit,
 	manual_compare, manual_convert, manual_create, manual_dd, manual_info, manual_io,
 	manual_map, manual_measure, manual_resize;
 
