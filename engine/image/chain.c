@@ -98,6 +98,7 @@ chain_peek(struct image *img, uint64_t off, uint64_t len,
 		else if (!map_peek(ret->layer, off, ret->ext.len, &ret->ext))
 			return false;
 	} while (!is_answer(ret, off));
+	owners_learn(img, off, ret->ext.len, ret->depth);
 	return true;
 }
 

@@ -179,6 +179,7 @@ main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argc ? argv[0] : "";
 
 	std_guard();
+	std_allow_files();
 	if (strcmp(name, "qemu-img") == 0)
 		msg_set_role(ROLE_QEMU_IMG);
 	else if (strcmp(name, "qemu-io") == 0)
