@@ -19,6 +19,7 @@
 #include "engine/image/image.h"
 #include "engine/image/layers.h"
 #include "engine/image/open.h"
+#include "engine/image/owners.h"
 #include "engine/image/raw.h"
 #include "engine/image/reopen.h"
 #include "engine/image/request.h"
@@ -740,6 +741,7 @@ q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
 		c.opts.keep = true;
 	if (r == 0)
 		r = drain(c.img, err);
+	owners_done(c.img);
 	for (unsigned i = 1; r == 0 && i < c.opts.depth; i++) {
 		const struct image *next = above->backing;
 
@@ -758,6 +760,71 @@ q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
 		r = repair_if_dirty(above->backing, &o, err);
 	}
 	return r < 0 ? r : loop_call(c.img->loop, run_commit, &c);
+}
+
+struct rebase_call {
+	struct image *img;
+	struct q2_rebase_opts opts;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_rebase(void *arg)
+{
+	struct rebase_call *c = arg;
+
+	return rebase_image(c->img, &c->opts, c->err);
+}
+
+/* Can a header of its own be written for it? */
+static int
+check_has_header(const struct image *img, struct q2_err *err)
+{
+	if (!image_is_qcow2(img))
+		return q2_fail(err, -ENOTSUP, "%s", strerror(ENOTSUP));
+	if (img->read_only)
+		return q2_fail(err, -EACCES, "Image is read-only");
+	return 0;
+}
+
+int
+q2_rebase(struct q2_image *img, const struct q2_rebase_opts *opts,
+	  struct q2_err *err)
+{
+	struct rebase_call c = {.img = image_of(img), .err = err};
+	int r = check_has_header(c.img, err);
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	if (r == 0)
+		r = drain(c.img, err);
+	return r < 0 ? r : loop_call(c.img->loop, run_rebase, &c);
+}
+
+struct amend_call {
+	struct image *img;
+	struct q2_amend_opts opts;
+	struct q2_err *err;
+};
+
+static int Q2_CO
+run_amend(void *arg)
+{
+	struct amend_call *c = arg;
+
+	return amend_image(c->img, &c->opts, c->err);
+}
+
+int
+q2_amend(struct q2_image *img, const struct q2_amend_opts *opts,
+	 struct q2_err *err)
+{
+	struct amend_call c = {.img = image_of(img), .err = err};
+	int r = check_has_header(c.img, err);
+
+	take_opts(&c.opts, sizeof(c.opts), opts);
+	if (r == 0)
+		r = drain(c.img, err);
+	return r < 0 ? r : loop_call(c.img->loop, run_amend, &c);
 }
 
 unsigned

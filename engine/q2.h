@@ -679,6 +679,11 @@ struct q2_convert_opts {
 	uint64_t rate; /* bytes per second; 0: no limit */
 	q2_progress_fn progress;
 	void *arg;
+	/* Sectors that cannot be read become zeros.  unreadable, which may be
+	 * NULL, is told of each. */
+	bool salvage;
+	q2_finding_fn unreadable;
+	void *unreadable_arg;
 };
 
 /*
@@ -713,6 +718,53 @@ struct q2_commit_opts {
  */
 int q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
 	      struct q2_err *err);
+
+struct q2_rebase_opts {
+	size_t size;
+	/* As they go into the header; NULL or "": no backing file. */
+	const char *backing_file, *backing_format;
+	/* The same file, open on img's loop; NULL if there is none. */
+	struct q2_image *backing;
+	/* Only write the header, whatever the guest may read then; img should
+	 * have been opened with no_backing. */
+	bool unsafe;
+	q2_progress_fn progress;
+	void *arg;
+};
+
+/*
+ * Give img, open for writing, another backing file, or none.  What img does
+ * not hold itself and the two backing files do not have in common is written
+ * into it first, durably as far as the cache mode goes: the guest reads the
+ * same at any time, also after an error or a crash.  Then the header changes,
+ * in one sector write.  err->text says which backing file the image has.
+ * Nobody may use img meanwhile, and afterwards it is to be closed.  Blocking;
+ * not from a done().
+ */
+int q2_rebase(struct q2_image *img, const struct q2_rebase_opts *opts,
+	      struct q2_err *err);
+
+struct q2_amend_opts {
+	size_t size;
+	unsigned compat;        /* 2 or 3; 0: as it is, and so below */
+	int lazy_refcounts;     /* 1: on, -1: off */
+	unsigned refcount_bits; /* 1 to 64, a power of two */
+	uint64_t virtual_size;  /* bytes; may be smaller */
+	const char *data_file;  /* as it goes into the header */
+	int data_file_raw;      /* 1: on (refused unless it is), -1: off */
+	q2_progress_fn progress;
+	void *arg;
+};
+
+/*
+ * Change properties of a qcow2 image that is open for writing, one after the
+ * other, each in one sector write: a crash or an error leaves those done that
+ * came first, and the guest reads the same (but for virtual_size).  Version 2
+ * has no zero clusters, so they get data or are given up.  Nobody may use img
+ * meanwhile, and afterwards it is to be closed.  Blocking; not from a done().
+ */
+int q2_amend(struct q2_image *img, const struct q2_amend_opts *opts,
+	     struct q2_err *err);
 
 /*
  * The depth at which img's chain has the file `name`, which may be a name as

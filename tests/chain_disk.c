@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/base/rng.h"
+#include "engine/image/image.h"
 #include "tests/image_check.h"
 #include "tests/image_make.h"
 
@@ -303,7 +304,7 @@ chain_disk_go_on(const struct chain_disk *d, struct loop *loop, char *why,
 	Q2_AUTO_FREE uint8_t *want = malloc(d->bytes);
 	struct q2_image *img;
 	struct q2_err err;
-	uint64_t leaks;
+	uint64_t leaks = 0;
 	int r = 0;
 
 	if (!want || chain_disk_open(loop, &img, &err) < 0) {
@@ -365,7 +366,109 @@ commit_two(const struct chain_disk *d, struct q2_image *top, struct q2_err *err)
 	return commit(top, 2, false, err);
 }
 
+/* Onto the file that it has, another one, or none. */
+static int
+rebase(const struct chain_disk *d, struct q2_image *top, const char *name,
+       struct q2_err *err)
+{
+	bool raw = name && strcmp(name, CHAIN_BASE) == 0 && d->base_raw;
+	struct q2_rebase_opts o = {
+		.size = sizeof(o),
+		.backing_file = name,
+		.backing_format = raw ? "raw" : "qcow2",
+	};
+	int r = 0;
+
+	if (name)
+		r = open_layer(((struct image *)top)->loop, name,
+			       o.backing_format, Q2_RDONLY, &o.backing, err);
+	if (r < 0)
+		return r;
+	r = q2_rebase(top, &o, err);
+	if (o.backing)
+		(void)q2_close(o.backing, NULL);
+	return r;
+}
+
+static int
+rebase_none(const struct chain_disk *d, struct q2_image *top,
+	    struct q2_err *err)
+{
+	return rebase(d, top, NULL, err);
+}
+
+static int
+rebase_other(const struct chain_disk *d, struct q2_image *top,
+	     struct q2_err *err)
+{
+	return rebase(d, top, CHAIN_OTHER, err);
+}
+
+static int
+rebase_base(const struct chain_disk *d, struct q2_image *top,
+	    struct q2_err *err)
+{
+	return rebase(d, top, CHAIN_BASE, err);
+}
+
+static int
+to_version_2(const struct chain_disk *d, struct q2_image *top,
+	     struct q2_err *err)
+{
+	struct q2_amend_opts o = {
+		.size = sizeof(o), .compat = 2, .refcount_bits = 16};
+
+	(void)d;
+	return q2_amend(top, &o, err);
+}
+
+static int
+to_version_3(const struct chain_disk *d, struct q2_image *top,
+	     struct q2_err *err)
+{
+	struct q2_amend_opts o = {
+		.size = sizeof(o), .compat = 3, .lazy_refcounts = 1};
+
+	(void)d;
+	return q2_amend(top, &o, err);
+}
+
+/* To the narrowest, or the widest. */
+static int
+other_refcounts(const struct chain_disk *d, struct q2_image *top,
+		struct q2_err *err)
+{
+	struct q2_amend_opts o = {.size = sizeof(o),
+				  .refcount_bits = d->seed % 2 ? 1 : 64};
+
+	return q2_amend(top, &o, err);
+}
+
+static bool
+can_be_2(const struct chain_disk *d)
+{
+	return !d->extended_l2 && d->version != 2;
+}
+
+static bool
+is_2(const struct chain_disk *d)
+{
+	return d->version == 2;
+}
+
+static bool
+is_3(const struct chain_disk *d)
+{
+	return d->version != 2;
+}
+
 const struct chain_op chain_ops[] = {
+	{"rebase onto none", has_below, rebase_none},
+	{"rebase onto another", NULL, rebase_other},
+	{"rebase onto the second layer", has_two_below, rebase_base},
+	{"amend to version 2", can_be_2, to_version_2},
+	{"amend to version 3", is_2, to_version_3},
+	{"amend refcounts", is_3, other_refcounts},
 	{"commit", has_below, commit_one},
 	{"commit to the second layer", has_two_below, commit_two},
 };

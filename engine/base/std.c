@@ -2,6 +2,7 @@
 #include "engine/base/std.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void
@@ -24,5 +25,16 @@ std_guard(void)
 		if (fd > STDERR_FILENO)
 			(void)close(fd);
 		return;
+	}
+}
+
+void
+std_allow_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }

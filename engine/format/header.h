@@ -138,6 +138,31 @@ struct header_bytes {
 int header_rewrite(const struct header *h, const struct header_bytes *old,
 		   void *buf, size_t cluster_size, struct q2_err *err);
 
+/*
+ * Writes that make one header of another so that at any moment there is the
+ * old one or the new one (ordering.md, H1).  Each is durable before the next
+ * begins.  Those before `decisive` change bytes that nobody reads; that one is
+ * a single sector; those behind it change only how the new header is laid out.
+ */
+struct header_write {
+	uint32_t off, len;
+	const uint8_t *bytes;
+};
+
+struct header_switch {
+	struct header_write v[4];
+	unsigned n, decisive;
+	uint8_t *memory; /* what the bytes are in; the caller frees it */
+};
+
+/*
+ * Plan them: from old, as in header_rewrite(), to h.  -ENOSPC if h does not
+ * fit, or there is no room to write it beside the old one.
+ */
+int header_plan_switch(const struct header *h, const struct header_bytes *old,
+		       size_t cluster_size, struct header_switch *ret,
+		       struct q2_err *err);
+
 struct geom header_geom(const struct header *h);
 
 #endif

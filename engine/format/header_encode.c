@@ -4,6 +4,7 @@
  *
  * The order of the parts is QEMU's.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/format/header.h"
@@ -206,54 +207,203 @@ out_unknown_exts(struct out *o, const struct old *old)
 
 /* ---- whole headers ----------------------------------------------------- */
 
+/* All extensions, with feature names or without, and the end. */
 static int
-encode(const struct header *h, const struct old *old, void *buf,
-       size_t cluster_size, struct q2_err *err)
+out_exts(struct out *o, const struct header *h, const struct old *old,
+	 bool feature_names)
 {
-	struct out o = {.p = buf, .size = cluster_size};
 	int r = 0;
 
-	assert(h->version == 2 || h->version == 3);
-	assert(h->version == 3 || h->refcount_order == 4);
-	memset(buf, 0, cluster_size);
-	out_fixed(&o, h);
+	out_string(o, EXT_BACKING_FORMAT, h->backing_format);
+	out_string(o, EXT_DATA_FILE, h->data_file);
+	out_crypto(o, h);
+	if (feature_names)
+		out_feature_names(o);
+	out_bitmaps(o, h);
 	if (old)
-		out_unknown_fields(&o, h, old);
-	out_string(&o, EXT_BACKING_FORMAT, h->backing_format);
-	out_string(&o, EXT_DATA_FILE, h->data_file);
-	out_crypto(&o, h);
-	if (h->version == 3 && cluster_size > 4096)
-		out_feature_names(&o);
-	out_bitmaps(&o, h);
-	if (old)
-		r = out_unknown_exts(&o, old);
+		r = out_unknown_exts(o, old);
+	(void)out_ext(o, EXT_END, 0);
+	return r;
+}
+
+static int
+out_result(const struct out *o, int r, struct q2_err *err)
+{
 	if (r < 0)
 		return q2_fail(err, r, "Header extension too large");
-	(void)out_ext(&o, EXT_END, 0);
-	out_backing_name(&o, h);
-	if (o.full)
+	if (o->full)
 		return q2_fail(err, -ENOSPC,
 			       "the header does not fit in a cluster of %zu "
 			       "bytes",
-			       cluster_size);
+			       o->size);
 	return 0;
+}
+
+static int
+encode(const struct header *h, const struct old *old, struct out *o,
+       struct q2_err *err)
+{
+	int r;
+
+	assert(h->version == 2 || h->version == 3);
+	assert(h->version == 3 || h->refcount_order == 4);
+	memset(o->p, 0, o->size);
+	out_fixed(o, h);
+	if (old)
+		out_unknown_fields(o, h, old);
+	r = out_exts(o, h, old, h->version == 3 && o->size > 4096);
+	out_backing_name(o, h);
+	return out_result(o, r, err);
 }
 
 int
 header_encode(const struct header *h, void *buf, size_t cluster_size,
 	      struct q2_err *err)
 {
-	return encode(h, NULL, buf, cluster_size, err);
+	struct out o = {.p = buf, .size = cluster_size};
+
+	return encode(h, NULL, &o, err);
 }
 
 int
 header_rewrite(const struct header *h, const struct header_bytes *old,
 	       void *buf, size_t cluster_size, struct q2_err *err)
 {
-	struct old o = {.span = {.p = old->p, .len = old->len}};
+	struct old was = {.span = {.p = old->p, .len = old->len}};
+	struct out o = {.p = buf, .size = cluster_size};
 	int r;
 
 	assert(old->p != buf);
-	r = header_decode_fixed(&o.span, &o.fixed, err);
-	return r < 0 ? r : encode(h, &o, buf, cluster_size, err);
+	r = header_decode_fixed(&was.span, &was.fixed, err);
+	return r < 0 ? r : encode(h, &was, &o, err);
+}
+
+/* ---- from one to the other --------------------------------------------- */
+
+/*
+ * One sector write cannot change what lies in several.  So the new extensions
+ * and the new name are written a second time, far behind what both headers
+ * use, and the first sector is made to lead there: by a table of feature
+ * names, which no reader needs, that is so long that the next extension is the
+ * first one there.  Then the rest of the new header is written in its place,
+ * and the first sector once more, as it is to stay.
+ */
+
+/* The end of what a header uses. */
+static size_t
+used_bytes(const struct old *old)
+{
+	uint64_t off = old->fixed.header_length, end;
+	struct header_ext ext;
+	int r;
+
+	while (header_next_ext(&old->span, &off, &ext, &r))
+		;
+	end = off + EXT_HEAD_BYTES; /* of the end's own */
+	if (old->span.backing_off)
+		end = max_u64(end,
+			      old->span.backing_off + old->span.backing_len);
+	return (size_t)align_up(end, 8);
+}
+
+/* The header that leads to far, where the rest of it is. */
+static int
+encode_far(const struct header *h, const struct old *old, struct out *o,
+	   size_t far, struct q2_err *err)
+{
+	size_t head;
+	int r;
+
+	memset(o->p, 0, o->size);
+	out_fixed(o, h);
+	out_unknown_fields(o, h, old);
+	head = o->n;
+	if (head + EXT_HEAD_BYTES > Q2_SECTOR || far > o->size) {
+		o->full = true;
+		return out_result(o, 0, err);
+	}
+	store_be32(o->p + head, EXT_FEATURE_NAMES);
+	store_be32(o->p + head + 4, (uint32_t)(far - head - EXT_HEAD_BYTES));
+	o->n = far;
+	r = out_exts(o, h, old, false);
+	out_backing_name(o, h);
+	return out_result(o, r, err);
+}
+
+static void
+add_write(struct header_switch *s, const uint8_t *p, size_t off, size_t end)
+{
+	s->v[s->n++] = (struct header_write){
+		.off = (uint32_t)off,
+		.len = (uint32_t)(end - off),
+		.bytes = p + off,
+	};
+}
+
+/* new, of new->n bytes, is in s->memory; behind it is room for another. */
+static int
+plan_far(const struct header *h, const struct old *old, const struct out *new,
+	 struct header_switch *s, struct q2_err *err)
+{
+	struct out m = {.p = s->memory + new->size, .size = new->size};
+	size_t used = (size_t)max_u64(used_bytes(old), Q2_SECTOR);
+	size_t far = (size_t)align_up(max_u64(used, new->n), 8);
+	int r = encode_far(h, old, &m, far, NULL);
+
+	if (r == -ENOSPC) {
+		/* Then it stays so. */
+		m.n = 0;
+		m.full = false;
+		far = used;
+		r = encode_far(h, old, &m, far, err);
+	}
+	if (r < 0)
+		return r;
+	add_write(s, m.p, far, m.n);
+	s->decisive = s->n;
+	add_write(s, m.p, 0, Q2_SECTOR);
+	if (new->n > far)
+		return 0;
+	add_write(s, new->p, Q2_SECTOR, new->n);
+	add_write(s, new->p, 0, Q2_SECTOR);
+	return 0;
+}
+
+/* Does new differ from the old bytes in the first sector at most? */
+static bool
+is_one_sector(const struct header_bytes *old, const struct out *new)
+{
+	if (new->n <= Q2_SECTOR)
+		return true;
+	return old->len >= new->n &&memcmp((const uint8_t *)old->p + Q2_SECTOR,
+					   new->p + Q2_SECTOR,
+					   new->n - Q2_SECTOR) ==
+	       0;
+}
+
+int
+header_plan_switch(const struct header *h, const struct header_bytes *old,
+		   size_t cluster_size, struct header_switch *ret,
+		   struct q2_err *err)
+{
+	struct old was = {.span = {.p = old->p, .len = old->len}};
+	struct out new = {.size = cluster_size};
+	int r;
+
+	*ret = (struct header_switch){.memory = calloc(2, cluster_size)};
+	if (!ret->memory)
+		return q2_fail(err, -ENOMEM, "no memory for the header");
+	new.p = ret->memory;
+	r = header_decode_fixed(&was.span, &was.fixed, err);
+	if (r == 0)
+		r = encode(h, &was, &new, err);
+	if (r == 0 && is_one_sector(old, &new))
+		add_write(ret, new.p, 0, Q2_SECTOR);
+	else if (r == 0)
+		r = plan_far(h, &was, &new, ret, err);
+	if (r < 0) {
+		free(ret->memory);
+		*ret = (struct header_switch){0};
+	}
+	return r;
 }

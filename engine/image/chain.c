@@ -4,6 +4,7 @@
 #include "engine/base/num.h"
 #include "engine/image/holes.h"
 #include "engine/image/image.h"
+#include "engine/image/owners.h"
 #include "engine/image/raw.h"
 
 static bool
@@ -49,6 +50,20 @@ is_answer(struct chain_extent *c, uint64_t off)
 	return false;
 }
 
+/* The top has not got it, and c names the layer below: name the one that is
+ * known to have it.  Those between fall through there. */
+static void
+skip_layers(const struct image *img, struct chain_extent *c, uint64_t off)
+{
+	struct owner o;
+
+	if (c->depth != 1 || !owners_find(img, off, c->ext.len, &o))
+		return;
+	c->layer = o.layer;
+	c->depth = o.depth;
+	c->ext.len = min_u64(o.len, o.layer->size - off);
+}
+
 int Q2_CO
 chain_lookup(struct image *img, uint64_t off, uint64_t len,
 	     struct chain_extent *ret)
@@ -56,6 +71,8 @@ chain_lookup(struct image *img, uint64_t off, uint64_t len,
 	*ret = (struct chain_extent){.layer = img, .ext.len = len};
 	do {
 		int r = 0;
+
+		skip_layers(img, ret, off);
 
 		if (image_is_qcow2(ret->layer))
 			r = map_lookup(ret->layer, off, ret->ext.len,
@@ -65,6 +82,7 @@ chain_lookup(struct image *img, uint64_t off, uint64_t len,
 		if (r < 0)
 			return r;
 	} while (!is_answer(ret, off));
+	owners_learn(img, off, ret->ext.len, ret->depth);
 	return 0;
 }
 
@@ -74,11 +92,13 @@ chain_peek(struct image *img, uint64_t off, uint64_t len,
 {
 	*ret = (struct chain_extent){.layer = img, .ext.len = len};
 	do {
+		skip_layers(img, ret, off);
 		if (!image_is_qcow2(ret->layer))
 			raw_extent(off, ret->ext.len, &ret->ext);
 		else if (!map_peek(ret->layer, off, ret->ext.len, &ret->ext))
 			return false;
 	} while (!is_answer(ret, off));
+	owners_learn(img, off, ret->ext.len, ret->depth);
 	return true;
 }
 

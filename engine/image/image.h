@@ -32,6 +32,7 @@ struct image {
 	struct aio_file *data; /* guest data; usually the same */
 	char *data_path;       /* NULL: the same */
 	struct image *backing; /* NULL: none */
+	struct owners *owners; /* owners.c; NULL: nothing is remembered */
 	struct points points;
 	uint64_t size; /* virtual bytes */
 	enum q2_cache cache_mode;

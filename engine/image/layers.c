@@ -62,21 +62,39 @@ is_same_part(const struct aio_file *a, const struct aio_file *b)
 	return a->base < end_b && b->base < end_a;
 }
 
-static bool
-is_same_file(const struct aio_file *a, const struct aio_file *b)
-{
-	struct stat x, y;
+/* What file it is, asked once: a chain compares each layer with all above. */
+struct identity {
+	const struct aio_file *file;
+	bool has; /* in memory there is only the name */
+	bool is_device;
+	uint64_t dev, ino;
+};
 
-	if (!is_same_part(a, b))
-		return false;
-	if (a->fd < 0 || b->fd < 0)
-		return strcmp(a->name, b->name) == 0;
-	if (fstat(a->fd, &x) < 0 || fstat(b->fd, &y) < 0)
-		return false;
+static struct identity
+identity_of(const struct aio_file *file)
+{
+	struct identity id = {.file = file};
+	struct stat st;
+
+	if (file->fd < 0 || fstat(file->fd, &st) < 0)
+		return id;
+	id.has = true;
 	/* A device may have several names. */
-	if (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode))
-		return x.st_rdev == y.st_rdev;
-	return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	id.is_device = S_ISBLK(st.st_mode);
+	id.dev = id.is_device ? 0 : st.st_dev;
+	id.ino = id.is_device ? st.st_rdev : st.st_ino;
+	return id;
+}
+
+static bool
+is_same_file(const struct identity *a, const struct identity *b)
+{
+	if (!is_same_part(a->file, b->file))
+		return false;
+	if (a->file->fd < 0 || b->file->fd < 0)
+		return strcmp(a->file->name, b->file->name) == 0;
+	return a->has && b->has && a->is_device == b->is_device &&
+	       a->dev == b->dev && a->ino == b->ino;
 }
 
 /* ---- the data file ----------------------------------------------------- */
@@ -98,6 +116,7 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 	const char *name = opts->data_file ? opts->data_file
 					   : img->header.data_file;
 	const char *path = NULL;
+	struct identity own, data;
 	unsigned flags = img->file->flags &
 			 (AIO_RDONLY | AIO_DIRECT | AIO_NOSYNC);
 	int r;
@@ -126,7 +145,9 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 	if (r < 0)
 		return r;
 	/* Not all have locks, which would refuse this. */
-	if (is_same_file(img->file, img->data))
+	own = identity_of(img->file);
+	data = identity_of(img->data);
+	if (is_same_file(&own, &data))
 		return q2_fail(err, -EINVAL,
 			       "the data file '%.900s' is the image itself",
 			       path);
@@ -138,14 +159,35 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 
 /* ---- the backing chain ------------------------------------------------- */
 
-/* Is the file of layer one of those above it? */
-static bool
-is_loop(const struct image *top, const struct image *layer)
+/* The files of the layers so far. */
+struct seen {
+	struct identity *v;
+	size_t n, room;
+};
+
+/* Note the file of layer: 1 if it is one of those above it, 0, or -ENOMEM. */
+static int
+note_layer(struct seen *seen, const struct image *layer)
 {
-	for (const struct image *i = top; i != layer; i = i->backing)
-		if (is_same_file(i->file, layer->file))
-			return true;
-	return false;
+	struct identity id;
+
+	if (!layer->file)
+		return 0;
+	id = identity_of(layer->file);
+	for (size_t i = 0; i < seen->n; i++)
+		if (is_same_file(&seen->v[i], &id))
+			return 1;
+	if (seen->n == seen->room) {
+		size_t room = seen->room ? 2 * seen->room : 16;
+		struct identity *v = realloc(seen->v, room * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		seen->v = v;
+		seen->room = room;
+	}
+	seen->v[seen->n++] = id;
+	return 0;
 }
 
 /* How the layer below img is opened: as img was, with opts, but for reading,
@@ -218,32 +260,47 @@ has_below(const struct image *img, const struct q2_open_opts *opts)
 	return opts->backing_file || img->header.backing_file[0];
 }
 
+/* The layer below img, as img->backing; depth is its own. */
+static int
+open_below(struct image *img, const struct q2_open_opts *o,
+	   const struct q2_open_opts *below, struct seen *seen,
+	   struct q2_err *err)
+{
+	int r = open_next(img, o->backing_file, below, err);
+
+	if (r < 0)
+		return r;
+	r = note_layer(seen, img->backing);
+	if (r > 0)
+		return q2_fail(err, -EINVAL,
+			       "the backing chain comes back to '%.900s'",
+			       img->backing->path);
+	return r < 0 ? q2_fail(err, r, "no memory for a layer") : 0;
+}
+
 int
 layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 		    struct q2_err *err)
 {
 	struct q2_open_opts o = *opts;
-	struct image *top = img;
+	struct seen seen = {0};
 	unsigned depth = 0;
+	int r = 0;
 
-	while (has_below(img, &o)) {
+	if (has_below(img, &o))
+		r = note_layer(&seen, img);
+	while (r == 0 && has_below(img, &o)) {
 		struct q2_open_opts below = layer_opts(img, &o);
-		int r = open_next(img, o.backing_file, &below, err);
 
+		r = open_below(img, &o, &below, &seen, err);
 		depth++;
 		if (r < 0)
-			return fail_backing(err, depth, r);
-		if (is_loop(top, img->backing)) {
-			(void)q2_fail(
-				err, -EINVAL,
-				"the backing chain comes back to '%.900s'",
-				img->backing->path);
-			return fail_backing(err, depth, -EINVAL);
-		}
+			break;
 		img = img->backing;
 		o = below;
 	}
-	return 0;
+	free(seen.v);
+	return r < 0 ? fail_backing(err, depth, r) : 0;
 }
 
 /* ---- finding one ------------------------------------------------------- */

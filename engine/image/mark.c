@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/image/mark.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/err.h"
+#include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/image/image.h"
 
@@ -63,4 +68,90 @@ mark_tables(struct image *img, const void *field, size_t bytes, uint64_t off)
 	if (r < 0)
 		img->failed = r;
 	return r;
+}
+
+/* ---- a whole header ---------------------------------------------------- */
+
+/* The first cluster of the file, or all of a shorter one. */
+static int Q2_CO
+read_header(struct image *img, struct header_bytes *ret, uint8_t **ret_memory,
+	    struct q2_err *err)
+{
+	int64_t size = aio_size(img->file);
+	size_t len;
+	int r;
+
+	if (size < 0)
+		return q2_fail(err, (int)size, "Could not read its length");
+	len = (size_t)min_u64((uint64_t)size, img->geom.cluster_size);
+	*ret_memory = mem_aligned(len + 1);
+	if (!*ret_memory)
+		return q2_fail(err, -ENOMEM, "no memory for the header");
+	r = file_read(img->file, AIO_HEADER, *ret_memory, len, 0);
+	if (r < 0)
+		return q2_fail(err, r, "Could not read the header: %s",
+			       strerror(-r));
+	*ret = (struct header_bytes){.p = *ret_memory, .len = len};
+	return 0;
+}
+
+static int Q2_CO
+plan(struct image *img, const struct header *h, struct header_switch *ret,
+     struct q2_err *err)
+{
+	Q2_AUTO_FREE uint8_t *memory = NULL;
+	struct header_bytes old;
+	int r = read_header(img, &old, &memory, err);
+
+	if (r < 0)
+		return r;
+	return header_plan_switch(h, &old, img->geom.cluster_size, ret, err);
+}
+
+int Q2_CO
+mark_header_fits(struct image *img, const struct header *h, struct q2_err *err)
+{
+	struct header_switch s = {0};
+	int r = plan(img, h, &s, err);
+
+	free(s.memory);
+	return r;
+}
+
+/* One of the writes, durably. */
+static int Q2_CO
+run_write(struct image *img, const struct header_write *w)
+{
+	int r = file_write(img->file, AIO_HEADER, w->bytes, w->len, w->off);
+
+	cache_meta_written(img);
+	return r < 0 ? r : cache_sync(img);
+}
+
+int Q2_CO
+mark_header(struct image *img, const struct header *h, struct q2_err *err)
+{
+	struct header_switch s;
+	int r = plan(img, h, &s, err);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < s.n && r == 0; i++) {
+		r = run_write(img, &s.v[i]);
+		if (r < 0 && i == s.decisive)
+			img->failed = r;
+		/* The header is the new one; what is left is its order. */
+		if (r < 0 && i > s.decisive && !img->failed) {
+			r = 0;
+			break;
+		}
+	}
+	free(s.memory);
+	if (r < 0)
+		return q2_fail(err, r, "Could not write the header: %s; %s",
+			       strerror(-r),
+			       img->failed ? "it is the old one or the new one"
+					   : "it is the old one");
+	img->header = *h;
+	return 0;
 }

@@ -18,6 +18,7 @@
 #include "engine/image/image.h"
 #include "engine/image/layers.h"
 #include "engine/image/mark.h"
+#include "engine/image/owners.h"
 #include "engine/image/trim.h"
 
 /* What is read at first: the first cluster of most images. */
@@ -226,6 +227,7 @@ image_free(struct image *img)
 	compress_done(&img->compress);
 	crypt_done(&img->crypt);
 	meta_done(&img->meta);
+	owners_done(img);
 	if (img->data != img->file)
 		aio_close(img->data);
 	if (img->file)
@@ -485,6 +487,7 @@ image_open(struct loop *loop, const char *path, const struct q2_open_opts *opts,
 		chain_free(o.img);
 		return r;
 	}
+	owners_init(o.img);
 	*ret_img = o.img;
 	return 0;
 }

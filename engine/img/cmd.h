@@ -14,6 +14,7 @@
 #include "engine/img/file.h"
 #include "engine/img/manual.h"
 
+int cmd_amend(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_commit(int argc, char **argv);
@@ -25,6 +26,7 @@ int cmd_info(int argc, char **argv);
 int cmd_io(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
+int cmd_rebase(int argc, char **argv);
 int cmd_resize(int argc, char **argv);
 
 /* Print the help of a subcommand, or of the program if name is NULL. */

@@ -170,7 +170,7 @@ take_option(int c, char **argv, struct convert_args *args)
 		args->copy.target_is_zero = true;
 		break;
 	case OPT_SALVAGE:
-		args->salvage = true;
+		args->copy.salvage = true;
 		break;
 	case OPT_BITMAPS:
 		args->bitmaps = true;
@@ -207,7 +207,7 @@ judge(const struct convert_args *args)
 	if (args->offload && args->has_sparse)
 		return complain("Cannot enable copy offloading when -S is "
 				"used");
-	if (args->offload && args->salvage)
+	if (args->offload && args->copy.salvage)
 		return complain("Cannot use copy offloading in salvaging "
 				"mode");
 	return CMD_GO_ON;
@@ -217,8 +217,6 @@ judge(const struct convert_args *args)
 static int
 refuse(const struct convert_args *args)
 {
-	if (args->salvage)
-		return complain("--salvage is not supported yet");
 	if (args->bitmaps)
 		return complain("--bitmaps is not supported yet");
 	if (args->snapshot)
@@ -255,6 +253,7 @@ static const struct manual_option options[] = {
 	{'n', NULL, NULL, NULL, "TARGET is there already, and large enough"},
 	{OPT_TARGET_IS_ZERO, "target-is-zero", NULL, NULL,
 	 "with -n: it reads as zeros"},
+	{'c', NULL, NULL, NULL, "compress the target's clusters"},
 	{'S', NULL, "SIZE", NULL,
 	 "zeros from this length on are not written (4k); 0 writes all"},
 	{'m', NULL, "N", NULL, "pieces under way, 1 to 16 (8)"},
@@ -270,6 +269,8 @@ static const struct manual_option options[] = {
 	 "with -c: fast (the default), or small: a tenth less, much slower"},
 	{'p', NULL, NULL, NULL, "show progress"},
 	MANUAL_QUIET,
+	{OPT_SALVAGE, "salvage", NULL, NULL,
+	 "sectors that cannot be read become zeros, with a warning"},
 	{'C', NULL, NULL, NULL, "taken, no effect"},
 	MANUAL_SHARE,
 	MANUAL_OBJECT,
@@ -278,7 +279,6 @@ static const struct manual_option options[] = {
 	{OPT_TARGET_IMAGE_OPTS, "target-image-opts", NULL, NULL,
 	 "the target's name is, with -n"},
 	{'l', NULL, "SNAPSHOT", NULL, NULL},
-	{OPT_SALVAGE, "salvage", NULL, NULL, NULL},
 	{OPT_BITMAPS, "bitmaps", NULL, NULL, NULL},
 	{OPT_SKIP_BROKEN, "skip-broken-bitmaps", NULL, NULL, NULL},
 	MANUAL_HELP,
@@ -293,7 +293,7 @@ const struct manual manual_convert = {
 	.text = "Copy images, one behind the other, into TARGET, which is made.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: -l, --bitmaps, --salvage.\n"
+	.more = "Not yet: -l, --bitmaps.\n"
 		"\n"
 		"Example: convert -O qcow2 -o preallocation=metadata disk.raw disk.qcow2\n"
 		"Exit status: 0 copied, 1 error; then a target that was made is removed.\n",

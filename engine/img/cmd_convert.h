@@ -24,7 +24,7 @@ struct convert_args {
 	struct q2_convert_opts copy;
 
 	/* Judged, and refused in the end. */
-	bool compressed, offload, salvage, bitmaps, skip_broken;
+	bool compressed, offload, bitmaps, skip_broken;
 	const char *snapshot;
 	const char *wrong_cache; /* -t, to be complained of late; or NULL */
 };

@@ -284,6 +284,15 @@ has_backing(const struct conversion *c)
 	return opt_find(&c->create.table, "backing_file")->value;
 }
 
+static void
+warn_unreadable(void *arg, const char *text)
+{
+	const struct conversion *c = arg;
+
+	if (!c->args->common.quiet)
+		(void)complain("warning: %s", text);
+}
+
 static int
 copy(struct conversion *c)
 {
@@ -297,6 +306,8 @@ copy(struct conversion *c)
 	o.target_has_backing = has_backing(c);
 	o.progress = progress_update;
 	o.arg = &c->progress;
+	o.unreadable = warn_unreadable;
+	o.unreadable_arg = c;
 	progress_begin(&c->progress,
 		       c->args->progress && !c->args->common.quiet);
 	r = q2_convert(c->images, (size_t)c->args->n, c->target.img, &o, &err);

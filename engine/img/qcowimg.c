@@ -18,19 +18,18 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{&manual_bench, cmd_bench},     {&manual_check, cmd_check},
-	{&manual_commit, cmd_commit},   {&manual_compare, cmd_compare},
-	{&manual_convert, cmd_convert}, {&manual_create, cmd_create},
-	{&manual_dd, cmd_dd},           {&manual_info, cmd_info},
-	{&manual_io, cmd_io},           {&manual_map, cmd_map},
-	{&manual_measure, cmd_measure}, {&manual_resize, cmd_resize},
+	{&manual_amend, cmd_amend},     {&manual_bench, cmd_bench},
+	{&manual_check, cmd_check},     {&manual_commit, cmd_commit},
+	{&manual_compare, cmd_compare}, {&manual_convert, cmd_convert},
+	{&manual_create, cmd_create},   {&manual_dd, cmd_dd},
+	{&manual_info, cmd_info},       {&manual_io, cmd_io},
+	{&manual_map, cmd_map},         {&manual_measure, cmd_measure},
+	{&manual_rebase, cmd_rebase},   {&manual_resize, cmd_resize},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend",
 	"bitmap",
-	"rebase",
 	"snapshot",
 };
 
@@ -180,6 +179,7 @@ main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argc ? argv[0] : "";
 
 	std_guard();
+	std_allow_files();
 	if (strcmp(name, "qemu-img") == 0)
 		msg_set_role(ROLE_QEMU_IMG);
 	else if (strcmp(name, "qemu-io") == 0)

@@ -16,6 +16,7 @@
  * magic.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -130,6 +131,21 @@ kind_of(const struct copying *c, const struct q2_extent *e)
 	return c->is_zero ? PIECE_SKIP : PIECE_ZERO;
 }
 
+/* Salvaging: what cannot be read is told, and goes on as zeros. */
+static bool
+may_skip(const struct copying *c, const char *what, uint64_t off, int r)
+{
+	char text[128];
+
+	if (!c->o->salvage)
+		return false;
+	(void)snprintf(text, sizeof(text), "error while %s %" PRIu64 ": %s",
+		       what, off, reason(r));
+	if (c->o->unreadable)
+		c->o->unreadable(c->o->unreadable_arg, text);
+	return true;
+}
+
 /* The extent at p->in_src + p->len, as a kind; its length in *ret_len. */
 static int Q2_CO
 look(struct copying *c, const struct piece *p, enum piece_kind *ret_kind,
@@ -138,6 +154,12 @@ look(struct copying *c, const struct piece *p, enum piece_kind *ret_kind,
 	struct q2_extent e;
 	int r = source_map(p->src, p->in_src + p->len, true, &e);
 
+	if (r < 0 &&
+	    may_skip(c, "reading block status at offset", p->off + p->len, r)) {
+		*ret_kind = PIECE_DATA;
+		*ret_len = Q2_SECTOR;
+		return 0;
+	}
 	if (r < 0) {
 		fail(c, r, "reading block status at offset", p->off + p->len);
 		return r;
@@ -292,6 +314,25 @@ pass_turn(struct copying *c)
 
 /* ---- one piece --------------------------------------------------------- */
 
+/* Sector by sector, what can be read. */
+static int Q2_CO
+salvage(const struct copying *c, struct image *img, uint8_t *buf, uint64_t len,
+	uint64_t at, uint64_t off)
+{
+	for (uint64_t done = 0, n; done < len; done += n) {
+		int r;
+
+		n = min_u64(len - done, Q2_SECTOR);
+		r = source_read(img, buf + done, n, at + done);
+		if (r == 0)
+			continue;
+		if (!may_skip(c, "reading offset", off + done, r))
+			return r;
+		memset(buf + done, 0, n);
+	}
+	return 0;
+}
+
 static int Q2_CO
 read_piece(struct copying *c, const struct piece *p, uint8_t *buf)
 {
@@ -305,6 +346,9 @@ read_piece(struct copying *c, const struct piece *p, uint8_t *buf)
 		uint64_t len = min_u64(p->len - done, src->img->size - at);
 
 		r = source_read(src->img, buf + done, len, at);
+		if (r < 0 && c->o->salvage)
+			r = salvage(c, src->img, buf + done, len, at,
+				    p->off + done);
 		done += len;
 		at = 0;
 		src++;

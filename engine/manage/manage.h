@@ -70,6 +70,18 @@ int Q2_CO convert_down(const struct convert_down *down,
 /* commit.c; opts is complete, and that layer is open for writing */
 int Q2_CO commit_image(struct image *img, const struct q2_commit_opts *opts,
 		       struct q2_err *err);
+/* rebase.c, amend.c, amend_refcounts.c; opts is complete */
+int Q2_CO rebase_image(struct image *img, const struct q2_rebase_opts *opts,
+		       struct q2_err *err);
+int Q2_CO amend_image(struct image *img, const struct q2_amend_opts *opts,
+		      struct q2_err *err);
+/* Refcounts of another width; on failure the image is as it was, or the text
+ * says otherwise. */
+int Q2_CO amend_refcounts(struct image *img, unsigned refcount_bits,
+			  struct q2_err *err);
+/* amend_zeros.c: no cluster has the zero flag any more. */
+int Q2_CO amend_expand_zeros(struct image *img, const struct q2_amend_opts *o,
+			     struct q2_err *err);
 /* compare.c */
 int Q2_CO compare_images(struct image *a, struct image *b,
 			 const struct q2_compare_opts *opts,

@@ -86,10 +86,10 @@ expect "no command" 1 "try 'qcowimg --help'" "$img"
 expect "unknown command, with the nearest" 1 "did you mean 'create'" \
 	"$img" craete
 expect "a command that is not there yet" 1 "not in this version" \
-	"$img" amend a b
+	"$img" bitmap a b
 expect "unknown option of the program" 1 "unrecognized option '--nosuch'" \
 	"$img" --nosuch
-for c in create info check map measure; do
+for c in create info check map measure commit rebase amend; do
 	expect "unknown option of $c" 1 "unrecognized option '--nosuch'" \
 		"$img" $c --nosuch ok.qcow2
 	expect "unknown --aio of $c" 1 "nosuch (use io_uring, libaio or threads" \

@@ -37,8 +37,7 @@ struct rule {
 };
 
 static const struct rule rules[] = {
-	{"other subcommands", IN_ARGV,
-	 "^qemu-img (amend|bitmap|rebase|snapshot)", NULL},
+	{"other subcommands", IN_ARGV, "^qemu-img (bitmap|snapshot)", NULL},
 	{"compressed writes to encrypted images are refused", IN_ID,
 	 "^io/luks-write-compressed", NULL},
 	{"help is in our own words", IN_ID,
@@ -46,18 +45,17 @@ static const struct rule rules[] = {
 	{"backing files", IN_ARGV, "^qemu-io (-s|-C) ", NULL},
 	{"VM state", IN_ARGV, "^qemu-io .*(read|write) -b( -c)? [0-9-]", NULL},
 	{"snapshots", IN_SETUP, "snapshot -c",
-	 "^qemu-io|^qemu-img (commit|info|resize)"},
+	 "^qemu-io|^qemu-img (amend|commit|info|rebase|resize)"},
 	{"snapshots", IN_ARGV, "^qemu-img measure.* -l ", NULL},
 	{"bitmaps", IN_SETUP, "bitmap --add",
-	 "^qemu-io|^qemu-img (info|resize)"},
+	 "^qemu-io|^qemu-img (amend|info|resize)"},
 	{"breakpoints", IN_ARGV, "^qemu-io .*(break|resume) ", NULL},
 	{"holes of the host file in map", IN_ID, "^map/mixed-json", NULL},
 	{"snapshots", IN_ID,
 	 "^convert/(snapshot-(name|id|missing|raw)|no-create-progress-)", NULL},
 	{"bitmaps", IN_ARGV, "^qemu-img convert --bitmaps", NULL},
-	{"salvage", IN_ARGV, "^qemu-img convert.* --salvage",
-	 "^qemu-img "
-	 "convert( -q)? --salvage"},
+	{"a rebase that cannot be copies nothing", IN_ID, "rebase/safe-no-F",
+	 NULL},
 	{"a create that cannot be empties no file", IN_ID,
 	 "raw-preallocation-meta|raw-bad-9223372036854775807", NULL},
 };

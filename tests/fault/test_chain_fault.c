@@ -53,7 +53,7 @@ static void
 try_again(struct trial *t, struct loop *loop, struct q2_image *img)
 {
 	char why[256] = "";
-	int r = 0;
+	int r = -1;
 
 	if (((struct image *)img)->failed == 0) {
 		r = t->op->run(&t->disk, img, &t->err);
@@ -150,7 +150,7 @@ test_op(void **state)
 	print_message("%" PRIu64 " failures, %" PRIu64 " refused, %" PRIu64
 		      " done at the second attempt\n",
 		      failures, refused, again);
-	assert_true(failures > 10 && refused > 5);
+	assert_true(failures > 5 && refused > 5);
 }
 
 int
