@@ -4,6 +4,7 @@
  *
  * Output, messages and exit status are those of qemu-img amend.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +33,18 @@ struct amend_args {
 	{                                             \
 		.name = (n), .type = (t), .help = (h) \
 	}
-#define HELP_CRYPT "key slots of encryption (not supported yet)"
 
 static const struct opt all[] = {
-	OPT("encrypt.state", OPT_STRING, HELP_CRYPT),
-	OPT("encrypt.new-secret", OPT_STRING, HELP_CRYPT),
-	OPT("encrypt.old-secret", OPT_STRING, HELP_CRYPT),
-	OPT("encrypt.keyslot", OPT_NUMBER, HELP_CRYPT),
-	OPT("encrypt.iter-time", OPT_NUMBER, HELP_CRYPT),
+	OPT("encrypt.state", OPT_STRING,
+	    "active adds a passphrase, inactive erases some"),
+	OPT("encrypt.new-secret", OPT_STRING,
+	    "the --object secret that has the new passphrase"),
+	OPT("encrypt.old-secret", OPT_STRING,
+	    "erase the slots that this secret opens"),
+	OPT("encrypt.keyslot", OPT_NUMBER,
+	    "the slot, 0 to 7; else the first free one, or all that match"),
+	OPT("encrypt.iter-time", OPT_NUMBER,
+	    "milliseconds that trying the new passphrase takes (2000)"),
 	OPT("size", OPT_SIZE, "length of the disk"),
 	OPT("compat", OPT_STRING, "version: v3 (also 1.1) or v2 (also 0.10)"),
 	OPT("backing_file", OPT_STRING, "cannot be changed here: rebase"),
@@ -136,23 +141,6 @@ judge_backing(const struct opt_table *t, const struct q2_info *info)
 	return 1;
 }
 
-/* Key slots; here is the place for what an encrypted image can change. */
-static int
-take_encryption(const struct opt_table *t, const struct q2_info *info)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		if (strncmp(t->opts[i].name, "encrypt.", 8) != 0 ||
-		    !t->opts[i].value)
-			continue;
-		if (!info->encryption)
-			return complain("Can't amend encryption options - "
-					"encryption not present");
-		return complain("option '%s' is not supported yet",
-				t->opts[i].name);
-	}
-	return 0;
-}
-
 /* From the table to the engine's options: 0 or a status. */
 static int
 take_table(const struct opt_table *t, const struct q2_info *info,
@@ -163,14 +151,86 @@ take_table(const struct opt_table *t, const struct q2_info *info,
 	if (status == 0)
 		status = judge_backing(t, info);
 	if (status == 0)
-		status = take_encryption(t, info);
-	if (status == 0)
 		status = take_refcount_bits(t, o);
 	o->lazy_refcounts = tristate(t, "lazy_refcounts");
 	o->data_file_raw = tristate(t, "data_file_raw");
 	o->virtual_size = opt_find(t, "size")->number;
 	o->data_file = opt_find(t, "data_file")->value;
 	return status;
+}
+
+/* ---- key slots --------------------------------------------------------- */
+
+static bool
+has_encryption(const struct opt_table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->opts[i].value &&
+		    strncmp(t->opts[i].name, "encrypt.", 8) == 0)
+			return true;
+	return false;
+}
+
+static const void *
+find_secret(const char *id, size_t *ret_len)
+{
+	return id && cmd_secrets() ? q2_secrets_find(cmd_secrets(), id, ret_len)
+				   : NULL;
+}
+
+static int
+take_state(const struct opt_table *t, struct q2_keyslot_opts *o)
+{
+	const char *state = opt_find(t, "encrypt.state")->value;
+
+	if (!state)
+		return complain("Parameter 'state' is missing");
+	o->erase = strcmp(state, "inactive") == 0;
+	return o->erase || strcmp(state, "active") == 0
+		       ? 0
+		       : complain("Parameter 'state' does not accept value "
+				  "'%s'",
+				  state);
+}
+
+static int
+take_number(const struct opt_table *t, const char *name, bool *ret_has,
+	    uint64_t *ret)
+{
+	const struct opt *o = opt_find(t, name);
+
+	*ret_has = o->value != NULL;
+	*ret = o->number;
+	return *ret > INT64_MAX
+		       ? complain("Parameter '%s' expects integer", name)
+		       : 0;
+}
+
+static int
+change_keyslots(const struct opt_table *t, struct file *file, bool force)
+{
+	struct q2_keyslot_opts o = {.size = sizeof(o), .force = force};
+	uint64_t slot = 0;
+	struct q2_err err;
+	int status = take_state(t, &o);
+
+	if (status == 0)
+		status = take_number(t, "encrypt.keyslot", &o.has_keyslot,
+				     &slot);
+	if (status == 0)
+		status = take_number(t, "encrypt.iter-time", &o.has_iter_time,
+				     &o.iter_time);
+	if (status != 0)
+		return status;
+	/* What is too large stays so. */
+	o.keyslot = (unsigned)min_u64(slot, UINT_MAX);
+	o.key = find_secret(file->spec.key_secret, &o.key_len);
+	o.new_secret = opt_find(t, "encrypt.new-secret")->value;
+	o.new_key = find_secret(o.new_secret, &o.new_key_len);
+	o.old_secret = opt_find(t, "encrypt.old-secret")->value;
+	o.old_key = find_secret(o.old_secret, &o.old_key_len);
+	return q2_change_keyslots(file->img, &o, &err) < 0 ? complain_err(&err)
+							   : 0;
 }
 
 /* ---- the command line -------------------------------------------------- */
@@ -194,11 +254,16 @@ static const struct manual_option options[] = {
 const struct manual manual_amend = {
 	.name = "amend",
 	.operands = "FILE",
-	.brief = "change the version, refcounts, size or data file of an image",
-	.text = "Change properties of a qcow2 image: -o compat, lazy_refcounts, refcount_bits, size, data_file, data_file_raw.",
+	.brief =
+		"change the version, refcounts, size, data file or passphrases",
+	.text = "Change properties of a qcow2 image, -o compat, lazy_refcounts, refcount_bits, size, data_file, data_file_raw; or who can open an encrypted one, -o encrypt.*.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Example: amend -o compat=0.10 disk.qcow2\n"
+	.more = "Examples:\n"
+		"  amend -o compat=0.10 disk.qcow2\n"
+		"  amend --object secret,id=now,file=now.txt --object secret,id=new,file=new.txt \\\n"
+		"    -o encrypt.state=active,encrypt.new-secret=new \\\n"
+		"    --image-opts driver=qcow2,encrypt.key-secret=now,file.filename=disk.qcow2\n"
 		"Exit status: 0, or 1 for an error; changes that were done before it stay.\n",
 };
 
@@ -305,6 +370,8 @@ amend(const struct amend_args *args, struct file *file)
 		status = complain_option(&err);
 	else
 		status = take_table(&t, &info, &o);
+	if (status == 0 && has_encryption(&t))
+		status = change_keyslots(&t, file, args->force);
 	if (status == 0)
 		status = run(args, file, &o);
 	opt_free(&t);
