@@ -179,21 +179,20 @@ slots() {
 check "QEMU moves our key into slot 7" slots
 
 # The other way round: ours changes the passphrases of QEMU's image.
-amend() { # secret -o
-	tool ours img amend --object "$1" --object secret,id=n,data=zweites \
-		--image-opts -o "$2" "$opts"
+amend() { # -o
+	tool ours img amend --object secret,id=n,data=zweites --image-opts \
+		-o "$1" "$opts"
 }
 our_slots() {
 	rm -f t.qcow2
 	tool qemu img create -q -f qcow2 -o "$luks" t.qcow2 1M &&
 		io qemu -c 'write -P 5 0 1M' &&
-		amend "$secret" encrypt.state=active,encrypt.new-secret=n,encrypt.keyslot=7,encrypt.iter-time=10 &&
-		amend secret,id=s,data=zweites encrypt.state=inactive,encrypt.keyslot=0 ||
-		return 1
-	! amend secret,id=s,data=zweites encrypt.state=inactive,encrypt.old-secret=n ||
+		amend encrypt.state=active,encrypt.new-secret=n,encrypt.keyslot=7,encrypt.iter-time=10 ||
 		return 1
 	secret=secret,id=s,data=zweites
-	io qemu -c 'read -P 5 0 1M'
+	amend encrypt.state=inactive,encrypt.keyslot=0 &&
+		! amend encrypt.state=inactive,encrypt.old-secret=n &&
+		io qemu -c 'read -P 5 0 1M'
 	result=$?
 	secret=secret,id=s,data=geheim12
 	! io qemu -c 'read -P 5 0 1M' || return 1
