@@ -13,6 +13,7 @@
 #include "engine/img/create_opts.h"
 #include "engine/img/msg.h"
 #include "engine/img/size.h"
+#include "engine/img/snapshots.h"
 
 enum {
 	OPT_TARGET_IMAGE_OPTS = OPT_FIRST_OWN,
@@ -67,18 +68,8 @@ take_rate(struct convert_args *args)
 static int
 take_snapshot(struct convert_args *args)
 {
-	static const char prefix[] = "snapshot.";
-	size_t name = sizeof(prefix) - 1, len;
-
 	args->snapshot = optarg;
-	if (strncmp(optarg, prefix, name) != 0)
-		return CMD_GO_ON;
-	len = strcspn(optarg + name, "=,");
-	if ((len == 2 && strncmp(optarg + name, "id", 2) == 0) ||
-	    (len == 4 && strncmp(optarg + name, "name", 4) == 0))
-		return CMD_GO_ON;
-	(void)complain("Invalid parameter '%.*s'", (int)(name + len), optarg);
-	return complain("Failed in parsing snapshot param '%s'", optarg);
+	return snapshots_check_param(optarg);
 }
 
 /* qemu-img makes the target before it looks at this. */
@@ -206,8 +197,6 @@ refuse(const struct convert_args *args)
 		return complain("--salvage is not supported yet");
 	if (args->bitmaps)
 		return complain("--bitmaps is not supported yet");
-	if (args->snapshot)
-		return complain("-l: snapshots are not supported yet");
 	return CMD_GO_ON;
 }
 
@@ -259,7 +248,7 @@ static const struct manual_option options[] = {
 	{OPT_TARGET_IMAGE_OPTS, "target-image-opts", NULL, NULL,
 	 "the target's name is, with -n"},
 	{'c', NULL, NULL, NULL, NULL},
-	{'l', NULL, "SNAPSHOT", NULL, NULL},
+	{'l', NULL, "SNAPSHOT", NULL, "of the source, " SNAPSHOTS_PARAM_HELP},
 	{OPT_SALVAGE, "salvage", NULL, NULL, NULL},
 	{OPT_BITMAPS, "bitmaps", NULL, NULL, NULL},
 	{OPT_SKIP_BROKEN, "skip-broken-bitmaps", NULL, NULL, NULL},
@@ -275,7 +264,7 @@ const struct manual manual_convert = {
 	.text = "Copy images, one behind the other, into TARGET, which is made.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: -c, -l, --bitmaps, --salvage.\n"
+	.more = "Not yet: -c, --bitmaps, --salvage.\n"
 		"\n"
 		"Example: convert -O qcow2 -o preallocation=metadata disk.raw disk.qcow2\n"
 		"Exit status: 0 copied, 1 error; then a target that was made is removed.\n",

@@ -11,6 +11,7 @@
 #include "engine/base/err.h"
 #include "engine/base/num.h"
 #include "engine/img/msg.h"
+#include "engine/img/overlay.h"
 
 bool
 file_parse_cache(const char *text, enum q2_cache *ret)
@@ -118,6 +119,8 @@ spec_of(const struct file_opts *opts)
 	struct q2_spec spec = {.opts = opts->open};
 
 	spec.opts.driver = opts->format;
+	if (opts->overlay)
+		spec.opts.flags |= Q2_RDONLY;
 	spec.opts.finding = finding;
 	spec.opts.warning = warning;
 	return spec;
@@ -205,6 +208,11 @@ file_open(const char *filename, const struct file_opts *opts,
 	file.was_probed = !file.spec.opts.driver;
 	if (r == 0)
 		r = open_spec(&file, opts, err);
+	if (r == 0 && opts->overlay) {
+		r = overlay_put(&file, opts, err);
+		if (r < 0)
+			(void)q2_close(file.img, NULL);
+	}
 	if (r < 0) {
 		if (file.owns_loop)
 			q2_loop_free(file.loop);

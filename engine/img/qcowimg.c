@@ -23,12 +23,15 @@ static const struct command commands[] = {
 	{&manual_create, cmd_create},   {&manual_dd, cmd_dd},
 	{&manual_info, cmd_info},       {&manual_io, cmd_io},
 	{&manual_map, cmd_map},         {&manual_measure, cmd_measure},
-	{&manual_resize, cmd_resize},
+	{&manual_resize, cmd_resize},   {&manual_snapshot, cmd_snapshot},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
-	"amend", "bitmap", "commit", "rebase", "snapshot",
+	"amend",
+	"bitmap",
+	"commit",
+	"rebase",
 };
 
 static const struct command *

@@ -37,22 +37,16 @@ struct rule {
 };
 
 static const struct rule rules[] = {
-	{"other subcommands", IN_ARGV,
-	 "^qemu-img (amend|bitmap|commit|rebase|snapshot)", NULL},
+	{"other subcommands", IN_ARGV, "^qemu-img (amend|bitmap|commit|rebase)",
+	 NULL},
 	{"encryption", IN_BOTH, "encrypt|luks", NULL},
 	{"help is in our own words", IN_ID,
 	 "/o-help|/no-file-help|^create/o-question|^help/io-[^v]", NULL},
-	{"backing files", IN_ARGV, "^qemu-io (-s|-C) ", NULL},
-	{"VM state", IN_ARGV, "^qemu-io .*(read|write) -b( -c)? [0-9-]", NULL},
-	{"snapshots", IN_SETUP, "snapshot -c",
-	 "^qemu-io|^qemu-img (info|resize)"},
-	{"snapshots", IN_ARGV, "^qemu-img measure.* -l ", NULL},
+	{"copy on read", IN_ARGV, "^qemu-io -C ", NULL},
 	{"bitmaps", IN_SETUP, "bitmap --add",
 	 "^qemu-io|^qemu-img (info|resize)"},
 	{"breakpoints", IN_ARGV, "^qemu-io .*(break|resume) ", NULL},
 	{"holes of the host file in map", IN_ID, "^map/mixed-json", NULL},
-	{"snapshots", IN_ID,
-	 "^convert/(snapshot-(name|id|missing|raw)|no-create-progress-)", NULL},
 	{"bitmaps", IN_ARGV, "^qemu-img convert --bitmaps", NULL},
 	{"salvage", IN_ARGV, "^qemu-img convert.* --salvage",
 	 "^qemu-img "
