@@ -113,6 +113,8 @@ power_choose(uint64_t seed, struct rng *rng)
 	choose_regions(&c);
 	choose_base(&c, rng);
 	choose_refcounts(&c, rng);
+	/* Drawn beside the others: runs without them are what they were. */
+	c.snapshots = !c.data_file && rng_derive(seed, 1) % 3 == 0;
 	if (c.device != DEVICE_FILE)
 		c.file_bytes = c.cluster_bits == 9    ? 512 * KiB
 			       : c.cluster_bits == 12 ? 1 * MiB
@@ -130,11 +132,12 @@ power_describe(const struct power_config *c, char *text, size_t bytes)
 		"clusters of %u, align %u, zero %d, %s, cache %d, prealloc "
 		"%u %%, unmap %d, refcount order %u, near full %d, scattered "
 		"%u, version %u, extended %d, lazy %d, no-unref %d, data file "
-		"%d raw %d, base of %" PRIu64,
+		"%d raw %d, snapshots %d, base of %" PRIu64,
 		1U << c->cluster_bits, c->align, c->zero, devices[c->device],
 		c->cache, c->prealloc, c->unmap, c->refcount_order,
 		c->near_full, c->scattered, c->version, c->extended_l2, c->lazy,
-		c->no_unref, c->data_file, c->data_raw, c->base_bytes);
+		c->no_unref, c->data_file, c->data_raw, c->snapshots,
+		c->base_bytes);
 }
 
 static enum image_cluster
