@@ -159,6 +159,9 @@ enum q2_open_flags {
 	Q2_UNMAP = 1 << 4,       /* discard=unmap; default is ignore */
 	Q2_NO_IO = 1 << 5,       /* for information, or a check, only: open
 				    neither backing nor data file */
+	Q2_NO_GUEST_WRITES = 1 << 6, /* for operations on the image: requests
+				    that write are refused, so that bitmaps,
+				    which would have to know, may be there */
 };
 
 /* How hard compressing tries.  Small takes a tenth less space and many times
@@ -202,8 +205,9 @@ struct q2_open_opts {
 	/* QEMU's run-time options.  1: on, -1: off, 0: the default. */
 	int lazy_refcounts; /* default: as the header says */
 	bool discard_no_unref;
-	int pass_discard_request; /* default: as Q2_UNMAP */
-	int pass_discard_other;   /* default: off */
+	int pass_discard_request;  /* default: as Q2_UNMAP */
+	int pass_discard_snapshot; /* default: on */
+	int pass_discard_other;    /* default: off */
 	enum q2_detect_zeroes detect_zeroes;
 	/* What qemu-img's -c and QEMU's driver compress do: whole clusters that
 	 * are written are compressed, whatever they had before.  qcow2 without
@@ -650,6 +654,65 @@ struct q2_stats {
 /* Copy the counters, which run from open; the difference of two copies is
  * what happened between them. */
 void q2_stats(const struct q2_image *img, struct q2_stats *ret_stats);
+
+/* ---- internal snapshots ------------------------------------------------ */
+
+/* Strings live until the next operation on the image's snapshots. */
+struct q2_snapshot {
+	const char *id, *name;
+	uint64_t date_ns;     /* when it was taken, since 1970 */
+	uint64_t clock_ns;    /* of the guest */
+	uint64_t state_bytes; /* of the machine; 0: of the disk only */
+	uint64_t disk_bytes;  /* the disk's size */
+	bool has_icount;
+	uint64_t icount; /* instructions that the guest had run */
+};
+
+/* How many, and each, in the order of the image's table. */
+unsigned q2_snapshot_count(const struct q2_image *img);
+struct q2_snapshot q2_snapshot_get(const struct q2_image *img, unsigned index);
+/* The first one with that id and that name, of which NULL is any; its index,
+ * or -ENOENT. */
+int q2_snapshot_find(const struct q2_image *img, const char *id,
+		     const char *name);
+
+struct q2_snapshot_opts {
+	size_t size;
+	const char *name;  /* any bytes; those after 65535 are lost */
+	uint64_t date_ns;  /* 0: now */
+	uint64_t clock_ns; /* the rest as in struct q2_snapshot */
+	/* The state was written by q2_vmstate_write(), and is the snapshot's
+	 * from then on. */
+	uint64_t state_bytes;
+	bool has_icount;
+	uint64_t icount;
+};
+
+/*
+ * Take one, with an id of its own.  Blocking, as all of these; requests wait
+ * meanwhile.  -EINVAL where refcounts are too narrow.  An error leaves the
+ * image as it was, or err->text says otherwise.
+ */
+int q2_snapshot_create(struct q2_image *img,
+		       const struct q2_snapshot_opts *opts, struct q2_err *err);
+/* The disk gets the content, the size and the machine's state of a snapshot,
+ * which stays. */
+int q2_snapshot_apply(struct q2_image *img, unsigned index, struct q2_err *err);
+int q2_snapshot_delete(struct q2_image *img, unsigned index,
+		       struct q2_err *err);
+/* An image that is open read-only reads as the snapshot from now on.  As in
+ * QEMU it keeps its size. */
+int q2_snapshot_load(struct q2_image *img, const char *id, const char *name,
+		     struct q2_err *err);
+
+/*
+ * The state of a virtual machine, in the image, behind the disk; off counts
+ * from its beginning.  What was never written reads as zeros.  -ENOTSUP for
+ * images that cannot have snapshots.  Blocking.
+ */
+int q2_vmstate_read(struct q2_image *img, void *buf, size_t len, uint64_t off);
+int q2_vmstate_write(struct q2_image *img, const void *buf, size_t len,
+		     uint64_t off);
 
 /* ---- copying and comparing --------------------------------------------- */
 

@@ -25,9 +25,12 @@ struct checking {
 	bool v2;
 	uint64_t table_at, table_n; /* refcount table: offset, entries */
 	uint64_t l1_at, l1_n;
+	uint64_t snapshots_at;
+	bool inactive;    /* what is read now belongs to a snapshot */
 	uint64_t n;       /* clusters of the file, rounded up */
 	uint32_t *refs;   /* references */
-	uint32_t *copied; /* pointers with COPIED */
+	uint32_t *copied; /* pointers of the disk with COPIED */
+	uint32_t *clear;  /* and without */
 	uint64_t *counts; /* refcounts */
 };
 
@@ -62,9 +65,19 @@ refer(struct checking *k, uint64_t host, uint64_t n, bool copied,
 			return;
 		}
 		k->refs[i]++;
-		k->copied[i] += copied;
+		k->copied[i] += copied && !k->inactive;
 		k->c->references++;
 	}
+}
+
+/* A cluster that an entry with or without COPIED names. */
+static void
+refer_mapped(struct checking *k, uint64_t host, bool copied, const char *what,
+	     uint64_t index)
+{
+	refer(k, host, 1, copied, what, index);
+	if (!copied && !k->inactive && host / k->cluster < k->n)
+		k->clear[host / k->cluster]++;
 }
 
 static int Q2_CO
@@ -119,13 +132,16 @@ read_header(struct checking *k)
 	k->cluster = k->g.cluster_size;
 	k->l1_n = load_be32(h + 36);
 	k->l1_at = load_be64(h + 40);
+	k->c->snapshots = load_be32(h + 60);
+	k->snapshots_at = load_be64(h + 64);
 	k->table_at = load_be64(h + 48);
 	k->table_n = (uint64_t)load_be32(h + 56) * k->cluster / 8;
 	k->n = div_up((uint64_t)size, k->cluster);
 	k->refs = calloc(k->n + 1, sizeof(*k->refs));
 	k->copied = calloc(k->n + 1, sizeof(*k->copied));
+	k->clear = calloc(k->n + 1, sizeof(*k->clear));
 	k->counts = calloc(k->n + 1, sizeof(*k->counts));
-	if (!k->refs || !k->copied || !k->counts)
+	if (!k->refs || !k->copied || !k->clear || !k->counts)
 		return -ENOMEM;
 	refer_crypto(k, h);
 	free(h);
@@ -203,7 +219,7 @@ read_entry(struct checking *k, const uint8_t *bytes, uint64_t index)
 	else if (k->g.external_data && at && at != index * k->cluster)
 		corrupt(k, "cluster %" PRIu64 " is at 0x%" PRIx64, index, at);
 	else if (at && !k->g.external_data)
-		refer(k, at, 1, e & ENTRY_COPIED, "cluster", index);
+		refer_mapped(k, at, e & ENTRY_COPIED, "cluster", index);
 }
 
 static int Q2_CO
@@ -223,15 +239,15 @@ read_l2(struct checking *k, uint64_t table, uint64_t host)
 }
 
 static int Q2_CO
-read_maps(struct checking *k)
+read_maps(struct checking *k, uint64_t l1_at, uint64_t l1_n)
 {
 	uint8_t *t = NULL;
 	int r;
 
-	r = read_alloc(k, k->l1_at, k->l1_n * 8, &t);
+	r = read_alloc(k, l1_at, l1_n * 8, &t);
 	if (r < 0)
 		return r;
-	for (uint64_t i = 0; i < k->l1_n && r == 0; i++) {
+	for (uint64_t i = 0; i < l1_n && r == 0; i++) {
 		uint64_t e = load_be64(t + 8 * i);
 		uint64_t host = e & ENTRY_OFFSET_MASK;
 
@@ -239,11 +255,45 @@ read_maps(struct checking *k)
 			corrupt(k, "L1 entry %" PRIu64 ": 0x%" PRIx64, i, e);
 		if (!host)
 			continue;
-		refer(k, host, 1, e & ENTRY_COPIED, "L2 table", i);
+		refer_mapped(k, host, e & ENTRY_COPIED, "L2 table", i);
 		if (is_aligned(host, k->cluster))
 			r = read_l2(k, i, host);
 	}
 	free(t);
+	return r;
+}
+
+static int Q2_CO
+read_snapshots(struct checking *k)
+{
+	uint64_t at = k->snapshots_at;
+	int r = 0;
+
+	k->inactive = true;
+	for (unsigned i = 0; i < k->c->snapshots && r == 0; i++) {
+		uint64_t l1_at, l1_n;
+		uint8_t *h = NULL;
+
+		r = read_alloc(k, at, 40, &h);
+		if (r < 0)
+			break;
+		l1_at = load_be64(h);
+		l1_n = load_be32(h + 8);
+		at += align_up(40 + load_be32(h + 36) + load_be16(h + 12) +
+				       load_be16(h + 14),
+			       8);
+		free(h);
+		refer(k, l1_at, div_up(l1_n * 8, k->cluster), false,
+		      "L1 table of snapshot", i);
+		if (l1_n > 1 << 20)
+			corrupt(k, "snapshot %u has %" PRIu64 " L1 entries", i,
+				l1_n);
+		else
+			r = read_maps(k, l1_at, l1_n);
+	}
+	refer(k, k->snapshots_at, div_up(at - k->snapshots_at, k->cluster),
+	      false, "snapshot table", 0);
+	k->inactive = false;
 	return r;
 }
 
@@ -263,6 +313,7 @@ compare(struct checking *k)
 				i * k->cluster, k->counts[i]);
 		else if (k->refs[i] < k->counts[i])
 			k->c->leaks++;
+		k->c->copied_clear += k->clear[i] && k->counts[i] == 1;
 	}
 }
 
@@ -280,7 +331,9 @@ check(void *arg)
 	if (r == 0)
 		r = read_refcounts(k);
 	if (r == 0)
-		r = read_maps(k);
+		r = read_maps(k, k->l1_at, k->l1_n);
+	if (r == 0)
+		r = read_snapshots(k);
 	if (r == 0)
 		compare(k);
 	aio_close(k->f);
@@ -297,6 +350,7 @@ image_check(struct loop *loop, const char *name, struct image_check *ret)
 	r = loop_call(loop, check, &k);
 	free(k.refs);
 	free(k.copied);
+	free(k.clear);
 	free(k.counts);
 	return r;
 }

@@ -4,7 +4,7 @@
  *
  * A reference of its own for what the engine and its checker say: it reads the
  * file and knows of the engine only what an entry looks like.  Without
- * snapshots, compressed clusters or bitmaps.
+ * bitmaps.
  */
 #ifndef TESTS_IMAGE_CHECK_H
 #define TESTS_IMAGE_CHECK_H
@@ -19,8 +19,9 @@ struct image_check {
 	uint64_t copied_clear; /* COPIED clear though the refcount is 1 */
 	uint64_t references;
 	uint64_t compressed; /* clusters */
-	bool dirty;          /* refcounts may be stale (lazy_refcounts) */
-	char why[160];       /* the first corruption, or "" */
+	unsigned snapshots;
+	bool dirty;    /* refcounts may be stale (lazy_refcounts) */
+	char why[160]; /* the first corruption, or "" */
 };
 
 /* Not from a coroutine; the image may be open, after a flush and while nothing

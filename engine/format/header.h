@@ -62,10 +62,11 @@
 #define EXT_DATA_FILE      UINT32_C(0x44415441)
 
 /* Byte offsets of fields that are rewritten in place. */
-#define HEADER_OFF_SIZE     24
-#define HEADER_OFF_L1_SIZE  36
-#define HEADER_OFF_REFTABLE 48
-#define HEADER_OFF_INCOMPAT 72
+#define HEADER_OFF_SIZE      24
+#define HEADER_OFF_L1_SIZE   36
+#define HEADER_OFF_REFTABLE  48
+#define HEADER_OFF_SNAPSHOTS 60
+#define HEADER_OFF_INCOMPAT  72
 
 struct header {
 	unsigned version;

@@ -582,6 +582,13 @@ alloc_forget(struct image *img)
 }
 
 void
+alloc_changed(struct image *img, uint64_t first_freed)
+{
+	forget_window(&img->alloc);
+	note_free(&img->alloc, first_freed);
+}
+
+void
 alloc_took(struct image *img, uint64_t first, uint64_t clusters,
 	   uint64_t file_bytes)
 {

@@ -96,6 +96,10 @@ void alloc_took(struct image *img, uint64_t first, uint64_t clusters,
 		uint64_t file_bytes);
 void alloc_was_cut(struct image *img, uint64_t file_bytes);
 
+/* Refcounts were changed in the file; first_freed is the lowest cluster that is
+ * free now, UINT64_MAX: none. */
+void alloc_changed(struct image *img, uint64_t first_freed);
+
 /* The refcount of one cluster. */
 int Q2_CO alloc_refcount(struct image *img, uint64_t cluster,
 			 uint64_t *ret_count);

@@ -42,7 +42,8 @@ is_answer(struct chain_extent *c, uint64_t off)
 	struct image *next = c->layer->backing;
 
 	c->found = !falls_through(c->ext.kind);
-	if (c->found || !next || off >= next->size)
+	/* Behind the end of a disk is the state of its machine. */
+	if (c->found || !next || off >= next->size || off >= c->layer->size)
 		return true;
 	c->layer = next;
 	c->depth++;

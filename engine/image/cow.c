@@ -124,10 +124,12 @@ write_merged(const struct fill *w, struct iov_iter *it, const uint8_t *head,
 /* ---- copies ------------------------------------------------------------ */
 
 /* How many of len bytes at guest belong to the disk, which may end within its
- * last cluster. */
+ * last cluster, or to the state of a machine behind it. */
 static uint64_t
 on_disk(const struct image *img, uint64_t guest, uint64_t len)
 {
+	if (guest >= image_state_offset(img))
+		return len;
 	return guest < img->size ? min_u64(len, img->size - guest) : 0;
 }
 

@@ -22,6 +22,7 @@
 #include "engine/image/limbo.h"
 #include "engine/image/meta.h"
 #include "engine/image/slice.h"
+#include "engine/image/snapshots.h"
 #include "engine/image/table.h"
 
 struct image {
@@ -38,14 +39,16 @@ struct image {
 	enum q2_cache cache_mode;
 	enum q2_zero zero; /* the policy in effect */
 	bool read_only;
-	bool sync_writes;                /* writethrough, directsync */
-	bool unmap;                      /* the guest's discards are taken */
-	bool punch_request, punch_other; /* clusters freed by them, or
-			      otherwise, are punched out of the file */
-	bool keep_clusters;              /* discard-no-unref */
-	bool lazy;                       /* refcounts may stay behind (E3) */
-	bool compress_writes;            /* compress=on */
-	enum codec_effort effort;        /* of whatever is compressed */
+	bool no_guest_writes; /* open for operations only */
+	bool sync_writes;     /* writethrough, directsync */
+	bool unmap;           /* the guest's discards are taken */
+	/* clusters freed by them, by snapshots that go, or otherwise, are
+	 * punched out of the file */
+	bool punch_request, punch_snapshot, punch_other;
+	bool keep_clusters;       /* discard-no-unref */
+	bool lazy;                /* refcounts may stay behind (E3) */
+	bool compress_writes;     /* compress=on */
+	enum codec_effort effort; /* of whatever is compressed */
 	enum q2_detect_zeroes detect_zeroes;
 	int failed;        /* a sync has failed: nothing is written any more */
 	bool damaged;      /* marked corrupt by damage.c */
@@ -66,6 +69,7 @@ struct image {
 	struct co_mutex l2_mutex;          /* map.c: making an L2 table */
 	struct commits commits;            /* cache.c */
 	struct meta meta;                  /* meta.c */
+	struct snapshots snapshots;        /* snapshots.c */
 	struct compress compress;          /* compress.c */
 	struct crypt crypt;                /* crypt.c */
 	uint64_t trim_interval, trim_next; /* trim.c: seconds */
@@ -80,6 +84,15 @@ static inline bool
 image_is_qcow2(const struct image *img)
 {
 	return img->driver[0] == 'q';
+}
+
+/* Where the state of a virtual machine begins, in the guest's space: behind
+ * what whole L2 tables map. */
+static inline uint64_t
+image_state_offset(const struct image *img)
+{
+	return geom_l1_entries(&img->geom, img->size)
+	       << (img->geom.l2_bits + img->geom.cluster_bits);
 }
 
 /* Guest data is in a file of its own, which a guest can also read directly. */

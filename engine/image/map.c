@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/image/damage.h"
 #include "engine/image/image.h"
@@ -87,7 +88,7 @@ map_get(struct image *img, uint64_t guest, struct slice **ret_slice,
 	uint64_t host;
 	int r;
 
-	assert(guest < img->size);
+	assert(geom_l1_index(&img->geom, guest) < img->l1.n);
 	if (!l2_host(img, guest)) {
 		*ret_slice = NULL;
 		return 0;
@@ -156,6 +157,7 @@ map_extent(const struct image *img, const struct slice *s, uint32_t index,
 {
 	const struct geom *g = &img->geom;
 	struct l2_entry first = map_entry(img, s, index), e = first;
+	bool ours = img->l1.entries[geom_l1_index(g, guest)] & ENTRY_COPIED;
 	uint32_t per_slice = entries_per_slice(img);
 	unsigned sub = (unsigned)(geom_in_cluster(g, guest) >> g->sub_bits);
 	enum cluster_kind kind = l2_sub_kind(g, &first, sub);
@@ -178,7 +180,8 @@ map_extent(const struct image *img, const struct slice *s, uint32_t index,
 		geom_in_cluster(g, guest);
 	*ret_ext = (struct map_extent){
 		.kind = kind,
-		.copied = first.copied,
+		/* What a shared table names is shared. */
+		.copied = first.copied && ours,
 		.host = first.host + geom_in_cluster(g, guest),
 		.len = min_u64(len, bytes),
 		.entry = first,
@@ -381,6 +384,14 @@ map_lookup_to_write(struct image *img, uint64_t guest, uint64_t len,
 	return 0;
 }
 
+/* There may have been a table of the disk's that it left to a snapshot, which
+ * is gone now: nobody reads that any more (I1). */
+static void
+forget_slices(struct image *img, uint64_t host)
+{
+	slice_drop(&img->l2, host, img->geom.cluster_size);
+}
+
 /*
  * Make the L2 table for guest.  Two requests may want the same one: the mutex
  * lets the second find what the first has made.
@@ -409,7 +420,70 @@ make_l2_locked(struct image *img, uint64_t guest)
 		(void)alloc_undo(img, run.host, 1);
 		return r;
 	}
+	forget_slices(img, run.host);
 	table_set_new(&img->l1, i, run.host | ENTRY_COPIED);
+	return 0;
+}
+
+/* The copy of a shared table: what it names is shared, whatever it says. */
+static void
+clear_copied(const struct geom *g, uint8_t *table)
+{
+	for (uint64_t i = 0; i < g->l2_entries; i++) {
+		uint8_t *p = table + i * g->l2_entry_size;
+
+		store_be64(p, load_be64(p) & ~ENTRY_COPIED);
+	}
+}
+
+/* The table at old, with flags cleared, to host: the file holds it, so that it
+ * is no new table for a commit, whose first sync covers it (W2). */
+static int Q2_CO
+write_copy(struct image *img, uint64_t old, uint64_t host)
+{
+	const struct geom *g = &img->geom;
+	Q2_AUTO_FREE uint8_t *buf = mem_aligned(g->cluster_size);
+	int r = buf ? POINT_HIT(&img->points, l2_copy) : -ENOMEM;
+
+	/* Nobody changes a shared table: the cache has the same. */
+	if (r == 0)
+		r = file_read(img->file, AIO_L2, buf, g->cluster_size, old);
+	if (r < 0)
+		return r;
+	clear_copied(g, buf);
+	r = file_write(img->file, AIO_L2, buf, g->cluster_size, host);
+	cache_meta_written(img);
+	return r;
+}
+
+/*
+ * The L2 table for guest is shared with snapshots: give the disk a copy.  What
+ * it names has as many references as before, only by another table.
+ */
+static int Q2_CO
+copy_l2_locked(struct image *img, uint64_t guest)
+{
+	uint32_t i = (uint32_t)geom_l1_index(&img->geom, guest);
+	uint64_t old = l2_host(img, guest);
+	struct host_run run;
+	int r;
+
+	if (img->l1.entries[i] & ENTRY_COPIED)
+		return 0;
+	r = alloc_run(img, 1, &run);
+	if (r < 0)
+		return r;
+	r = write_copy(img, old, run.host);
+	if (r == 0)
+		r = meta_add(img, run.host, 1);
+	if (r < 0) {
+		(void)alloc_undo(img, run.host, 1);
+		return r;
+	}
+	forget_slices(img, run.host);
+	table_set(&img->l1, i, run.host | ENTRY_COPIED);
+	meta_remove(img, old, 1);
+	limbo_add(img, old, 1, false);
 	return 0;
 }
 
@@ -425,20 +499,22 @@ map_may_change(struct image *img, uint64_t guest)
 	r = map_check_table(img, guest);
 	if (r < 0)
 		return r;
-	/* Shared with a snapshot: a copy would be needed, and another entry in
-	 * the L1 table.  This engine does not do that yet. */
 	if (!(entry & ENTRY_COPIED)) {
+		/* It will be copied, and the L1 entry changed. */
 		r = meta_own(img, META_L1, img->l1.host, img->l1.bytes);
 		if (r < 0)
 			return r;
-		damage_note(img,
-			    "L2 table offset %#" PRIx64
-			    " not marked as ours (L1 index: %#" PRIx64 ")",
-			    l2_host(img, guest), index);
-		return -ENOTSUP;
 	}
 	return meta_own(img, META_L2, l2_host(img, guest),
 			img->geom.cluster_size);
+}
+
+static bool
+has_own_table(const struct image *img, uint64_t guest)
+{
+	return l2_host(img, guest) &&
+	       (img->l1.entries[geom_l1_index(&img->geom, guest)] &
+		ENTRY_COPIED);
 }
 
 int Q2_CO
@@ -447,9 +523,10 @@ map_get_for_change(struct image *img, uint64_t guest, struct slice **ret_slice,
 {
 	int r = map_may_change(img, guest);
 
-	if (r == 0 && !l2_host(img, guest)) {
+	if (r == 0 && !has_own_table(img, guest)) {
 		co_mutex_lock(&img->l2_mutex);
-		r = make_l2_locked(img, guest);
+		r = l2_host(img, guest) ? copy_l2_locked(img, guest)
+					: make_l2_locked(img, guest);
 		co_mutex_unlock(&img->l2_mutex);
 	}
 	if (r < 0)

@@ -11,6 +11,9 @@
 #include "engine/image/damage.h"
 #include "engine/image/image.h"
 
+/* Clusters; far above what images have. */
+#define META_MAX (UINT64_C(1) << 24)
+
 /* Of a LUKS header there are at most 2 MiB: a longer area is none. */
 #define CRYPTO_CLUSTERS_MAX (4 * MiB / 512)
 
@@ -151,6 +154,19 @@ crypto_clusters(const struct image *img)
 		      img->geom.cluster_size);
 }
 
+static bool
+inactive_l1_at(const struct image *img, uint64_t host, uint64_t len)
+{
+	const struct snapshots *s = &img->snapshots;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->v[i].l1_entries &&
+		    ranges_overlap(host, len, s->v[i].l1_offset,
+				   (uint64_t)s->v[i].l1_entries * 8))
+			return true;
+	return false;
+}
+
 /* What the metadata at host is, other than the one piece of kind own (-1:
  * none) that is known to be there; in QEMU's words.  NULL: nothing. */
 static const char *
@@ -165,6 +181,12 @@ class_at(const struct image *img, int own, uint64_t host, uint64_t len)
 	if (own != META_REFTABLE &&
 	    ranges_overlap(host, len, refs->host, refs->bytes))
 		return "refcount table";
+	if (img->snapshots.n &&
+	    ranges_overlap(host, len, img->header.snapshots_offset,
+			   img->snapshots.bytes))
+		return "snapshot table";
+	if (inactive_l1_at(img, host, len))
+		return "inactive L1 table";
 	if (naming(img, l1, ENTRY_OFFSET_MASK, host, len) > (own == META_L2))
 		return "active L2 table";
 	if (naming(img, refs, REFTABLE_OFFSET_MASK, host, len) >
@@ -241,6 +263,44 @@ add_table(struct image *img, const struct table *t, uint64_t mask)
 	return r;
 }
 
+/* One by one: damaged entries may claim far more than there is. */
+static int
+add_snapshot_l1(struct image *img, const struct snapshot *sn)
+{
+	uint64_t first = sn->l1_offset >> img->geom.cluster_bits;
+	uint64_t n = snapshots_l1_clusters(img, sn);
+	int r = 0;
+
+	/* It names nothing that is ever used. */
+	if (snapshots_check_l1(img, sn, NULL) < 0)
+		return 0;
+	for (uint64_t i = 0; r == 0 && i < n; i++) {
+		r = reserve(&img->meta, 1);
+		if (r == 0)
+			insert(&img->meta, first + i);
+		if (img->meta.n > META_MAX)
+			r = -EFBIG;
+	}
+	return r;
+}
+
+/* Who does not write needs none of it. */
+static int
+add_snapshots(struct image *img)
+{
+	const struct snapshots *s = &img->snapshots;
+	int r = 0;
+
+	if (img->read_only)
+		return 0;
+	if (s->n)
+		r = meta_add(img, img->header.snapshots_offset,
+			     div_up(s->bytes, img->geom.cluster_size));
+	for (uint32_t i = 0; r == 0 && i < s->n; i++)
+		r = add_snapshot_l1(img, &s->v[i]);
+	return r;
+}
+
 int
 meta_init(struct image *img)
 {
@@ -253,6 +313,8 @@ meta_init(struct image *img)
 	if (r == 0 && crypto_clusters(img) <= CRYPTO_CLUSTERS_MAX)
 		r = meta_add(img, img->header.crypto_offset,
 			     crypto_clusters(img));
+	if (r == 0)
+		r = add_snapshots(img);
 	return r;
 }
 

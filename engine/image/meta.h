@@ -6,8 +6,9 @@
  * an entry that points there takes one damaged bit.  So every host range that
  * is about to be written with guest data, and every cluster that is about to
  * be handed out, is looked up here first: the header, the refcount table and
- * its blocks, the L1 table and its L2 tables, the LUKS header.  One probe of a
- * hash a cluster, however large the image.  (QEMU's overlap-check=cached, always on.)
+ * its blocks, the L1 table and its L2 tables, the LUKS header, the snapshot
+ * table and the L1 tables of snapshots.  One probe of a hash a cluster,
+ * however large the image.  (QEMU's overlap-check=cached, always on.)
  */
 #ifndef Q2_IMAGE_META_H
 #define Q2_IMAGE_META_H
@@ -33,7 +34,7 @@ enum meta_kind {
 	META_REFBLOCK,
 };
 
-/* From the tables in memory. 0 or -ENOMEM. */
+/* From the tables in memory. 0, -ENOMEM, or -EFBIG for more than is kept. */
 int meta_init(struct image *img);
 void meta_done(struct meta *m);
 

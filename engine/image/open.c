@@ -98,11 +98,11 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 		return q2_fail(err, -EACCES,
 			       "qcow2: Image is corrupt; cannot be opened "
 			       "read/write");
-	if (h->snapshots ||
-	    (h->has_bitmaps && h->autoclear & AUTOCLEAR_BITMAPS))
+	if (h->has_bitmaps && (h->autoclear & AUTOCLEAR_BITMAPS) &&
+	    !(flags & Q2_NO_GUEST_WRITES))
 		return q2_fail(err, -ENOTSUP,
-			       "writing to images with snapshots or with "
-			       "bitmaps is not supported yet");
+			       "writing to images with bitmaps is not "
+			       "supported yet");
 	return 0;
 }
 
@@ -188,6 +188,9 @@ open_qcow2(void *arg)
 	if (r == 0)
 		r = load_tables(img, o->opts->flags & (Q2_CHECK | Q2_NO_IO),
 				o->err);
+	/* A check reads it by itself: there may be much to say. */
+	if (r == 0 && !(o->opts->flags & Q2_CHECK))
+		r = snapshots_load(img, o->err);
 	if (r == 0)
 		r = open_caches(img, o->opts, o->err);
 	if (r == 0)
@@ -197,6 +200,10 @@ open_qcow2(void *arg)
 	r = alloc_init(img, (uint64_t)aio_size(img->file));
 	if (r == 0)
 		r = meta_init(img);
+	if (r == -EFBIG)
+		return q2_fail(o->err, r,
+			       "the snapshots have too many L1 tables to be "
+			       "kept from being overwritten");
 	if (r < 0)
 		return q2_fail(o->err, r, "no memory for the allocator");
 	return 0;
@@ -228,6 +235,7 @@ image_free(struct image *img)
 	crypt_done(&img->crypt);
 	meta_done(&img->meta);
 	owners_done(img);
+	snapshots_done(&img->snapshots);
 	if (img->data != img->file)
 		aio_close(img->data);
 	if (img->file)
@@ -260,10 +268,12 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	img->driver = o->driver ? o->driver : "";
 	img->path = strdup(path);
 	img->read_only = o->flags & Q2_RDONLY;
+	img->no_guest_writes = o->flags & Q2_NO_GUEST_WRITES;
 	img->unmap = o->flags & Q2_UNMAP;
 	img->punch_request = o->pass_discard_request
 				     ? o->pass_discard_request > 0
 				     : img->unmap;
+	img->punch_snapshot = o->pass_discard_snapshot >= 0;
 	img->punch_other = o->pass_discard_other > 0;
 	img->keep_clusters = o->discard_no_unref;
 	img->detect_zeroes = o->detect_zeroes;

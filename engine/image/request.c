@@ -290,7 +290,7 @@ check(const struct image *img, const struct q2_req *rq)
 		return 0;
 	if ((rq->flags & Q2_COMPRESSED) && !image_is_qcow2(img))
 		return -ENOTSUP;
-	return img->read_only ? -EPERM : img->failed;
+	return img->read_only || img->no_guest_writes ? -EPERM : img->failed;
 }
 
 static void

@@ -28,6 +28,7 @@ int cmd_map(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_rebase(int argc, char **argv);
 int cmd_resize(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
 
 /* Print the help of a subcommand, or of the program if name is NULL. */
 void help_print(const char *name);

@@ -13,6 +13,7 @@
 #include "engine/img/create_opts.h"
 #include "engine/img/msg.h"
 #include "engine/img/size.h"
+#include "engine/img/snapshots.h"
 
 enum {
 	OPT_TARGET_IMAGE_OPTS = OPT_FIRST_OWN,
@@ -68,18 +69,8 @@ take_rate(struct convert_args *args)
 static int
 take_snapshot(struct convert_args *args)
 {
-	static const char prefix[] = "snapshot.";
-	size_t name = sizeof(prefix) - 1, len;
-
 	args->snapshot = optarg;
-	if (strncmp(optarg, prefix, name) != 0)
-		return CMD_GO_ON;
-	len = strcspn(optarg + name, "=,");
-	if ((len == 2 && strncmp(optarg + name, "id", 2) == 0) ||
-	    (len == 4 && strncmp(optarg + name, "name", 4) == 0))
-		return CMD_GO_ON;
-	(void)complain("Invalid parameter '%.*s'", (int)(name + len), optarg);
-	return complain("Failed in parsing snapshot param '%s'", optarg);
+	return snapshots_check_param(optarg);
 }
 
 /* qemu-img makes the target before it looks at this. */
@@ -219,8 +210,6 @@ refuse(const struct convert_args *args)
 {
 	if (args->bitmaps)
 		return complain("--bitmaps is not supported yet");
-	if (args->snapshot)
-		return complain("-l: snapshots are not supported yet");
 	return CMD_GO_ON;
 }
 
@@ -278,7 +267,7 @@ static const struct manual_option options[] = {
 	 "the sources' names are options: driver=qcow2,file.filename=..."},
 	{OPT_TARGET_IMAGE_OPTS, "target-image-opts", NULL, NULL,
 	 "the target's name is, with -n"},
-	{'l', NULL, "SNAPSHOT", NULL, NULL},
+	{'l', NULL, "SNAPSHOT", NULL, "of the source, " SNAPSHOTS_PARAM_HELP},
 	{OPT_BITMAPS, "bitmaps", NULL, NULL, NULL},
 	{OPT_SKIP_BROKEN, "skip-broken-bitmaps", NULL, NULL, NULL},
 	MANUAL_HELP,
@@ -293,7 +282,7 @@ const struct manual manual_convert = {
 	.text = "Copy images, one behind the other, into TARGET, which is made.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: -l, --bitmaps.\n"
+	.more = "Not yet: --bitmaps.\n"
 		"\n"
 		"Example: convert -O qcow2 -o preallocation=metadata disk.raw disk.qcow2\n"
 		"Exit status: 0 copied, 1 error; then a target that was made is removed.\n",

@@ -23,9 +23,10 @@ struct convert_args {
 	bool has_sparse;
 	struct q2_convert_opts copy;
 
+	const char *snapshot; /* -l: of the source; NULL: the disk */
+
 	/* Judged, and refused in the end. */
 	bool compressed, offload, bitmaps, skip_broken;
-	const char *snapshot;
 	const char *wrong_cache; /* -t, to be complained of late; or NULL */
 };
 

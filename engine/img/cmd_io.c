@@ -27,12 +27,6 @@ struct io_args {
 /* ---- the command line -------------------------------------------------- */
 
 static int
-refused(const char *option, const char *why)
-{
-	return complain("%s is not supported yet%s", option, why);
-}
-
-static int
 bad_value(const char *what, const char *remedy)
 {
 	if (msg_role() == ROLE_QCOWIMG)
@@ -82,9 +76,10 @@ take_option(int c, struct io_args *args)
 			return bad_value("aio", FILE_AIOS);
 		break;
 	case 's':
+		f->overlay = true;
+		break;
 	case 'C':
-		return refused(c == 's' ? "-s" : "-C",
-			       ": it needs backing files");
+		return complain("-C is not supported yet");
 	case OPT_OBJECT:
 		return cmd_take_object(optarg);
 	case OPT_IMAGE_OPTS:
@@ -118,7 +113,8 @@ static const struct manual_option options[] = {
 	{'m', "misalign", NULL, NULL,
 	 "use buffers that O_DIRECT cannot take as they are"},
 	{'U', "force-share", NULL, NULL, "with -r: do not ask for the lock"},
-	{'s', "snapshot", NULL, NULL, NULL},
+	{'s', "snapshot", NULL, NULL,
+	 "do not change the image: what is written goes to a temporary file"},
 	{'C', "copy-on-read", NULL, NULL, NULL},
 	MANUAL_OBJECT,
 	MANUAL_IMAGE_OPTS,
@@ -133,7 +129,7 @@ const struct manual manual_io = {
 	.text = "Read, write and verify an image by commands, as QEMU's qemu-io. Commands come from -c, or else from standard input.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: -s, -C, -T.\n"
+	.more = "Not yet: -C, -T.\n"
 		"\n"
 		"The command 'help' lists the commands.\n"
 		"Exit status: 0 all commands did well, 1 one did not.\n",

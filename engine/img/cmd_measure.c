@@ -15,6 +15,7 @@
 #include "engine/img/json.h"
 #include "engine/img/msg.h"
 #include "engine/img/size.h"
+#include "engine/img/snapshots.h"
 
 enum {
 	OPT_SIZE_ARGUMENT = OPT_FIRST_OWN
@@ -77,7 +78,7 @@ take_option(int c, char **argv, struct measure_args *args)
 		return CMD_GO_ON;
 	case 'l':
 		args->snapshot = optarg;
-		return CMD_GO_ON;
+		return snapshots_check_param(optarg);
 	case 'o':
 		return create_opts_join(optarg, &args->options) ? 1 : CMD_GO_ON;
 	case OPT_SIZE_ARGUMENT:
@@ -106,9 +107,6 @@ check_args(const struct measure_args *args)
 	if (args->filename && args->has_size)
 		return complain("--size N cannot be used together with a "
 				"filename.");
-	if (args->snapshot)
-		return complain("measuring an internal snapshot (-l) is not "
-				"supported yet");
 	return CMD_GO_ON;
 }
 
@@ -133,7 +131,7 @@ static const struct manual_option options[] = {
 	{'o', NULL, "NAME=VALUE,...", NULL, "its options; -o help lists them"},
 	{'f', NULL, "FORMAT", "qcow2 raw",
 	 "of FILE: qcow2 or raw; default: as its first bytes say"},
-	{'l', NULL, "SNAPSHOT", NULL, NULL},
+	{'l', NULL, "SNAPSHOT", NULL, "of FILE, " SNAPSHOTS_PARAM_HELP},
 	MANUAL_OUTPUT,
 	MANUAL_SHARE,
 	MANUAL_OBJECT,
@@ -150,9 +148,7 @@ const struct manual manual_measure = {
 	.text = "Say how large a file an image of SIZE bytes, or of FILE's content, needs.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: internal snapshots (-l).\n"
-		"\n"
-		"Exit status: 0, or 1 for an error.\n",
+	.more = "Exit status: 0, or 1 for an error.\n",
 };
 
 static int
@@ -250,7 +246,11 @@ run(const struct measure_args *args)
 	status = file_open_or_complain(args->filename, &opts, &file);
 	if (status != 0)
 		return status;
-	return file_end(&file, measure(args, file.img));
+	if (args->snapshot)
+		status = snapshots_load_param(file.img, args->snapshot);
+	if (status == 0)
+		status = measure(args, file.img);
+	return file_end(&file, status);
 }
 
 int

@@ -23,6 +23,7 @@
 #include "engine/img/msg.h"
 #include "engine/img/progress.h"
 #include "engine/img/size.h"
+#include "engine/img/snapshots.h"
 
 /* The status of a refusal that qemu-img takes for success; ours is 1. */
 #define REFUSED 2
@@ -60,6 +61,9 @@ open_sources(struct conversion *c)
 		c->n_open++;
 		c->loop = c->src[i].loop;
 		c->images[i] = c->src[i].img;
+		if (c->args->snapshot &&
+		    snapshots_load_param(c->images[i], c->args->snapshot))
+			return 1;
 		if (add_overflows(c->bytes, q2_size(c->src[i].img), &c->bytes))
 			return complain("the source images are too large "
 					"together");

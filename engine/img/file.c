@@ -12,6 +12,7 @@
 #include "engine/base/num.h"
 #include "engine/img/cmd.h"
 #include "engine/img/msg.h"
+#include "engine/img/overlay.h"
 
 bool
 file_parse_cache(const char *text, enum q2_cache *ret)
@@ -119,6 +120,8 @@ spec_of(const struct file_opts *opts)
 	struct q2_spec spec = {.opts = opts->open, .secrets = cmd_secrets()};
 
 	spec.opts.driver = opts->format;
+	if (opts->overlay)
+		spec.opts.flags |= Q2_RDONLY;
 	spec.opts.finding = finding;
 	spec.opts.warning = warning;
 	return spec;
@@ -206,6 +209,11 @@ file_open(const char *filename, const struct file_opts *opts,
 	file.was_probed = !file.spec.opts.driver;
 	if (r == 0)
 		r = open_spec(&file, opts, err);
+	if (r == 0 && opts->overlay) {
+		r = overlay_put(&file, opts, err);
+		if (r < 0)
+			(void)q2_close(file.img, NULL);
+	}
 	if (r < 0) {
 		if (file.owns_loop)
 			q2_loop_free(file.loop);

@@ -13,6 +13,7 @@
 #include "engine/img/json.h"
 #include "engine/img/msg.h"
 #include "engine/img/size.h"
+#include "engine/img/snapshots.h"
 
 static bool
 is_qcow2(const struct q2_info *info)
@@ -181,6 +182,7 @@ print_human(const struct info_entry *e)
 	if (e->info.dirty)
 		say("cleanly shut down: no\n");
 	print_backing(e);
+	snapshots_print(e->file.img);
 	info_print_specific(&e->info);
 	if (e->has_layout)
 		print_layout(&e->layout, is_qcow2(&e->info));
@@ -218,6 +220,7 @@ json_image(struct json *j, const struct info_entry *e)
 	json_open(j, NULL, '{');
 	if (info->backing_file && info->backing_format)
 		json_str(j, "backing-filename-format", info->backing_format);
+	snapshots_print_json(j, e->file.img);
 	json_u64(j, "virtual-size", info->virtual_bytes);
 	json_str(j, "filename", e->shown ? e->shown : e->file.name);
 	if (is_qcow2(info))

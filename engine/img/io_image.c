@@ -150,10 +150,10 @@ open_option(int c, struct file_opts *opts)
 		return bad_value("discard", optarg);
 	else if (c == 'i' && !(opts->aio = file_parse_aio(optarg)))
 		return bad_value("aio", optarg);
-	else if (c == 's' || c == 'C') {
-		(void)complain("-%c is not supported yet: it needs backing "
-			       "files",
-			       c);
+	else if (c == 's')
+		opts->overlay = true;
+	else if (c == 'C') {
+		(void)complain("-C is not supported yet");
 		return -EINVAL;
 	}
 	return c == '?' ? io_usage("open") : 0;
@@ -261,6 +261,11 @@ io_cmd_reopen(struct io *io, int argc, char **argv)
 	struct file_opts opts = io->opts;
 
 	opts.extra = NULL;
+	if (opts.overlay) {
+		(void)complain("an image that was opened with -s cannot be "
+			       "reopened: what was written would be lost");
+		return -EINVAL;
+	}
 	if (parse_reopen(argc, argv, &opts) < 0)
 		return -EINVAL;
 	if (opts.extra && check_reopen(io, &opts) < 0)

@@ -58,16 +58,33 @@ struct transfer {
 	const char *name; /* in "NAME failed" */
 	const char *done; /* in "DONE n/n bytes" */
 	struct q2_req rq;
+	bool vm_state; /* -b: not the disk; one buffer */
 	uint64_t ns;
 };
+
+static int
+move_state(struct io *io, const struct q2_req *rq)
+{
+	struct q2_image *img = io->file.img;
+	void *buf = rq->iov[0].iov_base;
+
+	return rq->op == Q2_READ ? q2_vmstate_read(img, buf, rq->len, rq->off)
+				 : q2_vmstate_write(img, buf, rq->len, rq->off);
+}
 
 /* Returns 0, or the error after having told it. */
 static int
 transfer(struct io *io, struct transfer *t)
 {
 	uint64_t start = io_now_ns();
-	int r = io_is_forbidden(io, &t->rq) ? -EPERM : io_request(io, &t->rq);
+	int r;
 
+	if (t->vm_state)
+		r = move_state(io, &t->rq);
+	else if (io_is_forbidden(io, &t->rq))
+		r = -EPERM;
+	else
+		r = io_request(io, &t->rq);
 	t->ns = io_now_ns() - start;
 	if (r < 0)
 		say("%s failed: %s\n", t->name, io_strerror(r));
@@ -143,14 +160,12 @@ check_part(struct read_args *a, uint64_t len)
 static int
 run_read(struct io *io, const struct read_args *a, const struct io_buf *buf)
 {
-	struct transfer t = {"read", "read", buf_request(Q2_READ, buf, a->off),
-			     0};
+	struct transfer t = {.name = "read",
+			     .done = "read",
+			     .rq = buf_request(Q2_READ, buf, a->off)};
 	int r;
 
-	if (a->vm_state) {
-		say("read failed: %s\n", io_strerror(-ENOTSUP));
-		return -ENOTSUP;
-	}
+	t.vm_state = a->vm_state;
 	r = transfer(io, &t);
 	if (r < 0)
 		return r;
@@ -298,14 +313,10 @@ static int
 run_write(struct io *io, const struct write_args *a, const char *name,
 	  struct q2_req rq)
 {
-	struct transfer t = {name, "wrote", rq, 0};
+	struct transfer t = {.name = name, .done = "wrote", .rq = rq};
 	int r;
 
-	/* There is no way through the engine yet. */
-	if (a->vm_state) {
-		say("%s failed: %s\n", name, io_strerror(-ENOTSUP));
-		return -ENOTSUP;
-	}
+	t.vm_state = a->vm_state;
 	t.rq.flags = (a->fua ? Q2_FUA : 0) | (a->unmap ? Q2_MAY_UNMAP : 0) |
 		     (a->compress && !a->zero ? Q2_COMPRESSED : 0);
 	r = transfer(io, &t);
@@ -390,7 +401,8 @@ io_cmd_writev(struct io *io, int argc, char **argv)
 int
 io_cmd_discard(struct io *io, int argc, char **argv)
 {
-	struct transfer t = {"discard", "discard", {.op = Q2_DISCARD}, 0};
+	struct transfer t = {
+		.name = "discard", .done = "discard", .rq.op = Q2_DISCARD};
 	bool terse = false, quiet = false;
 	int c, r;
 

@@ -25,12 +25,12 @@ static const struct command commands[] = {
 	{&manual_info, cmd_info},       {&manual_io, cmd_io},
 	{&manual_map, cmd_map},         {&manual_measure, cmd_measure},
 	{&manual_rebase, cmd_rebase},   {&manual_resize, cmd_resize},
+	{&manual_snapshot, cmd_snapshot},
 };
 
 /* What qemu-img has besides. */
 static const char *const missing[] = {
 	"bitmap",
-	"snapshot",
 };
 
 static const struct command *

@@ -21,6 +21,7 @@
 #include "engine/image/map.h"
 #include "engine/image/mark.h"
 #include "engine/manage/manage.h"
+#include "engine/manage/tree.h"
 
 /* ---- judging ----------------------------------------------------------- */
 
@@ -115,6 +116,33 @@ judge_compression(struct image *img, struct q2_err *err)
 		     : 0;
 }
 
+/* Entries of snapshots stay as they are. */
+static int Q2_CO
+judge_snapshot(struct image *img, const struct snapshot *sn, struct q2_err *err)
+{
+	struct table l1;
+	int r = snapshots_check_l1(img, sn, err);
+
+	if (r < 0)
+		return r;
+	r = snapshots_read_l1(img, sn, 0, &l1);
+	if (r == 0) {
+		r = tree_needs_v3(img, &l1,
+				  img->header.incompatible &
+					  INCOMPAT_COMPRESSION);
+		table_done(&l1);
+	}
+	if (r < 0)
+		return q2_fail(err, r, "Could not read snapshot '%s': %s",
+			       sn->name, strerror(-r));
+	return r ? q2_fail(err, -ENOTSUP,
+			   "snapshot '%s' has zero clusters, or clusters "
+			   "compressed by zstd, which version 2 has not: "
+			   "delete it first",
+			   sn->name)
+		 : 0;
+}
+
 static int Q2_CO
 judge_downgrade(struct image *img, const struct q2_amend_opts *o,
 		struct q2_err *err)
@@ -122,6 +150,7 @@ judge_downgrade(struct image *img, const struct q2_amend_opts *o,
 	const struct header *h = &img->header;
 	uint64_t bits = h->incompatible &
 			~(INCOMPAT_DIRTY | INCOMPAT_COMPRESSION);
+	int r;
 
 	if (new_version(img, o) >= h->version)
 		return 0;
@@ -131,16 +160,15 @@ judge_downgrade(struct image *img, const struct q2_amend_opts *o,
 	if (img->geom.external_data)
 		return q2_fail(err, -ENOTSUP,
 			       "Cannot downgrade an image with a data file");
-	if (h->snapshots)
-		return q2_fail(err, -ENOTSUP,
-			       "the image has snapshots, whose zero clusters "
-			       "cannot be expanded yet");
 	if (bits)
 		return q2_fail(err, -ENOTSUP,
 			       "Cannot downgrade an image with incompatible "
 			       "features 0x%" PRIx64 " set",
 			       bits);
-	return judge_compression(img, err);
+	r = judge_compression(img, err);
+	for (uint32_t i = 0; r == 0 && i < img->snapshots.n; i++)
+		r = judge_snapshot(img, &img->snapshots.v[i], err);
+	return r;
 }
 
 static int Q2_CO

@@ -40,6 +40,7 @@ struct area {
 	uint32_t n_regions;
 	uint32_t l1_index; /* of the first new L2 table */
 	uint64_t data_n;   /* clusters of data in this file */
+	bool named;        /* the refcount table has, or may have, the blocks */
 	uint64_t
 		head_n; /* of the guest's clusters; mapped by a table that exists */
 };
@@ -69,6 +70,13 @@ int Q2_CO area_check_space(struct aio_file *file, uint64_t bytes,
  * the device lets us; nothing names the area.
  */
 int Q2_CO area_write(struct area *a, struct q2_err *err);
+
+/*
+ * Its refcount blocks are named, by their table's entries or by a larger table:
+ * from here on its clusters are counted.  After an error either the area was
+ * given back, or `named` is set, and the file may name its blocks.
+ */
+int Q2_CO area_name(struct area *a);
 
 /* Nothing names the area yet, and nothing will: give it back. */
 void Q2_CO area_undo(const struct area *a);

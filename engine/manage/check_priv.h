@@ -220,7 +220,7 @@ void repair_encode_snapshots(const struct check *c, uint8_t *fields);
 /* Clear the dirty and the corrupt bit as far as they are not true any more. */
 int Q2_CO repair_clear_bits(struct check *c);
 /* What the engine keeps in memory of what was written. */
-int repair_reload(struct check *c);
+int Q2_CO repair_reload(struct check *c);
 
 /* ---- repair_rebuild.c -------------------------------------------------- */
 

@@ -15,10 +15,7 @@
 #include "engine/format/snapshot.h"
 #include "engine/manage/check_priv.h"
 
-#define OFF_STATE_BYTES 32
 #define OFF_EXTRA_BYTES 36
-/* QEMU's, and what we write: state size, virtual size, icount. */
-#define EXTRA_BYTES 24
 
 /* ---- the table --------------------------------------------------------- */
 
@@ -49,29 +46,13 @@ judge_table(struct check *c)
 	return 0;
 }
 
-static uint32_t
-extra_bytes(const struct snapshot *sn)
-{
-	return sn->extra_len > EXTRA_BYTES ? sn->extra_len : EXTRA_BYTES;
-}
-
-/* Of an entry as QEMU writes it. */
-static size_t
-entry_bytes(const struct snapshot *sn)
-{
-	return align_up((size_t)SNAPSHOT_FIXED_BYTES + extra_bytes(sn) +
-				sn->id_len + sn->name_len,
-			8);
-}
-
 /* The entry as QEMU writes it, behind the table made so far. */
 static int
-append_entry(struct check *c, const uint8_t *p, const struct snapshot *sn)
+append_entry(struct check *c, const struct snapshot *sn)
 {
 	struct check_snapshots *s = &c->snapshots;
-	uint32_t extra = extra_bytes(sn);
-	size_t names = (size_t)sn->id_len + sn->name_len;
-	size_t bytes = entry_bytes(sn);
+	size_t bytes = snapshot_encoded_bytes(sn);
+	struct snapshot whole = *sn;
 	uint8_t *to;
 
 	if (s->table_bytes + bytes > s->table_room) {
@@ -81,26 +62,16 @@ append_entry(struct check *c, const uint8_t *p, const struct snapshot *sn)
 			return -ENOMEM;
 		s->table = to;
 	}
-	to = s->table + s->table_bytes;
-	memset(to, 0, bytes);
-	memcpy(to, p, SNAPSHOT_FIXED_BYTES);
-	store_be32(to + OFF_EXTRA_BYTES, extra);
-	to += SNAPSHOT_FIXED_BYTES;
-	store_be64(to, load_be32(p + OFF_STATE_BYTES));
-	store_be64(to + 8, c->img->size);
-	store_be64(to + 16, UINT64_MAX);
-	/* Of a field that is there in part, all is unknown. */
-	memcpy(to, p + SNAPSHOT_FIXED_BYTES,
-	       sn->extra_len < EXTRA_BYTES ? align_down(sn->extra_len, 8)
-					   : sn->extra_len);
-	if (names)
-		memcpy(to + extra, sn->id, names);
+	if (!whole.has_disk_bytes)
+		whole.disk_bytes = c->img->size;
+	whole.has_disk_bytes = true;
+	snapshot_encode(&whole, s->table + s->table_bytes);
 	s->table_bytes += bytes;
 	return 0;
 }
 
 static int
-keep_snapshot(struct check *c, const uint8_t *p, const struct snapshot *sn)
+keep_snapshot(struct check *c, const struct snapshot *sn)
 {
 	struct check_snapshots *s = &c->snapshots;
 	struct check_snapshot *to = &s->v[s->n];
@@ -117,7 +88,7 @@ keep_snapshot(struct check *c, const uint8_t *p, const struct snapshot *sn)
 		       (int)sn->name_len, sn->name);
 	s->n++;
 	s->bytes += sn->bytes;
-	return c->fix == Q2_REPAIR_ALL ? append_entry(c, p, sn) : 0;
+	return c->fix == Q2_REPAIR_ALL ? append_entry(c, sn) : 0;
 }
 
 /* An entry with too much extra data at p, of which the batch holds what is
@@ -217,12 +188,12 @@ read_snapshot(struct check *c, uint32_t n, uint64_t *batch_at)
 		r = cut_extra(c, p, at, &copy, &sn);
 	if (r < 0)
 		return r;
-	end = s->new_bytes + entry_bytes(&sn);
+	end = s->new_bytes + snapshot_encoded_bytes(&sn);
 	/* As it is written, and as it is. */
 	if (end > SNAPSHOT_MAX_TABLE || s->bytes + sn.bytes > INT32_MAX)
 		return end_table(c, n);
 	s->new_bytes = end;
-	return keep_snapshot(c, copy ? copy : p, &sn);
+	return keep_snapshot(c, &sn);
 }
 
 static void

@@ -45,6 +45,25 @@ int Q2_CO resize_zero_device(struct aio_file *file, uint64_t from, uint64_t to,
 /* keyslots.c */
 int Q2_CO change_keyslots(struct image *img, const struct q2_keyslot_opts *opts,
 			  struct q2_err *err);
+/* snapshot.c */
+struct snapshot_op {
+	enum {
+		SNAPSHOT_CREATE,
+		SNAPSHOT_DELETE,
+		SNAPSHOT_APPLY
+	} kind;
+	uint32_t index;                      /* of the others */
+	const struct q2_snapshot_opts *opts; /* of create; complete */
+};
+int Q2_CO snapshot_run(struct image *img, const struct snapshot_op *op,
+		       struct q2_err *err);
+/* The disk is what snapshot index has, at the image's size; read-only. */
+int Q2_CO snapshot_load(struct image *img, uint32_t index, struct q2_err *err);
+/* vmstate.c; off counts from where the state begins */
+int Q2_CO vmstate_read(struct image *img, void *buf, uint64_t len,
+		       uint64_t off);
+int Q2_CO vmstate_write(struct image *img, const void *buf, uint64_t len,
+			uint64_t off);
 /* layout.c */
 int Q2_CO layout_image(struct image *img, struct q2_layout *ret_layout,
 		       struct q2_err *err);

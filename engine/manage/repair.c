@@ -13,7 +13,6 @@
 #include "engine/image/mark.h"
 #include "engine/manage/check_priv.h"
 
-#define HEADER_OFF_SNAPSHOTS 60
 static_assert(HEADER_OFF_SNAPSHOTS == HEADER_OFF_REFTABLE + 12,
 	      "both tables are named in one write");
 
@@ -178,7 +177,7 @@ drop_all(struct slice_cache *cache)
 				   cache->slice_bytes);
 }
 
-int
+int Q2_CO
 repair_reload(struct check *c)
 {
 	struct image *img = c->img;
@@ -190,6 +189,12 @@ repair_reload(struct check *c)
 	drop_all(&img->refs);
 	alloc_done(img);
 	meta_done(&img->meta);
+	if (!(img->opts.flags & Q2_CHECK)) {
+		int r = snapshots_load(img, c->err);
+
+		if (r < 0)
+			return r;
+	}
 	if (alloc_init(img, (uint64_t)size) < 0 || meta_init(img) < 0)
 		return check_fail(c, -ENOMEM);
 	return 0;

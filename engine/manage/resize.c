@@ -32,65 +32,14 @@
 #include "engine/base/num.h"
 #include "engine/image/image.h"
 #include "engine/image/map.h"
-#include "engine/image/mark.h"
 #include "engine/image/open.h"
-#include "engine/image/reftable.h"
 #include "engine/manage/area.h"
 #include "engine/manage/crop.h"
 #include "engine/manage/manage.h"
+#include "engine/manage/shape.h"
 
 /* QEMU's limit of any size: INT64_MAX in units of a GiB. */
 #define SIZE_MAX_QEMU (INT64_MAX - INT64_MAX % (int64_t)GiB)
-
-/* ---- the sector that decides ------------------------------------------- */
-
-/* The fields of the header that a resize changes; all in one sector. */
-struct shape {
-	uint64_t size, l1_offset;
-	uint32_t l1_entries;
-};
-
-static struct shape
-shape_of(const struct header *h)
-{
-	return (struct shape){
-		.size = h->virtual_size,
-		.l1_offset = h->l1_offset,
-		.l1_entries = h->l1_entries,
-	};
-}
-
-/* Where the header's byte off is, in a buffer that begins with its size. */
-static uint8_t *
-at(uint8_t *field, unsigned off)
-{
-	return field + (off - HEADER_OFF_SIZE);
-}
-
-/* Write it, durably (H1). */
-static int Q2_CO
-write_shape(struct image *img, const struct shape *s)
-{
-	uint8_t field[HEADER_OFF_L1_SIZE + 12 - HEADER_OFF_SIZE];
-
-	store_be64(at(field, HEADER_OFF_SIZE), s->size);
-	store_be32(at(field, HEADER_OFF_SIZE + 8), img->header.crypt_method);
-	store_be32(at(field, HEADER_OFF_L1_SIZE), s->l1_entries);
-	store_be64(at(field, HEADER_OFF_L1_SIZE + 4), s->l1_offset);
-	return mark_tables(img, field, sizeof(field), HEADER_OFF_SIZE);
-}
-
-static void
-take_shape(struct image *img, const struct shape *s)
-{
-	struct header *h = &img->header;
-
-	h->virtual_size = s->size;
-	h->l1_offset = s->l1_offset;
-	h->l1_entries = s->l1_entries;
-	img->geom.virtual_size = s->size;
-	img->size = s->size;
-}
 
 /* Whatever has failed, the guest's disk is the old one. */
 static int
@@ -118,10 +67,10 @@ shrink(struct image *img, uint64_t size, struct q2_err *err)
 	int r;
 
 	s.size = size;
-	r = write_shape(img, &s);
+	r = shape_write(img, &s);
 	if (r < 0)
 		return fail_header(err, r);
-	take_shape(img, &s);
+	shape_take(img, &s);
 	r = crop_above(img, size);
 	if (r == 0)
 		r = crop_finish(img);
@@ -137,30 +86,6 @@ shrink(struct image *img, uint64_t size, struct q2_err *err)
 }
 
 /* ---- grow: names and links --------------------------------------------- */
-
-/* The new refcount table, which the area holds.  Before it is named nothing
- * needs to stay. */
-static int Q2_CO
-switch_reftable(struct area *a)
-{
-	struct image *img = a->img;
-	const struct geom *g = &img->geom;
-	struct table t;
-	int r = POINT_HIT(&img->points, reftable_grow);
-
-	if (r == 0)
-		r = table_init_longer(
-			&t, &img->reftable,
-			(uint32_t)((a->l1 - a->table) << g->cluster_bits >> 3),
-			a->table << g->cluster_bits, g->cluster_size);
-	for (uint32_t i = 0; r == 0 && i < a->n_regions; i++)
-		t.entries[a->regions[i]] = (a->first + i) << g->cluster_bits;
-	if (r == 0)
-		r = reftable_switch(img, &t);
-	if (r < 0 && !img->failed)
-		area_undo(a);
-	return r;
-}
 
 /* The area's clusters that no table names are free again; so are those that
  * one does. */
@@ -183,22 +108,13 @@ unlink_area(const struct area *a, uint64_t linked_head, bool linked_tables)
 	(void)crop_finish(img);
 }
 
-/* From here on the area's clusters are counted. */
 static int Q2_CO
 name_blocks(struct area *a)
 {
-	struct image *img = a->img;
-	int r;
+	int r = area_name(a);
 
-	if (a->l1 > a->table)
-		return switch_reftable(a);
-	for (uint32_t i = 0; i < a->n_regions; i++)
-		table_set(&img->reftable, a->regions[i],
-			  (a->first + i) << img->geom.cluster_bits);
-	/* Before anything that may start a commit with links in it. */
-	r = cache_commit(img);
 	/* The blocks stay, and so does what the file may name. */
-	if (r < 0)
+	if (r < 0 && a->named)
 		unlink_area(a, 0, false);
 	return r;
 }
@@ -284,12 +200,12 @@ switch_size(struct area *a, uint64_t size, struct q2_err *err)
 		unlink_area(a, a->head_n, !a->l1_entries);
 		return fail_unchanged(err, r, "Could not resize the image");
 	}
-	r = write_shape(img, &s);
+	r = shape_write(img, &s);
 	if (r < 0) {
 		table_done(&t);
 		return fail_header(err, r);
 	}
-	take_shape(img, &s);
+	shape_take(img, &s);
 	if (!a->l1_entries)
 		return 0;
 	table_done(&img->l1);

@@ -124,6 +124,7 @@ take_discards(struct pairs *p, const char *prefix, struct q2_open_opts *o,
 	} switches[] = {
 		{"lazy-refcounts", &o->lazy_refcounts},
 		{"pass-discard-request", &o->pass_discard_request},
+		{"pass-discard-snapshot", &o->pass_discard_snapshot},
 		{"pass-discard-other", &o->pass_discard_other},
 	};
 	char key[SPEC_KEY_BYTES];
@@ -133,9 +134,6 @@ take_discards(struct pairs *p, const char *prefix, struct q2_open_opts *o,
 		r = spec_take_tristate(p,
 				       spec_key(prefix, switches[i].name, key),
 				       switches[i].value, err);
-	if (r == 0)
-		r = spec_take_in_vain(
-			p, spec_key(prefix, "pass-discard-snapshot", key), err);
 	if (r == 0)
 		r = spec_take_bool(p, spec_key(prefix, "discard-no-unref", key),
 				   &o->discard_no_unref, err);

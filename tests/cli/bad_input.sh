@@ -129,7 +129,7 @@ measure="$img measure -O qcow2"
 		$measure -o cluster_size=512 --size 129G
 	expect "measure for an unknown format" 1 "there are qcow2 and raw" \
 		"$img" measure -O nosuch --size 1M
-	expect "snapshots cannot be measured yet" 1 "(-l) is not supported" \
+	expect "measure of no such snapshot" 1 "Can.t find snapshot" \
 		$measure -l one ok.qcow2
 	expect "measure of no such file" 1 "No such file.*name right" \
 		$measure no.qcow2

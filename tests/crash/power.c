@@ -25,13 +25,17 @@
 #define OPS_FIRST  40
 #define OPS_SECOND 24
 
+/* Requests between operations on snapshots, about, and how many there are. */
+#define SNAPSHOT_EVERY 8
+#define SNAPSHOTS_MAX  3
+
 struct run {
 	uint64_t seed;
 	const struct canary *canary;
 	uint64_t states_left;
 	struct power_counts *counts;
 	struct power_config cfg;
-	struct rng rng;
+	struct rng rng, snapshot_rng;
 	struct loop *plain; /* where states are looked at */
 	uint8_t *buf;       /* a region */
 	char *why;
@@ -386,6 +390,63 @@ turn(struct session *s, unsigned max)
 	} while (s->running > max);
 }
 
+/* ---- snapshots --------------------------------------------------------- */
+
+/* Of an operation on snapshots; requests in flight have ended. */
+static bool
+snapshot_done(struct session *s, int r, const char *what,
+	      const struct q2_err *err)
+{
+	bool full = s->run->cfg.device == DEVICE_BLOCK && r == -ENOSPC;
+
+	if (r < 0 && !full)
+		complain(s->run, "%s: %s", what, err->text);
+	return r == 0;
+}
+
+/* One more, and perhaps back to it at once: the disk stays what it is. */
+static void
+take_snapshot(struct session *s, bool back)
+{
+	struct q2_image *img = (struct q2_image *)s->img;
+	struct q2_snapshot_opts opts = {
+		.size = sizeof(opts), .name = "snapshot", .date_ns = 1};
+	struct q2_err err = {0};
+
+	if (!snapshot_done(s, q2_snapshot_create(img, &opts, &err), "create",
+			   &err))
+		return;
+	s->run->counts->snapshots++;
+	if (back &&
+	    snapshot_done(
+		    s, q2_snapshot_apply(img, q2_snapshot_count(img) - 1, &err),
+		    "apply", &err))
+		s->run->counts->applied++;
+}
+
+static void
+change_snapshots(struct session *s)
+{
+	struct q2_image *img = (struct q2_image *)s->img;
+	struct rng *rng = &s->run->snapshot_rng;
+	unsigned n = q2_snapshot_count(img), dice;
+	struct q2_err err = {0};
+
+	if (!s->run->cfg.snapshots || rng_below(rng, SNAPSHOT_EVERY))
+		return;
+	dice = (unsigned)rng_below(rng, 4);
+	if (n && (dice == 0 || n == SNAPSHOTS_MAX)) {
+		if (snapshot_done(
+			    s,
+			    q2_snapshot_delete(img, (unsigned)rng_below(rng, n),
+					       &err),
+			    "delete", &err))
+			s->run->counts->deleted++;
+	} else {
+		take_snapshot(s, dice == 1);
+	}
+}
+
 static void
 work(struct session *s, unsigned n)
 {
@@ -397,6 +458,7 @@ work(struct session *s, unsigned n)
 		if (s->running >= depth)
 			turn(s, depth - 1);
 		start_request(s);
+		change_snapshots(s);
 	}
 	turn(s, 0);
 }
@@ -649,6 +711,7 @@ power_run(uint64_t seed, const struct canary *canary, uint64_t max_states,
 		.states_left = max_states,
 		.counts = counts,
 		.rng.state = mix64(seed),
+		.snapshot_rng.state = rng_derive(seed, 2),
 		.why_bytes = why_bytes,
 	};
 	struct q2_err err;

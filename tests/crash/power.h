@@ -10,6 +10,9 @@
  *	- no cluster has more references than its refcount says,
  *	- every cell holds what oracle.h allows.
  *
+ * In a third of the runs snapshots are taken and deleted between the requests,
+ * and applied when the disk still holds what they do.
+ *
  * In some of them the run goes on: the image is opened again on a recorder,
  * written to, closed, checked, and crashed again.
  *
@@ -38,6 +41,7 @@ struct power_counts {
 	uint64_t leaky_states;
 	uint64_t reads, writes, zeroes, discards, flushes, fua;
 	uint64_t compressed; /* writes, where nothing was before */
+	uint64_t snapshots, applied, deleted;
 	/* from q2_stats of all images */
 	uint64_t fast, slow, joins, copies, freed, table_grows, blocks_made,
 		evictions, l2_made;

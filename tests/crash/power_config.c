@@ -128,6 +128,8 @@ power_choose(uint64_t seed, struct rng *rng)
 	choose_base(&c, rng);
 	choose_refcounts(&c, rng);
 	choose_encryption(&c, rng);
+	/* Drawn beside the others: runs without them are what they were. */
+	c.snapshots = !c.data_file && rng_derive(seed, 1) % 3 == 0;
 	if (c.device != DEVICE_FILE)
 		c.file_bytes = c.cluster_bits == 9    ? 512 * KiB
 			       : c.cluster_bits == 12 ? 1 * MiB
@@ -145,12 +147,12 @@ power_describe(const struct power_config *c, char *text, size_t bytes)
 		"clusters of %u, align %u, zero %d, %s, cache %d, prealloc "
 		"%u %%, unmap %d, refcount order %u, near full %d, scattered "
 		"%u, version %u, extended %d, lazy %d, no-unref %d, compress %d, data file "
-		"%d raw %d, encryption %u, base of %" PRIu64,
+		"%d raw %d, encryption %u, snapshots %d, base of %" PRIu64,
 		1U << c->cluster_bits, c->align, c->zero, devices[c->device],
 		c->cache, c->prealloc, c->unmap, c->refcount_order,
 		c->near_full, c->scattered, c->version, c->extended_l2, c->lazy,
 		c->no_unref, c->compress, c->data_file, c->data_raw,
-		c->crypt_method, c->base_bytes);
+		c->crypt_method, c->snapshots, c->base_bytes);
 }
 
 static enum image_cluster

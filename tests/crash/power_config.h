@@ -41,6 +41,7 @@ struct power_config {
 
 	unsigned version;
 	bool extended_l2, lazy, no_unref, compress;
+	bool snapshots;           /* are taken and deleted meanwhile */
 	bool data_file, data_raw; /* guest data in POWER_DATA */
 	unsigned crypt_method;    /* 1: AES, 2: LUKS, by IMAGE_KEY */
 	uint64_t base_bytes;      /* of POWER_BASE; 0: no backing file */

@@ -37,6 +37,8 @@ static struct {
 	bool new_l2;      /* it writes new L2 tables */
 	bool new_blocks;  /* likewise, refcount blocks */
 	bool table_grows; /* a new refcount table is being written */
+	bool flags;       /* COPIED flags have been written, without a sync */
+	bool switches;    /* a snapshot operation writes the header */
 	bool goes_dirty;  /* it is the first that leaves refcounts out */
 } now;
 
@@ -77,6 +79,12 @@ watch(void *arg, enum point point)
 		break;
 	case POINT_commit_done:
 		now.phase = 0;
+		break;
+	case POINT_flags_write:
+		now.flags = true;
+		break;
+	case POINT_snapshot_switch:
+		now.switches = true;
 		break;
 	case POINT_reftable_grow:
 		now.table_grows = true;
@@ -144,6 +152,28 @@ table_late(struct image *img, const struct aio_op *op)
 		return 0;
 	now.table_grows = false;
 	return CLASS(AIO_REFCOUNT);
+}
+
+/* Refcounts of what a snapshot shares are raised before flags are clear. */
+static unsigned
+flags_late(struct image *img, const struct aio_op *op)
+{
+	(void)img;
+	if (op->kind != AIO_SYNC || !now.flags)
+		return 0;
+	now.flags = false;
+	return CLASS(AIO_L2) | CLASS(AIO_L1);
+}
+
+/* Refcounts are lowered before what had the references is gone. */
+static unsigned
+switch_late(struct image *img, const struct aio_op *op)
+{
+	(void)img;
+	if (op->kind != AIO_SYNC || !now.switches)
+		return 0;
+	now.switches = false;
+	return CLASS(AIO_HEADER);
 }
 
 /* Guest data in a file of its own. */
@@ -256,6 +286,10 @@ static const struct canary canaries[] = {
 	 start_watching, data_file_late, NULL},
 	{"D1", "the dirty bit reaches the disk after a lazy link",
 	 start_watching, dirty_bit_late, NULL},
+	{"S1", "refcounts are raised before COPIED is clear", start_watching,
+	 flags_late, NULL},
+	{"S2", "refcounts are lowered before the header is durable",
+	 start_watching, switch_late, NULL},
 	{"E1", "phase 3 writes live slices", start_watching, live_slices, NULL},
 	{"F1", "a cluster is free before its unlink is durable", NULL, NULL,
 	 limbo_is_durable},

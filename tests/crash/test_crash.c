@@ -42,6 +42,9 @@ print_counts(const struct power_counts *c)
 		      ", FUA %" PRIu64 ", compressed %" PRIu64 "\n",
 		      c->reads, c->writes, c->zeroes, c->discards, c->flushes,
 		      c->fua, c->compressed);
+	print_message("snapshots taken %" PRIu64 ", applied %" PRIu64
+		      ", deleted %" PRIu64 "\n",
+		      c->snapshots, c->applied, c->deleted);
 	print_message("fast %" PRIu64 ", slow %" PRIu64 ", joins %" PRIu64
 		      ", copies %" PRIu64 ", freed %" PRIu64
 		      ", L2 tables %" PRIu64 ", refcount blocks %" PRIu64
@@ -63,6 +66,7 @@ test_any_power_cut_leaves_a_good_image(void **state)
 		    c.second_states);
 	assert_true(c.reads && c.writes && c.zeroes && c.discards &&
 		    c.flushes && c.fua && c.compressed);
+	assert_true(c.snapshots && c.applied && c.deleted);
 }
 
 static void

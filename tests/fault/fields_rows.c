@@ -408,12 +408,8 @@ const struct field_row field_rows[] =
 		{
 			.name = "nb_snapshots 1 at offset 0",
 			.poke = {{HEADER, 4, 60, 1}},
-			.refused =
-				"writing to images with snapshots or with bitmaps is not supported yet",
 			.check = 2,
 			.repaired = 2,
-			.qemu = {.why = "it writes beside snapshots",
-				 .open = -1},
 		},
 		{
 			.name = "snapshots_offset unaligned",
@@ -426,11 +422,7 @@ const struct field_row field_rows[] =
 		{
 			.name = "snapshots_offset beyond the end",
 			.poke = {{HEADER, 4, 60, 1}, {HEADER, 8, 64, 0x999000}},
-			.refused =
-				"writing to images with snapshots or with bitmaps is not supported yet",
 			.check = 2,
-			.qemu = {.why = "it writes beside snapshots",
-				 .open = -1},
 		},
 		{
 			.name = "snapshots_offset, all bits",
@@ -813,9 +805,6 @@ const struct field_row field_rows[] =
 		{
 			.name = "L1 entry not COPIED",
 			.poke = {{L1, 8, 0, 0x4000}},
-			.told = {{"ndzu",
-				  "L2 table offset 0x4000 not marked as ours (L1 index: 0)"}},
-			.fails = "ndzu",
 			.check = 2,
 		},
 		{
