@@ -50,6 +50,12 @@ const struct chain_disk chain_disks[] = {
 	 .bytes = 40 * KiB,
 	 .base_bytes = 30 * KiB,
 	 .lazy = true},
+	/* The method that has no keys to be derived, again and again. */
+	{.cluster_bits = 12,
+	 .refcount_order = 4,
+	 .bytes = 20 * KiB,
+	 .base_bytes = 15 * KiB,
+	 .crypt_method = 1},
 	/* None below. */
 	{.cluster_bits = 9, .refcount_order = 4, .bytes = 40 * KiB},
 };
@@ -79,6 +85,8 @@ open_layer(struct loop *loop, const char *name, const char *driver,
 		.size = sizeof(opts),
 		.driver = driver,
 		.flags = flags | Q2_UNMAP,
+		.key = IMAGE_KEY,
+		.key_len = strlen(IMAGE_KEY),
 		.l2_cache_size = 1024,
 		.l2_cache_entry_size = 512,
 		.refcount_cache_size = 1024,
@@ -116,7 +124,7 @@ write_runs(struct q2_image *img, uint8_t *content, uint64_t len, uint64_t seed)
 struct layer {
 	const char *name, *below, *below_format;
 	uint64_t bytes, seed;
-	unsigned version;
+	unsigned version, crypt_method;
 };
 
 static int
@@ -145,7 +153,9 @@ make_layer(const struct chain_disk *d, struct loop *loop, const struct layer *l,
 		.extended_l2 = d->extended_l2 && l->version != 2,
 		.lazy_refcounts = d->lazy,
 		.backing_file = l->below,
-		.backing_format = l->below_format};
+		.backing_format = l->below_format,
+		.crypt_method = l->crypt_method,
+	};
 	int r = image_make(loop, l->name, &m);
 
 	return r < 0 ? r : fill(loop, l, false, content);
@@ -172,10 +182,16 @@ static int
 make_below(const struct chain_disk *d, struct loop *loop, uint64_t max)
 {
 	const char *format = d->base_raw ? "raw" : "qcow2";
-	struct layer base = {CHAIN_BASE,    NULL,        NULL,
-			     d->base_bytes, d->seed + 1, 3};
-	struct layer mid = {CHAIN_MID,    CHAIN_BASE,  format,
-			    d->mid_bytes, d->seed + 2, 3};
+	struct layer base = {.name = CHAIN_BASE,
+			     .bytes = d->base_bytes,
+			     .seed = d->seed + 1,
+			     .version = 3};
+	struct layer mid = {.name = CHAIN_MID,
+			    .below = CHAIN_BASE,
+			    .below_format = format,
+			    .bytes = d->mid_bytes,
+			    .seed = d->seed + 2,
+			    .version = 3};
 	int r = 0;
 
 	if (d->base_bytes)
@@ -194,10 +210,15 @@ chain_disk_make(struct chain_disk *d, struct loop *loop)
 {
 	uint64_t max = max_u64(d->bytes, max_u64(d->mid_bytes, d->base_bytes)) +
 		       1;
-	struct layer top = {CHAIN_TOP, NULL,        NULL,
-			    d->bytes,  d->seed + 3, d->version};
-	struct layer other = {CHAIN_OTHER,      NULL,        NULL,
-			      d->bytes * 3 / 4, d->seed + 4, 3};
+	struct layer top = {.name = CHAIN_TOP,
+			    .bytes = d->bytes,
+			    .seed = d->seed + 3,
+			    .version = d->version,
+			    .crypt_method = d->crypt_method};
+	struct layer other = {.name = CHAIN_OTHER,
+			      .bytes = d->bytes * 3 / 4,
+			      .seed = d->seed + 4,
+			      .version = 3};
 	Q2_AUTO_FREE uint8_t *aside = calloc(1, max);
 	int r;
 

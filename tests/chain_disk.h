@@ -26,7 +26,8 @@ struct chain_disk {
 	bool base_raw;
 	unsigned version; /* of the top; 0: 3 */
 	bool extended_l2;
-	bool lazy; /* all layers */
+	bool lazy;             /* all layers */
+	unsigned crypt_method; /* of the top; see image_make.h */
 	uint64_t seed;
 	uint8_t *content; /* what the guest reads; of chain_disk_make() */
 };

@@ -32,6 +32,14 @@ plain_name(const char *name, const char **ret_path, struct q2_err *err)
 	return 0;
 }
 
+int
+layers_check_name(const char *name, struct q2_err *err)
+{
+	const char *path;
+
+	return plain_name(name, &path, err);
+}
+
 /* name, relative to the folder of path; the caller frees it. */
 static char *
 beside(const char *path, const char *name)
@@ -334,4 +342,61 @@ layers_find(const struct image *img, const char *name)
 		depth++;
 	}
 	return 0;
+}
+
+static bool
+is_same_open(const struct aio_file *a, const struct aio_file *b)
+{
+	struct identity x = identity_of(a), y = identity_of(b);
+
+	return a->base == b->base && a->end == b->end && is_same_file(&x, &y);
+}
+
+/* Does a guest read the same from them, as far as their own files go? */
+static bool
+is_same_layer(const struct image *a, const struct image *b)
+{
+	return a->file && b->file && strcmp(a->driver, b->driver) == 0 &&
+	       a->size == b->size && is_same_open(a->file, b->file) &&
+	       is_same_open(a->data, b->data);
+}
+
+static bool
+is_same_chain(const struct image *a, const struct image *b)
+{
+	while (a && b && is_same_layer(a, b)) {
+		a = a->backing;
+		b = b->backing;
+	}
+	return !a && !b;
+}
+
+unsigned
+layers_common(const struct image *img, const struct image *other)
+{
+	unsigned depth = 1;
+
+	for (const struct image *i = img->backing; i; i = i->backing) {
+		if (is_same_chain(i, other))
+			return depth;
+		depth++;
+	}
+	return 0;
+}
+
+bool
+layers_has(const struct image *other, const struct image *img)
+{
+	struct identity own = identity_of(img->file);
+
+	for (; other; other = other->backing) {
+		struct identity id = {0};
+
+		if (!other->file)
+			continue;
+		id = identity_of(other->file);
+		if (is_same_file(&own, &id))
+			return true;
+	}
+	return false;
 }

@@ -9,6 +9,8 @@
 #ifndef Q2_IMAGE_LAYERS_H
 #define Q2_IMAGE_LAYERS_H
 
+#include <stdbool.h>
+
 #include "engine/q2.h"
 
 struct image;
@@ -23,7 +25,19 @@ int layers_open_data(struct image *img, const struct q2_open_opts *opts,
 int layers_open_backing(struct image *img, const struct q2_open_opts *opts,
 			struct q2_err *err);
 
+/* Would layers_open_backing() open a file of this name, if it was there?  0, or
+ * -ENOTSUP with the reason. */
+int layers_check_name(const char *name, struct q2_err *err);
+
 /* See q2_find_layer(). */
 unsigned layers_find(const struct image *img, const char *name);
+
+/* The depth below img from which on its chain and the one that begins with
+ * other are the same files, opened as the same; 0: they have nothing in common.
+ * Names do not count. */
+unsigned layers_common(const struct image *img, const struct image *other);
+
+/* Is img's file one of the chain that begins with other? */
+bool layers_has(const struct image *other, const struct image *img);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/num.h"
 #include "engine/img/backing.h"
@@ -51,7 +52,7 @@ const struct manual manual_rebase = {
 	.options = options,
 	.n = ARRAY_SIZE(options),
 	.more = "Exit status: 0, or 1 for an error; then FILE has its old backing file, or\n"
-		"the message says otherwise.\n",
+		"the message says otherwise.  -u of an encrypted FILE needs its key, too.\n",
 };
 
 static int
@@ -101,6 +102,24 @@ parse(int argc, char **argv, struct rebase_args *ret)
 	return status;
 }
 
+/* -b has no place for a key, which the usual remedy does not know. */
+static int
+complain_new(const struct rebase_args *args, struct q2_err *err)
+{
+	bool wants_key = err->code == -EACCES &&
+			 strstr(err->text, "encrypt.key-secret");
+
+	if (wants_key)
+		err->code = 0;
+	(void)complain_why(err, "Could not open new backing file '%s'",
+			   args->backing);
+	if (wants_key)
+		note("an encrypted backing file can only be named, with -u, "
+		     "if it reads as the old one; with -b '' the image needs "
+		     "none");
+	return 1;
+}
+
 /* The new backing file, for reading; nothing where there is none. */
 static int
 open_backing(const struct rebase_args *args, const struct file *file,
@@ -126,12 +145,7 @@ open_backing(const struct rebase_args *args, const struct file *file,
 	/* What the file has kept of its name is a copy. */
 	ret->name = args->backing;
 	free(path);
-	if (r < 0)
-		return complain_why(&err,
-				    "Could not open new backing file "
-				    "'%s'",
-				    args->backing);
-	return 0;
+	return r < 0 ? complain_new(args, &err) : 0;
 }
 
 /* The reason, with qemu-img's words where the name is at fault. */

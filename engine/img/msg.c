@@ -83,6 +83,13 @@ remedy_of(const struct q2_err *err)
 		{-ENOENT, "Could not open", "is the name right?"},
 		{-EACCES, "Permission denied",
 		 "this user may not; choose another place or user"},
+		{-EACCES, "backing file: Parameter 'encrypt.key-secret'",
+		 "--object secret has it, and --image-opts says "
+		 "backing.encrypt.key-secret=ID, with one backing. for each "
+		 "layer"},
+		{-EACCES, "Parameter 'encrypt.key-secret'",
+		 "--object secret has it, and --image-opts says "
+		 "encrypt.key-secret=ID"},
 		{-EROFS, "", "the file system is read-only; choose another"},
 		{-EISDIR, "", "give the name of a file in it"},
 		{-ENOSPC, "",

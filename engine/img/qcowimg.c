@@ -18,13 +18,13 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{&manual_amend, cmd_amend},     {&manual_bench, cmd_bench},
-	{&manual_check, cmd_check},     {&manual_commit, cmd_commit},
-	{&manual_compare, cmd_compare}, {&manual_convert, cmd_convert},
-	{&manual_create, cmd_create},   {&manual_dd, cmd_dd},
-	{&manual_info, cmd_info},       {&manual_io, cmd_io},
-	{&manual_map, cmd_map},         {&manual_measure, cmd_measure},
-	{&manual_rebase, cmd_rebase},   {&manual_resize, cmd_resize},
+	{&manual_amend, cmd_amend},       {&manual_bench, cmd_bench},
+	{&manual_check, cmd_check},       {&manual_commit, cmd_commit},
+	{&manual_compare, cmd_compare},   {&manual_convert, cmd_convert},
+	{&manual_create, cmd_create},     {&manual_dd, cmd_dd},
+	{&manual_info, cmd_info},         {&manual_io, cmd_io},
+	{&manual_map, cmd_map},           {&manual_measure, cmd_measure},
+	{&manual_rebase, cmd_rebase},     {&manual_resize, cmd_resize},
 	{&manual_snapshot, cmd_snapshot},
 };
 

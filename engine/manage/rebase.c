@@ -210,7 +210,7 @@ settle_safely(struct rebasing *rb)
 	rb->a = a;
 	rb->b = b;
 	if (rb->other)
-		rb->common = layers_find(rb->img, rb->other->path);
+		rb->common = layers_common(rb->img, rb->other);
 	/* Zeros that are written are to be there. */
 	rb->img->detect_zeroes = Q2_DETECT_OFF;
 	r = settle_all(rb);
@@ -250,6 +250,13 @@ rebase_image(struct image *img, const struct q2_rebase_opts *opts,
 	struct header h;
 	int r = new_header(&rb, &h);
 
+	/* What we would not open does not read the same. */
+	if (r == 0 && !opts->unsafe && h.backing_file[0])
+		r = layers_check_name(h.backing_file, err);
+	if (r == 0 && rb.other && layers_has(rb.other, img))
+		r = q2_fail(err, -EINVAL,
+			    "'%.900s' has the image in its own chain",
+			    rb.other->path);
 	if (r == 0)
 		r = mark_header_fits(img, &h, err);
 	if (r == -ENOSPC)

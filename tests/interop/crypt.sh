@@ -230,6 +230,77 @@ chain() {
 }
 check "a chain with a key for each layer" chain
 
+# ---- rebase, amend, salvage ------------------------------------------------
+
+# t.qcow2, encrypted, over an encrypted and a plain layer; other.qcow2 beside
+# them; what the guest reads is in before.raw.
+stack() { # encryption of the middle layer
+	rm -f t.qcow2 low.qcow2 mid.qcow2 other.qcow2
+	for i in low other; do
+		tool ours img create -q -f qcow2 $i.qcow2 1M || return 1
+	done
+	tool ours io -f qcow2 -c 'write -P 1 300k 400k' low.qcow2 &&
+		tool ours io -f qcow2 -c 'write -P 2 500k 400k' other.qcow2 ||
+		return 1
+	tool ours img create -q -u -f qcow2 -o "$1" -b low.qcow2 -F qcow2 \
+		mid.qcow2 1M &&
+		tool ours img create -q -u -f qcow2 -o "$luks" -b mid.qcow2 \
+			-F qcow2 t.qcow2 1M || return 1
+	all=$opts,backing.encrypt.key-secret=s
+	tool ours io -c 'write -P 3 100k 1k' -c 'write -z 600k 64k' \
+		-c 'write -P 4 801k 10k' --image-opts "$all" &&
+		tool qemu io -c 'read -P 3 100k 1k' --image-opts "$all" &&
+		tool qemu img convert -O raw --image-opts "$all" before.raw
+}
+reads_as_before() { # options
+	tool qemu img convert -O raw --image-opts "$1" after.raw &&
+		cmp before.raw after.raw && tool qemu img check --image-opts "$1"
+}
+rebases() { # encryption of the layer, new backing file, options afterwards
+	stack "$1" &&
+		tool ours img rebase -b "$2" ${2:+-F qcow2} --image-opts "$all" &&
+		reads_as_before "$3"
+}
+for o in "$luks" encrypt.format=aes,encrypt.key-secret=s; do
+	check "rebase of an encrypted chain, $o" rebases "$o" other.qcow2 "$opts"
+	check "rebase to one of its layers, $o" rebases "$o" low.qcow2 "$opts"
+	check "rebase to none, $o" rebases "$o" "" "$opts"
+done
+no_key() {
+	stack "$luks" || return 1
+	"$work/bin/qcowimg" rebase --object "$secret" -b mid.qcow2 -F qcow2 \
+		--image-opts "$all" >said 2>&1 && return 1
+	cat said
+	[ "$(grep -c 'required for cipher$\|named, with -u' said)" = 2 ] &&
+		reads_as_before "$all" || return 1
+	"$work/bin/qcowimg" rebase --object "$secret" -b '' --image-opts \
+		"$opts" >said 2>&1 && return 1
+	cat said
+	grep -q 'says backing.encrypt.key-secret=ID' said &&
+		reads_as_before "$all"
+}
+check "rebase without a key is refused, with what helps" no_key
+
+amends() { # -o
+	stack "$luks" &&
+		tool ours img amend --image-opts -o "$1" "$all" &&
+		reads_as_before "$all" &&
+		tool ours io -c 'write -P 5 300k 70k' --image-opts "$all" &&
+		tool qemu io -c 'read -P 5 300k 70k' --image-opts "$all" &&
+		tool qemu img check --image-opts "$all"
+}
+for o in compat=0.10 refcount_bits=1 refcount_bits=64,lazy_refcounts=on; do
+	check "amend $o of an encrypted image" amends $o
+done
+
+salvages() {
+	stack "$luks" &&
+		tool ours img convert --salvage -O raw --image-opts "$all" \
+			after.raw &&
+		cmp before.raw after.raw
+}
+check "convert --salvage decrypts" salvages
+
 # ---- preallocation and resize ----------------------------------------------
 
 # What nobody has written reads as noise in both, and as the same.

@@ -58,6 +58,12 @@ random_header(struct rng *rng, unsigned bits, char letter)
 	}
 	if (h.version == 3 && rng_below(rng, 4) == 0)
 		h.compatible = COMPAT_LAZY_REFCOUNTS;
+	if (bits % 2 == 0) {
+		h.crypt_method = 2;
+		h.has_crypto = true;
+		h.crypto_offset = UINT64_C(5) << bits;
+		h.crypto_bytes = 129 * KiB;
+	}
 	return h;
 }
 
@@ -69,7 +75,10 @@ is_like(const struct header *a, const struct header *b)
 	       strcmp(a->backing_file, b->backing_file) == 0 &&
 	       strcmp(a->backing_format, b->backing_format) == 0 &&
 	       strcmp(a->data_file, b->data_file) == 0 &&
-	       a->reftable_offset == b->reftable_offset;
+	       a->reftable_offset == b->reftable_offset &&
+	       a->crypt_method == b->crypt_method &&
+	       a->crypto_offset == b->crypto_offset &&
+	       a->crypto_bytes == b->crypto_bytes;
 }
 
 static void
