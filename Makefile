@@ -244,9 +244,11 @@ test: all units
 	@B=$B MODE=$(MODE) \
 	  Q2_TEST_SCALE=$${Q2_TEST_SCALE:-$(or $(scale.$(MODE)),100)} sh tests/run.sh $(tested)
 
-test-interop: all $(interop) $(tools)
-	@B=$B MODE=$(MODE) sh tests/run.sh --only $(wildcard tests/interop/*.sh) \
-	  $(interop)
+# Q2_WITH_QEMU: tests that are no part of it alone ask QEMU, too.
+with_qemu := $B/tests/fault/test_fields
+test-interop: all $(interop) $(with_qemu) $(tools)
+	@B=$B MODE=$(MODE) Q2_WITH_QEMU=1 sh tests/run.sh --only \
+	  $(wildcard tests/interop/*.sh) $(interop) $(with_qemu)
 
 test-quick: all
 	B=$B sh tests/quick.sh

@@ -4,6 +4,7 @@
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
+PATH=$PWD/tests/no-pictures:$PATH
 bench=$PWD/$B/qcowbench
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-guards.XXXXXX") || exit 1
 writer=

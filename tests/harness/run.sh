@@ -5,6 +5,7 @@
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
+PATH=$PWD/tests/no-pictures:$PATH
 root=$PWD
 bench=$root/$B/qcowbench
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-run.XXXXXX") || exit 1
