@@ -38,6 +38,23 @@ test_rounds(unsigned rounds)
 	return scaled > 0 ? (unsigned)scaled : 1;
 }
 
+/* In tests that fail each request in turn, or cut the power at each moment: a
+ * step from one to the next, odd, for short runs. */
+static inline unsigned
+test_stride(void)
+{
+	return test_rounds(100) >= 50 ? 1 : 7;
+}
+
+/* The moment after `at` of those that end with `last`, which is not left out. */
+static inline uint64_t
+test_next(uint64_t at, uint64_t last)
+{
+	uint64_t next = at + test_stride();
+
+	return at < last && next > last ? last : next;
+}
+
 /* What is freed is used again instead of given back: buffers and caches of a
  * MiB would be fresh pages with each image, which cost more than its test. */
 static inline void

@@ -288,12 +288,11 @@ int
 snapshot_disk_run(const struct snapshot_disk *d, struct q2_image *img,
 		  struct q2_err *err)
 {
-	struct q2_snapshot_opts o = {.size = sizeof(o),
-				     .name = d->after.names[d->after.n - 1],
-				     .date_ns = 1};
+	struct q2_snapshot_opts o = {.size = sizeof(o), .date_ns = 1};
 
 	switch (d->op) {
 	case OP_CREATE:
+		o.name = d->after.names[d->after.n - 1];
 		return q2_snapshot_create(img, &o, err);
 	case OP_APPLY:
 		return q2_snapshot_apply(img, d->target, err);

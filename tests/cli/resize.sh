@@ -4,7 +4,6 @@
 # message says so.  The disk is known to be full before, or the space ends in
 # the middle (a limit of the file's length).
 #
-# modes: all
 #
 # Needs root for small file systems; where mounting is forbidden, those cases
 # are skipped with a reason.

@@ -122,9 +122,9 @@ run_kinds(const struct trial *model)
 		struct trial t = *model;
 
 		t.kind = kinds[k];
-		do
-			t.nth++;
-		while (run_trial(&t));
+		t.nth = 1;
+		while (run_trial(&t))
+			t.nth += test_stride();
 	}
 }
 
