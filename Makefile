@@ -228,7 +228,7 @@ untested.tsan := $B/tests/crash/% $B/tests/fault/% \
                  $B/tests/cli/test_texts $B/tests/unit/test_plots \
                  $B/tests/harness/test_resume
 untested.asan := $B/tests/crash/test_canary $B/tests/unit/test_plots \
-                 $B/tests/harness/test_resume
+                 $B/tests/harness/test_resume $B/tests/harness/test_rounds
 interop := $(filter $B/tests/interop/%,$(tests))
 # Images of all kinds, whoever wrote them.
 interop_too.asan := $B/tests/interop/test_matrix $B/tests/interop/test_golden

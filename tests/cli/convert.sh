@@ -2,7 +2,6 @@
 # qcowimg convert, compare, dd and bench against QEMU's qemu-img, in both
 # directions; and what is left after a full disk, a damaged source and Ctrl-C.
 #
-# modes: all
 #
 # Needs root for a small tmpfs; where mounting is forbidden, those cases are
 # skipped with a reason.

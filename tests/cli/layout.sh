@@ -3,7 +3,6 @@
 # person and as a program read it; qcowimg io does what it is told; and which
 # version it is, under each name.
 #
-# modes: all
 set -u
 LC_ALL=C
 export LC_ALL

@@ -1,7 +1,6 @@
 #!/bin/sh
 # The help in its layers: what it must have, lines that fit, examples that are
 # spec files.
-# modes: all
 # shellcheck disable=SC2016 # backticks and ${key} are of what is looked at
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
