@@ -224,9 +224,11 @@ units: $(tests) $(tools) $(aa)
 # The canaries test the crash test, not the engine: once is enough.
 # Pictures are gnuplot's time, and runs that are killed are whole programs.
 # Threads are the same whoever reads the images that they wrote.
-untested.tsan := $B/tests/crash/% $B/tests/fault/% \
+# What is simulated, in memory, has one thread.
+untested.tsan := $B/tests/crash/% $B/tests/fault/% $B/tests/fuzz/% \
+                 $B/tests/model/% \
                  $B/tests/cli/test_texts $B/tests/unit/test_plots \
-                 $B/tests/harness/test_resume
+                 $B/tests/harness/test_resume $B/tests/harness/test_rounds
 untested.asan := $B/tests/crash/test_canary $B/tests/unit/test_plots \
                  $B/tests/harness/test_resume $B/tests/harness/test_rounds
 interop := $(filter $B/tests/interop/%,$(tests))

@@ -5,8 +5,8 @@
 #
 # Arguments are cmocka programs and scripts.  Without --only every script
 # tests/*/*.sh but those of tests/interop is run too: in MODE=release all of
-# them, in other modes those with a line "# modes: all".  Several run at a time,
-# in the project's root.
+# them, in other modes those with a line "# modes: all", or one that names the
+# mode.  Several run at a time, in the project's root.
 #
 # Each test of a program counts, and each line of a script that begins with
 # "ok - ", "not ok - " or "skip - " (NAME # reason).  A crash, a time-out, a
@@ -110,7 +110,8 @@ fi
 [ -n "$only" ] || for t in tests/*/*.sh; do
 	[ -e "$t" ] || continue
 	case $t in tests/interop/*) continue ;; esac
-	[ "$MODE" = release ] || grep -q '^# modes: all' "$t" || continue
+	[ "$MODE" = release ] || grep -q "^# modes: .*\(all\|$MODE\)" "$t" ||
+		continue
 	echo "$t" >>"$list"
 done
 for t; do

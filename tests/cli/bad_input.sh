@@ -2,7 +2,7 @@
 # Bad input to qcowimg: one line with the fact and the remedy, the documented
 # exit code, and nothing changed: no file made, none altered.
 #
-# modes: all
+# modes: asan
 #
 # Needs root for another user, a ramfs (no O_DIRECT) and a small tmpfs; without,
 # or where mounting is forbidden, those cases are skipped with a reason.

@@ -28,6 +28,7 @@
 /* A rule that is broken on purpose; each function may be NULL. */
 struct canary {
 	const char *rule, *text;
+	uint64_t seed; /* of the first run to try: one that finds it soon */
 	/* The image was opened for writing. */
 	void (*opened)(struct image *img);
 	/* As sim_opts.on_op; img is open. */

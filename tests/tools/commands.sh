@@ -20,7 +20,9 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 PATH=$root/$B:$PATH
 # What probes find out is kept there, not in the home of who runs the tests.
 XDG_CACHE_HOME=$dir/cache
-export PATH XDG_CACHE_HOME
+# The tests among them have been run whole elsewhere.
+Q2_TEST_SCALE=5
+export PATH XDG_CACHE_HOME Q2_TEST_SCALE
 bad=0
 
 # Not run here: the command, the file that runs it, and the line that does.
