@@ -104,6 +104,19 @@ for program in qcowimg qcowbench; do
 	done
 done
 
+# Each has a source file of its own.
+all_commands() {
+	"$B/qcowimg" help >"$dir/help" || return 1
+	for c in engine/img/cmd_*.c; do
+		c=${c##*cmd_} && c=${c%.c}
+		grep -q "^  $c " "$dir/help" &&
+			"$B/qcowimg" help "$c" | grep -q "^Usage: qcowimg $c " &&
+			continue
+		echo "$c" && return 1
+	done
+}
+check "help has every command" all_commands
+
 check "qcowbench-spec.5 has every key" page_of_keys
 
 check "bash offers commands" offers qcowimg "convert commit compare" co
