@@ -130,7 +130,7 @@ read_entry(struct reader *rd, struct q2_err *err)
 {
 	struct snapshots *s = rd->s;
 	uint64_t at = rd->img->header.snapshots_offset + s->bytes;
-	struct snapshot sn;
+	struct snapshot sn = {0};
 	int r = 0;
 
 	if (!s->n || at + ENTRY_MAX > rd->buf_at + PIECE) {

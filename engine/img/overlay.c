@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/img/overlay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,7 @@ overlay_put(struct file *file, const struct file_opts *opts, struct q2_err *err)
 	r = make_file(&path, err);
 	if (r < 0)
 		return r;
+	assert(path);
 	r = make_overlay(file, path, err);
 	if (r == 0)
 		r = open_overlay(file, opts, path, &img, err);

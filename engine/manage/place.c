@@ -44,7 +44,7 @@ take_end(struct image *img, uint64_t n, uint64_t *ret_host)
 	const struct geom *g = &img->geom;
 	struct area a = {.img = img,
 			 .l1_entries = (uint32_t)(n * g->cluster_size / 8)};
-	uint64_t used;
+	uint64_t used = 0;
 	/* The area changes refcount blocks in the file. */
 	int r = limbo_drain(img);
 

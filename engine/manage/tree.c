@@ -263,7 +263,7 @@ flag_tables(struct walk *w)
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < w->n; i++) {
-		uint64_t host = w->host + ((uint64_t)i << bits), flag;
+		uint64_t host = w->host + ((uint64_t)i << bits), flag = 0;
 		uint64_t *entry = &w->l1->entries[w->i + i];
 		bool changed;
 

@@ -7,7 +7,10 @@ LC_ALL=C
 export LC_ALL
 B=${B:-build/release}
 img=$PWD/$B/qcowimg
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-chain.XXXXXX") || exit 1
+# In memory where that is possible: QEMU's tools sync after each write.
+base=${TMPDIR:-/dev/shm}
+[ -w "$base" ] || base=/var/tmp
+work=$(mktemp -d "$base/q2-chain.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 if ! qemu-img --version >/dev/null 2>&1; then

@@ -6,7 +6,10 @@
 set -u
 B=${B:-build/release}
 img=$PWD/$B/qcowimg
-dir=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-snapshots.XXXXXX") || exit 1
+# In memory where that is possible: QEMU's tools sync after each write.
+base=${TMPDIR:-/dev/shm}
+[ -w "$base" ] || base=/var/tmp
+dir=$(mktemp -d "$base/q2-snapshots.XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
 cd "$dir" || exit 1
