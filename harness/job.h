@@ -26,6 +26,7 @@ struct job {
 	struct stream stream;
 	uint64_t content_seed;
 	uint32_t bs_bytes, iodepth;
+	unsigned compressible; /* percent of what is written; job_init(): 0 */
 	void *buf; /* iodepth buffers of bs_bytes */
 	struct job_slot *slots;
 	/* of the turn */

@@ -155,6 +155,12 @@ uint64_t plan_config_bytes(const struct plan *plan,
 uint64_t plan_metadata_bytes(const struct config *config,
 			     uint64_t virtual_bytes);
 
+/* Percent of the data that is converted; 0: nothing is, or all is random. */
+unsigned plan_compressible(const struct plan *plan);
+/* What is written before the passes: data, the source of a conversion. */
+uint64_t plan_prepare_bytes(const struct plan *plan,
+			    const struct config *config);
+
 /* Does its creation write the whole image? */
 bool plan_writes_all(const struct config *config);
 

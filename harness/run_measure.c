@@ -179,6 +179,11 @@ predict(const struct plan *plan, const struct round *warm, double removal_s,
 		unsigned c = config_index(plan, record_text(rec, TRIAL_label),
 					  0);
 
+		/* What is filled before goes with the sizes, too. */
+		if (record_has(rec, TRIAL_prepare_s)) {
+			sum_s += record_real(rec, TRIAL_prepare_s);
+			work_s += record_real(rec, TRIAL_prepare_s) / warm->n;
+		}
 		sum_s += s;
 		switch (plan->passes[pass].pass->op) {
 		case PASS_CREATE:
@@ -188,6 +193,9 @@ predict(const struct plan *plan, const struct round *warm, double removal_s,
 		case PASS_CREATE_DISK:
 			disk_s = s;
 			break;
+		case PASS_CONVERT:
+		case PASS_SNAPSHOT:
+		case PASS_SNAPSHOT_DELETE:
 		case PASS_STREAM:
 			work_s += s / warm->n;
 			break;

@@ -14,17 +14,20 @@
 #include "harness/spec_file.h"
 #include "harness/spec_suite.h"
 
-#define EMBED(name)                                  \
-	__asm__(".pushsection .rodata, \"a\"\n"      \
-		".global suite_" #name "\n"          \
-		".hidden suite_" #name "\n"          \
-		"suite_" #name ":\n"                 \
-		".incbin \"suites/" #name ".ini\"\n" \
-		".byte 0\n"                          \
-		".popsection\n");                    \
+#define EMBED_AS(name, file)                        \
+	__asm__(".pushsection .rodata, \"a\"\n"     \
+		".global suite_" #name "\n"         \
+		".hidden suite_" #name "\n"         \
+		"suite_" #name ":\n"                \
+		".incbin \"suites/" file ".ini\"\n" \
+		".byte 0\n"                         \
+		".popsection\n");                   \
 	extern const char suite_##name[]
+#define EMBED(name) EMBED_AS(name, #name)
 
 EMBED(preallocation);
+EMBED(chain);
+EMBED_AS(snapshot_internal, "snapshot-internal");
 EMBED(aa);
 EMBED(aa6);
 EMBED(overhead);
@@ -33,6 +36,8 @@ static const struct {
 	const char *name, *text;
 } embedded[] = {
 	{"preallocation", suite_preallocation},
+	{"chain", suite_chain},
+	{"snapshot-internal", suite_snapshot_internal},
 	{"aa", suite_aa},
 	{"aa6", suite_aa6},
 	{"overhead", suite_overhead},
