@@ -242,6 +242,11 @@ resolve_stream(struct plan *plan, struct plan_pass *pp)
 		/* All that was touched, unless less is asked for. */
 		if (pp->stream.ops > of->ops && of->bs_bytes == pass->bs_bytes)
 			pp->stream.ops = of->ops;
+		/* Of another size: places of its own in that area. */
+		if (pp->stream.ops && of->bs_bytes != pass->bs_bytes)
+			pp->stream.ops = min_u64(pp->stream.ops,
+						 of->area_bytes /
+							 pass_stride(pass));
 	} else if (pp->stream.ops) {
 		/* One to a place, as many as there are. */
 		pp->stream.ops = min_u64(pp->stream.ops,

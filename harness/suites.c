@@ -26,6 +26,10 @@
 #define EMBED(name) EMBED_AS(name, #name)
 
 EMBED(preallocation);
+EMBED_AS(cluster_size, "cluster-size");
+EMBED_AS(cache_size, "cache-size");
+EMBED(compression);
+EMBED(encryption);
 EMBED(chain);
 EMBED_AS(snapshot_internal, "snapshot-internal");
 EMBED(aa);
@@ -36,6 +40,10 @@ static const struct {
 	const char *name, *text;
 } embedded[] = {
 	{"preallocation", suite_preallocation},
+	{"cluster-size", suite_cluster_size},
+	{"cache-size", suite_cache_size},
+	{"compression", suite_compression},
+	{"encryption", suite_encryption},
 	{"chain", suite_chain},
 	{"snapshot-internal", suite_snapshot_internal},
 	{"aa", suite_aa},
