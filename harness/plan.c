@@ -633,15 +633,27 @@ plan_cost(const struct plan *plan)
 	return cost;
 }
 
+/* Images that are filled before are written more than once. */
+static double
+image_seconds(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		if (plan->configs[i]->fill || count_op(plan, PASS_CONVERT))
+			return IMAGE_S / 2;
+	}
+	return IMAGE_S;
+}
+
 uint64_t
 plan_quick_image(const struct probe *probe, const struct plan *plan,
 		 uint64_t space)
 {
 	uint64_t requests = plan_quick_requests(probe);
 	uint64_t bytes = IMAGE_MOST;
+	double seconds = image_seconds(plan);
 
 	while (bytes > IMAGE_LEAST &&
-	       ((double)bytes / probe->bytes_per_s > IMAGE_S ||
+	       ((double)bytes / probe->bytes_per_s > seconds ||
 		plan_space(plan, bytes, requests) > space))
 		bytes /= 2;
 	return bytes;

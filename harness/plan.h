@@ -7,7 +7,8 @@
  * drive and on a slow one:
  *
  *	S, the image: the largest of 1280, 640, 320, 160, 80 MiB that is
- *	   written in 0.9 s (and for which there is space);
+ *	   written in 0.9 s (0.45 s where images are filled before) and for
+ *	   which there is space;
  *	N, the requests of a random pass: the largest power of two up to 16384
  *	   that takes 0.45 s, at least 128.
  */

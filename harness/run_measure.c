@@ -145,13 +145,29 @@ config_index(const struct plan *plan, const char *label, unsigned otherwise)
 	return otherwise;
 }
 
+/* The last one for which most is prepared, or the first, but for `but`. */
+static unsigned
+dearest_but(const struct plan *plan, unsigned but)
+{
+	unsigned at = but == 0 ? 1 : 0;
+
+	for (unsigned i = 0; i < plan->nconfigs; i++) {
+		uint64_t bytes = plan_prepare_bytes(plan, plan->configs[i]);
+
+		if (i != but && bytes > 0 &&
+		    bytes >= plan_prepare_bytes(plan, plan->configs[at]))
+			at = i;
+	}
+	return at;
+}
+
 /* Two trials that together know what the others will take: one whose creation
  * writes the whole image, and one whose does not. */
 static void
 choose_warm_up(const struct plan *plan, struct round *round)
 {
 	unsigned a = config_index(plan, plan->suite->reference, 0);
-	unsigned other = a == 0 ? 1 : 0;
+	unsigned other = dearest_but(plan, a);
 	unsigned b = config_index(plan, plan->suite->baseline, other);
 
 	/* One configuration may be both; two trials of it would share a file. */

@@ -88,6 +88,9 @@ no_such_metric(const struct spec_word *word, const char *metric,
 					   NULL);
 	char buf[SPEC_CUT];
 
+	/* It is known, and neither way is better. */
+	if (near && strcmp(near, metric) == 0)
+		near = NULL;
 	return spec_fail(&word->pos, err,
 			 "judge: '%s' is no metric with a better and a worse"
 			 "%s%s%s",

@@ -211,6 +211,8 @@ static const struct kind {
 	{"file_bytes", "length of the file"},
 	{"rss_peak_bytes", "memory of the process"},
 	{"cpu_s_per_gib", "processor time per GiB"},
+	{"read_amp", "bytes read per byte"},
+	{"write_amp", "bytes written per byte"},
 };
 
 static const char *
@@ -379,7 +381,7 @@ write_script(const struct judged_plot *q, struct q2_err *err)
 		return err->code;
 	put_head(q->d, f, "judged.gp",
 		 question && *question ? question : "What is judged",
-		 "Medians of n rounds; bars through them: 95 % intervals (from "
+		 "Medians of n rounds; thin lines through them: 95 % intervals (from "
 		 "n = 6 on). Axes begin at 0, but where values differ by more "
 		 "than a factor of 12 they are logarithmic and say so.");
 	put_panels(q, f);

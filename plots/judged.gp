@@ -78,7 +78,7 @@ do for [format = 1:formats] {
 				with boxes linestyle styles[k] dashtype 1, \
 			     for [k = 1:configurations] "judged.csv" skip 1 \
 				using 3:(in(p, k, $5 / scale[p])):(limit(6, 5) / scale[p]):(limit(7, 5) / scale[p]) \
-				with yerrorbars pointtype 0 linewidth 1.2 \
+				with yerrorbars pointtype -1 linewidth 1.2 \
 				linecolor rgb "#222222" dashtype 1, \
 			     for [k = 1:configurations] "judged.csv" skip 1 \
 				using 3:(in(p, k, limit(7, 5) / scale[p])):(number($5 / scale[p])) \
