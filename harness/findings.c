@@ -40,8 +40,8 @@ static size_t
 rounds_needed(const struct record *cell)
 {
 	double margin = record_real(cell, CELL_margin);
-	double log_ratio = fabs(log(record_real(cell,
-						CELL_ratio_to_reference)));
+	double log_ratio = fabs(
+		log(record_real(cell, CELL_ratio_to_reference)));
 	double diff = fabs(log_ratio - log1p(margin));
 	size_t n = verdict_rounds_for(record_real(cell, CELL_sd_log),
 				      fmax(diff, 1e-6));
@@ -162,8 +162,8 @@ write_sentence(struct findings_of *of, const char *reference, double margin)
 	size_t size;
 	FILE *f = must(open_memstream(&of->sentence, &size));
 
-	(void)snprintf(same, sizeof(same), "the same within %g%%:",
-		       100 * margin);
+	(void)snprintf(same, sizeof(same),
+		       "the same within %g%%:", 100 * margin);
 	(void)snprintf(better, sizeof(better), "better than %s:", reference);
 	(void)snprintf(worse, sizeof(worse), "worse than %s:", reference);
 	(void)fprintf(f, "%s, %s: ", of->pass, metric_text(of->metric));
@@ -185,9 +185,8 @@ add_notes(struct findings *f, const struct rows *cells)
 {
 	static const char *const memory[] = {"tmpfs", "ramfs", "overlay",
 					     "overlayfs"};
-	const char *fs = cells->n
-				 ? record_text(cells->v[0], CELL_filesystem)
-				 : "";
+	const char *fs = cells->n ? record_text(cells->v[0], CELL_filesystem)
+				  : "";
 	bool judged = false, told = false;
 
 	for (size_t i = 0; i < f->n; i++) {
@@ -272,9 +271,9 @@ verdict_json(const struct finding *found)
 				  json_string(record_text(cell, CELL_label)));
 	(void)json_object_set_new(json, "verdict",
 				  json_string(verdict_word(found->verdict)));
-	(void)json_object_set_new(json, "ratio",
-				  json_real(record_real(
-					  cell, CELL_ratio_to_reference)));
+	(void)json_object_set_new(
+		json, "ratio",
+		json_real(record_real(cell, CELL_ratio_to_reference)));
 	(void)json_object_set_new(json, "lo",
 				  json_real(record_real(cell, CELL_ratio_lo)));
 	(void)json_object_set_new(json, "hi",

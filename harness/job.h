@@ -27,7 +27,7 @@ struct job {
 	uint64_t content_seed;
 	uint32_t bs_bytes, iodepth;
 	unsigned compressible; /* percent of what is written; job_init(): 0 */
-	void *buf; /* iodepth buffers of bs_bytes */
+	void *buf;             /* iodepth buffers of bs_bytes */
 	struct job_slot *slots;
 	/* of the turn */
 	uint64_t left; /* operations not yet submitted */

@@ -577,7 +577,8 @@ creation_bytes(const struct plan *plan, const struct config *config,
 {
 	if (op == PASS_SNAPSHOT || op == PASS_SNAPSHOT_DELETE)
 		return 0;
-	if (op == PASS_CONVERT || (op == PASS_CREATE && plan_writes_all(config)))
+	if (op == PASS_CONVERT ||
+	    (op == PASS_CREATE && plan_writes_all(config)))
 		return plan_config_bytes(plan, config);
 	if (config->prealloc == Q2_PREALLOC_OFF)
 		return 0;

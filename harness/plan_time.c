@@ -72,9 +72,9 @@ cell_s(const struct plan *plan, size_t config, size_t pass,
 static double
 trial_s(const struct plan *plan, size_t config, const struct probe *probe)
 {
-	double s = TRIAL_S + (double)plan_prepare_bytes(plan,
-							plan->configs[config]) /
-				     probe->bytes_per_s;
+	double s = TRIAL_S +
+		   (double)plan_prepare_bytes(plan, plan->configs[config]) /
+			   probe->bytes_per_s;
 
 	for (size_t p = 0; p < plan->npasses; p++)
 		s += cell_s(plan, config, p, probe);

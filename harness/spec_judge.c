@@ -166,8 +166,8 @@ spec_build_judge(const struct spec_group *group, struct suite *suite)
 	}
 	if (sweep) {
 		const struct spec_key *key = spec_keys_find(
-			sweep->words[0].text, SPEC_SCOPE(SPEC_OF_CONFIG) |
-						      SPEC_SCOPE(SPEC_OF_PASS));
+			sweep->words[0].text,
+			SPEC_SCOPE(SPEC_OF_CONFIG) | SPEC_SCOPE(SPEC_OF_PASS));
 
 		suite->sweep = key->name;
 		suite->sweep_is_pass = key->scope == SPEC_OF_PASS;

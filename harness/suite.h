@@ -40,11 +40,11 @@ struct config {
 	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
 	unsigned cache_clean_interval; /* seconds; UINT_MAX: never */
 	/* What is done before the first pass (prepare.h). */
-	enum fill fill;       /* of the file at the bottom */
-	unsigned chain_depth; /* files below the image */
-	unsigned snapshots;   /* that it has */
-	bool compress;        /* op=convert: compressed clusters */
-	bool zstd;            /* compression_type; else zlib */
+	enum fill fill;         /* of the file at the bottom */
+	unsigned chain_depth;   /* files below the image */
+	unsigned snapshots;     /* that it has */
+	bool compress;          /* op=convert: compressed clusters */
+	bool zstd;              /* compression_type; else zlib */
 	const char *encryption; /* aes, luks; NULL: none */
 	unsigned iter_time;     /* of luks, milliseconds */
 	/* nbd only */
@@ -110,7 +110,7 @@ struct pass {
 	bool scaled;
 	uint64_t slices; /* turns of each configuration; 0: the plan decides */
 	unsigned compressible; /* PASS_CONVERT: percent of the data */
-	const char *touch; /* pass whose bytes are used again, or NULL */
+	const char *touch;     /* pass whose bytes are used again, or NULL */
 };
 
 /*
@@ -132,7 +132,7 @@ struct suite {
 	bool advice; /* ends with the sentence about preallocation */
 	const struct judged *judged; /* what the findings are about */
 	size_t njudged;
-	const char *sweep; /* key of the axis of their plot, or NULL */
+	const char *sweep;  /* key of the axis of their plot, or NULL */
 	bool sweep_is_pass; /* it is one of passes, not of configurations */
 	double margin;
 	unsigned rounds;

@@ -228,8 +228,7 @@ static int
 snapshot(struct trial *t, struct q2_err *err)
 {
 	bool deletes = t->spec->passes[t->pass].op == PASS_SNAPSHOT_DELETE;
-	struct q2_snapshot_opts opts = {.size = sizeof(opts),
-					.name = SNAPSHOT};
+	struct q2_snapshot_opts opts = {.size = sizeof(opts), .name = SNAPSHOT};
 	double start = clock_s();
 	int r;
 

@@ -107,14 +107,14 @@ set_qcow2(const struct trial *t, struct record *rec, const struct q2_info *info)
 			clean_interval(&t->spec->image));
 	record_set_text(rec, TRIAL_compression,
 			!image->compress ? "none"
-			: image->zstd	 ? "zstd"
+			: image->zstd    ? "zstd"
 					 : "zlib");
 	record_set_text(rec, TRIAL_encryption,
 			info->encryption ? info->encryption : "none");
 	record_set_int(rec, TRIAL_chain_depth, image->chain_depth);
 	record_set_text(rec, TRIAL_backing,
 			!image->chain_depth ? "none"
-			: image->fill	    ? "full"
+			: image->fill       ? "full"
 					    : "sparse");
 	record_set_text(rec, TRIAL_data_file, "none");
 	record_set_int(rec, TRIAL_snapshots, t->snapshots);

@@ -9,9 +9,9 @@
 
 #include "engine/base/num.h"
 
-static const char *const op_names[] = {
-	"create", "create-disk", "convert", "snapshot", "snapshot-delete",
-	"stream", NULL};
+static const char *const op_names[] = {"create",   "create-disk",     "convert",
+				       "snapshot", "snapshot-delete", "stream",
+				       NULL};
 static const char *const fill_names[] = {"none", "seq", "rand", NULL};
 static const char *const encryption_names[] = {"none", "aes", "luks", NULL};
 static const char *const codec_names[] = {"zlib", "zstd", NULL};

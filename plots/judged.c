@@ -251,9 +251,9 @@ axis_of(const struct drawing *d, const struct panel *panel, double *ret_scale,
 		shown = bytes_unit(panel->most, ret_scale);
 	} else if (strcmp(unit, "s") == 0) {
 		*ret_scale = panel->most < 1e-3 ? 1e-6
-			     : panel->most < 1	? 1e-3
+			     : panel->most < 1  ? 1e-3
 						: 1;
-		shown = *ret_scale == 1	     ? "s"
+		shown = *ret_scale == 1      ? "s"
 			: *ret_scale == 1e-3 ? "ms"
 					     : "µs";
 	} else if (strcmp(unit, "us") == 0) {
@@ -324,7 +324,8 @@ write_csv(struct judged_plot *q, struct q2_err *err)
 static void
 put_panels(const struct judged_plot *q, FILE *f)
 {
-	char titles[PANELS][NAME], axes[PANELS][NAME], counts[PANELS][COUNT_TEXT];
+	char titles[PANELS][NAME], axes[PANELS][NAME],
+		counts[PANELS][COUNT_TEXT];
 	const char *pass[PANELS], *axis[PANELS], *n[PANELS];
 	double scale[PANELS], most[PANELS], least[PANELS];
 
@@ -379,11 +380,12 @@ write_script(const struct judged_plot *q, struct q2_err *err)
 
 	if (!f)
 		return err->code;
-	put_head(q->d, f, "judged.gp",
-		 question && *question ? question : "What is judged",
-		 "Medians of n rounds; thin lines through them: 95 % intervals (from "
-		 "n = 6 on). Axes begin at 0, but where values differ by more "
-		 "than a factor of 12 they are logarithmic and say so.");
+	put_head(
+		q->d, f, "judged.gp",
+		question && *question ? question : "What is judged",
+		"Medians of n rounds; thin lines through them: 95 % intervals (from "
+		"n = 6 on). Axes begin at 0, but where values differ by more "
+		"than a factor of 12 they are logarithmic and say so.");
 	put_panels(q, f);
 	put_lines_of(q, f);
 	(void)fprintf(f, "\n%s", script_judged);

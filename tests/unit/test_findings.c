@@ -59,7 +59,7 @@ world_of(double off, double noise, unsigned rounds)
 	world.noise = noise;
 	for (int i = 0; i < WORLD_CONFIGS; i++)
 		world.first_write[i] = i == RAW_WRITTEN ? 1
-				       : i == OFF	? off
+				       : i == OFF       ? off
 							: 0;
 	return world;
 }
@@ -153,15 +153,14 @@ test_several_are_named_in_one_sentence(void **state)
 	world.first_write[FULL] = 1;
 	tell(&told, &world, "first-write", "iops");
 	assert_non_null(strstr(told.f.of[0].sentence, "qcow2-off (-50%"));
-	assert_non_null(strstr(told.f.of[0].sentence,
-			       " and qcow2-metadata (-60%"));
+	assert_non_null(
+		strstr(told.f.of[0].sentence, " and qcow2-metadata (-60%"));
 	assert_non_null(strstr(told.f.of[0].sentence,
 			       "; the same within 5%: qcow2-full ("));
 	json = findings_json(&told.f);
-	assert_int_equal(
-		json_array_size(json_object_get(json_array_get(json, 0),
-						"verdicts")),
-		3);
+	assert_int_equal(json_array_size(json_object_get(
+				 json_array_get(json, 0), "verdicts")),
+			 3);
 	json_decref(json);
 	tell_done(&told);
 }
