@@ -298,8 +298,7 @@ static int
 call_bitmap(struct q2_image *img, const struct bitmap_op *op,
 	    struct q2_err *err)
 {
-	struct bitmap_call c = {
-		.img = image_of(img), .op = *op, .err = err};
+	struct bitmap_call c = {.img = image_of(img), .op = *op, .err = err};
 
 	return loop_call(c.img->loop, run_bitmap, &c);
 }

@@ -28,8 +28,9 @@ const unsigned n_bitmap_disks = ARRAY_SIZE(bitmap_disks);
 const char *
 bitmap_disk_text(const struct bitmap_disk *d)
 {
-	static const char *const ops[] = {"add",     "remove", "clear", "merge",
-					  "disable", "write",  "grow",  "shrink"};
+	static const char *const ops[] = {"add",   "remove",  "clear",
+					  "merge", "disable", "write",
+					  "grow",  "shrink"};
 	static char text[160];
 
 	(void)snprintf(text, sizeof(text),
@@ -54,9 +55,9 @@ bitmap_set_note(struct bitmap_set *s, uint64_t off, uint64_t len)
 	}
 }
 
-static void
-set_add(struct bitmap_set *s, const char *name, uint64_t granularity,
-	bool enabled)
+void
+bitmap_set_add(struct bitmap_set *s, const char *name, uint64_t granularity,
+	       bool enabled)
 {
 	struct bitmap_model *m = &s->v[s->n++];
 
@@ -66,17 +67,17 @@ set_add(struct bitmap_set *s, const char *name, uint64_t granularity,
 }
 
 /* Everything that `from` has noted is noted in `to`. */
-static void
-set_merge(const struct bitmap_set *s, struct bitmap_model *to,
-	  const struct bitmap_model *from)
+void
+bitmap_set_merge(const struct bitmap_set *s, struct bitmap_model *to,
+		 const struct bitmap_model *from)
 {
 	for (uint64_t off = 0; off < s->size; off += 512)
 		to->bits[off / to->granularity] |=
 			from->bits[off / from->granularity];
 }
 
-static void
-set_resize(struct bitmap_set *s, uint64_t size)
+void
+bitmap_set_resize(struct bitmap_set *s, uint64_t size)
 {
 	for (unsigned i = 0; i < s->n; i++) {
 		struct bitmap_model *m = &s->v[i];
@@ -133,11 +134,11 @@ bitmap_set_compare(const struct bitmap_set *s, struct q2_image *img, char *why,
 		const struct bitmap_model *m = &s->v[i];
 		struct q2_bitmap b = q2_bitmap_get(img, i);
 
-		if (strcmp(b.name, m->name) || b.inconsistent ||
+		if (strcmp(b.name, m->name) != 0 || b.inconsistent ||
 		    b.granularity != m->granularity ||
 		    b.enabled != m->enabled) {
-			(void)snprintf(why, why_bytes,
-				       "bitmap %u is %s, %s%s", i, b.name,
+			(void)snprintf(why, why_bytes, "bitmap %u is %s, %s%s",
+				       i, b.name,
 				       b.enabled ? "enabled" : "disabled",
 				       b.inconsistent ? ", in use" : "");
 			return -1;
@@ -199,9 +200,9 @@ fill(struct bitmap_disk *d, struct q2_image *img)
 	int r = 0;
 
 	s->size = BITMAP_DISK_BYTES;
-	set_add(s, "fine", 512, true);
-	set_add(s, "coarse", 64 * KiB, true);
-	set_add(s, "off", 4096, true);
+	bitmap_set_add(s, "fine", 512, true);
+	bitmap_set_add(s, "coarse", 64 * KiB, true);
+	bitmap_set_add(s, "off", 4096, true);
 	for (unsigned i = 0; r == 0 && i < s->n; i++)
 		r = q2_bitmap_add(img, s->v[i].name, s->v[i].granularity, NULL);
 	if (r == 0)
@@ -218,7 +219,7 @@ operate(enum bitmap_disk_op op, struct bitmap_set *s)
 {
 	switch (op) {
 	case OP_ADD:
-		set_add(s, "new", 2048, true);
+		bitmap_set_add(s, "new", 2048, true);
 		break;
 	case OP_REMOVE:
 		s->n--;
@@ -228,16 +229,16 @@ operate(enum bitmap_disk_op op, struct bitmap_set *s)
 		memset(s->v[0].bits, 0, sizeof(s->v[0].bits));
 		break;
 	case OP_MERGE:
-		set_merge(s, &s->v[0], &s->v[1]);
+		bitmap_set_merge(s, &s->v[0], &s->v[1]);
 		break;
 	case OP_DISABLE:
 		s->v[0].enabled = false;
 		break;
 	case OP_GROW:
-		set_resize(s, BITMAP_DISK_BYTES + 256 * KiB);
+		bitmap_set_resize(s, BITMAP_DISK_BYTES + 256 * KiB);
 		break;
 	case OP_SHRINK:
-		set_resize(s, BITMAP_DISK_BYTES - 1 * MiB);
+		bitmap_set_resize(s, BITMAP_DISK_BYTES - 1 * MiB);
 		break;
 	default:
 		break;
@@ -255,7 +256,7 @@ bitmap_disk_make(struct bitmap_disk *d, struct loop *loop)
 		/* Small clusters have more of them than one would count. */
 		.reftable_clusters = 2,
 	};
-	struct q2_image *img;
+	struct q2_image *img = NULL;
 	int r = image_make(loop, BITMAP_DISK, &m), other;
 
 	d->before = calloc(1, sizeof(*d->before));
@@ -375,8 +376,8 @@ check_open(const struct bitmap_disk *d, struct q2_image *img, char *why,
 	if (d->op < OP_WRITE)
 		return -1;
 	now = check_in_use(d, img, why, why_bytes);
-	if (now == N_NOW && (!writes ||
-			     check_unchanged(img, why, why_bytes) == 0))
+	if (now == N_NOW &&
+	    (!writes || check_unchanged(img, why, why_bytes) == 0))
 		now = NOW_IN_USE;
 	return now;
 }
@@ -385,8 +386,8 @@ int
 bitmap_disk_check(const struct bitmap_disk *d, struct loop *loop,
 		  uint64_t *ret_leaks, char *why, size_t why_bytes)
 {
-	struct image_check c;
-	struct q2_image *img;
+	struct image_check c = {0};
+	struct q2_image *img = NULL;
 	struct q2_err err = {0};
 	int r = image_check(loop, BITMAP_DISK, &c), now;
 
@@ -426,14 +427,14 @@ bitmap_disk_go_on(const struct bitmap_disk *d, struct loop *loop, char *why,
 	struct bitmap_set *s = calloc(1, sizeof(*s));
 	struct rng rng = {.state = mix64(d->seed + 2)};
 	struct q2_err err = {0};
-	struct q2_image *img;
-	struct image_check c;
+	struct q2_image *img = NULL;
+	struct image_check c = {0};
 	uint64_t off = 0, len;
 	int r = bitmap_disk_open(loop, 0, &img, &err);
 
 	if (r == 0) {
 		s->size = q2_size(img);
-		set_add(s, "later", 4096, true);
+		bitmap_set_add(s, "later", 4096, true);
 		r = remove_inconsistent(img, &err);
 		if (r == 0)
 			r = q2_bitmap_add(img, "later", 4096, &err);

@@ -36,7 +36,7 @@ struct bitmap_model {
 };
 
 struct bitmap_set {
-	uint64_t size;  /* of the disk */
+	uint64_t size;   /* of the disk */
 	bool may_exceed; /* a write has failed: enabled ones may have more */
 	struct bitmap_model v[BITMAPS_MAX];
 	unsigned n;
@@ -56,6 +56,12 @@ extern const unsigned n_bitmap_disks;
 
 /* Bits of [off, off + len) in those that are enabled. */
 void bitmap_set_note(struct bitmap_set *s, uint64_t off, uint64_t len);
+void bitmap_set_add(struct bitmap_set *s, const char *name,
+		    uint64_t granularity, bool enabled);
+/* Everything that `from` has noted is noted in `to`. */
+void bitmap_set_merge(const struct bitmap_set *s, struct bitmap_model *to,
+		      const struct bitmap_model *from);
+void bitmap_set_resize(struct bitmap_set *s, uint64_t size);
 /* Do the bitmaps of img have just these bits?  -1 with why filled: no. */
 int bitmap_set_compare(const struct bitmap_set *s, struct q2_image *img,
 		       char *why, size_t why_bytes);

@@ -27,12 +27,12 @@ struct checking {
 	uint64_t l1_at, l1_n;
 	uint64_t snapshots_at, bitmaps_at, bitmaps_bytes;
 	uint64_t header_bytes; /* that were read */
-	bool inactive;    /* what is read now belongs to a snapshot */
-	uint64_t n;       /* clusters of the file, rounded up */
-	uint32_t *refs;   /* references */
-	uint32_t *copied; /* pointers of the disk with COPIED */
-	uint32_t *clear;  /* and without */
-	uint64_t *counts; /* refcounts */
+	bool inactive;         /* what is read now belongs to a snapshot */
+	uint64_t n;            /* clusters of the file, rounded up */
+	uint32_t *refs;        /* references */
+	uint32_t *copied;      /* pointers of the disk with COPIED */
+	uint32_t *clear;       /* and without */
+	uint64_t *counts;      /* refcounts */
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -117,9 +117,8 @@ refer_crypto(struct checking *k, const uint8_t *h)
 	const uint8_t *ext = find_ext(k, h, EXT_CRYPTO);
 
 	if (ext)
-		refer(k, load_be64(ext),
-		      div_up(load_be64(ext + 8), k->cluster), false,
-		      "LUKS header", 0);
+		refer(k, load_be64(ext), div_up(load_be64(ext + 8), k->cluster),
+		      false, "LUKS header", 0);
 }
 
 /* Bitmaps that nobody trusts are lost, and their clusters leaks. */

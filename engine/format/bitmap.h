@@ -26,19 +26,19 @@
 #include "engine/format/geom.h"
 #include "engine/format/limits.h"
 
-#define BITMAP_FIXED_BYTES    24
-#define BITMAP_IN_USE         1
-#define BITMAP_AUTO           2
-#define BITMAP_OFF_FLAGS      12
-#define BITMAP_MAX_NAME       1023
+#define BITMAP_FIXED_BYTES 24
+#define BITMAP_IN_USE      1
+#define BITMAP_AUTO        2
+#define BITMAP_OFF_FLAGS   12
+#define BITMAP_MAX_NAME    1023
 /* Of the directory, as of its entries' number. */
-#define BITMAP_MAX_DIRECTORY (UINT64_C(1024) * Q2_MAX_BITMAPS)
+#define BITMAP_MAX_DIRECTORY        (UINT64_C(1024) * Q2_MAX_BITMAPS)
 #define BITMAP_MIN_GRANULARITY_BITS 9
 #define BITMAP_MAX_GRANULARITY_BITS 31
 #define BITMAP_MAX_PAYLOAD          (512 * MiB)
-#define BITMAP_ENTRY_OFFSET   UINT64_C(0x00fffffffffffe00)
-#define BITMAP_ENTRY_RESERVED UINT64_C(0xff000000000001fe)
-#define BITMAP_ENTRY_ONES     1
+#define BITMAP_ENTRY_OFFSET         UINT64_C(0x00fffffffffffe00)
+#define BITMAP_ENTRY_RESERVED       UINT64_C(0xff000000000001fe)
+#define BITMAP_ENTRY_ONES           1
 
 struct bitmap {
 	uint64_t table_offset;

@@ -169,8 +169,7 @@ take_entry(struct image *img, const struct bitmap *b, struct q2_err *err)
 		.granularity_bits = b->granularity_bits,
 		.enabled = b->flags & BITMAP_AUTO,
 		.inconsistent = b->flags & BITMAP_IN_USE,
-		.n_bits = div_up(img->size,
-				 UINT64_C(1) << b->granularity_bits),
+		.n_bits = div_up(img->size, UINT64_C(1) << b->granularity_bits),
 		.table_offset = b->table_offset,
 		.table_entries = b->table_entries,
 	};

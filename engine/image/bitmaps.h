@@ -36,7 +36,8 @@ struct dirty_bitmap {
 };
 
 struct bitmaps {
-	struct dirty_bitmap *v; /* those of the file's directory, in its order */
+	struct dirty_bitmap
+		*v; /* those of the file's directory, in its order */
 	uint32_t n;
 	bool noting;           /* some are to note what the guest changes */
 	bool marked;           /* the file says so */
@@ -50,7 +51,7 @@ void bitmaps_done(struct bitmaps *b);
  * qemu-img's text. */
 int Q2_CO bitmaps_load(struct image *img, struct q2_err *err);
 /* The bits of one, if they are not there yet, or of all that note changes. */
-int Q2_CO bitmaps_read(struct image *img, struct dirty_bitmap *b,
+int Q2_CO bitmaps_read(struct image *img, struct dirty_bitmap *d,
 		       struct q2_err *err);
 int Q2_CO bitmaps_read_noting(struct image *img, struct q2_err *err);
 

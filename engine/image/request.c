@@ -271,8 +271,7 @@ run_slow(void *arg)
 
 	r = begin_change(img, rq);
 	if (r == 0)
-		r = image_is_qcow2(img) ? run_qcow2(img, rq)
-					: raw_run(img, rq);
+		r = image_is_qcow2(img) ? run_qcow2(img, rq) : raw_run(img, rq);
 	/* F1: what waits in limbo may be what is missing. */
 	if (r == -ENOSPC && image_is_qcow2(img) &&
 	    limbo_make_room(img, &request_of(rq)->generation, freed))

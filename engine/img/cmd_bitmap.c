@@ -80,8 +80,7 @@ take_action(int c, struct bitmap_args *args)
 {
 	if (args->n == MAX_ACTIONS)
 		return complain("more than %d actions", MAX_ACTIONS);
-	args->actions[args->n++] =
-		(struct action){.kind = c, .source = optarg};
+	args->actions[args->n++] = (struct action){.kind = c, .source = optarg};
 	args->add |= c == OPT_ADD;
 	args->merge |= c == OPT_MERGE;
 	return CMD_GO_ON;
@@ -176,8 +175,7 @@ run(const struct bitmap_args *args, const struct action *a,
 	case OPT_DISABLE:
 		return q2_bitmap_disable(img, args->name, err);
 	default:
-		return q2_bitmap_merge(img, args->name, source, a->source,
-				       err);
+		return q2_bitmap_merge(img, args->name, source, a->source, err);
 	}
 }
 
@@ -231,8 +229,8 @@ run_all(const struct bitmap_args *args, struct file *file)
 	for (size_t i = 0; status == 0 && i < args->n; i++) {
 		const struct action *a = &args->actions[i];
 
-		if (run(args, a, file->img,
-			source.img ? source.img : file->img, &err) == 0)
+		if (run(args, a, file->img, source.img ? source.img : file->img,
+			&err) == 0)
 			continue;
 		status = complain_of(a, &err, args->name);
 	}
@@ -242,8 +240,8 @@ run_all(const struct bitmap_args *args, struct file *file)
 int
 cmd_bitmap(int argc, char **argv)
 {
-	struct bitmap_args args = {.common.file.open.flags =
-					   Q2_UNMAP | Q2_NO_GUEST_WRITES};
+	struct bitmap_args args = {
+		.common.file.open.flags = Q2_UNMAP | Q2_NO_GUEST_WRITES};
 	struct file file;
 	int status;
 

@@ -27,7 +27,7 @@ struct convert_args {
 
 	bool compressed, offload;
 	bool bitmaps, skip_broken; /* copy them; leave out what is broken */
-	const char *wrong_cache; /* -t, to be complained of late; or NULL */
+	const char *wrong_cache;   /* -t, to be complained of late; or NULL */
 };
 
 /* Do it; returns the exit status. */

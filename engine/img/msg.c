@@ -169,8 +169,7 @@ complain_why(const struct q2_err *err, const char *fmt, ...)
 	(void)vsnprintf(before, sizeof(before), fmt, ap);
 	va_end(ap);
 	if (role_now != ROLE_QCOWIMG)
-		return complain("%s: %s%s", before, err->text,
-				qemu_hint(err));
+		return complain("%s: %s%s", before, err->text, qemu_hint(err));
 	(void)fflush(stdout);
 	(void)fprintf(stderr, "qcowimg: %s: ", before);
 	print_reason(err);

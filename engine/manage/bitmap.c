@@ -5,6 +5,7 @@
  * Each changes the list in memory, has it stored, and takes the change back if
  * that fails: so the image has it as before or as after.
  */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -65,8 +66,10 @@ find_usable(struct image *img, const char *name, struct dirty_bitmap **ret,
 {
 	int r = find(img, name, ret, err);
 
-	if (r >= 0)
-		r = check_usable(*ret, err);
+	if (r < 0)
+		return r;
+	assert(*ret);
+	r = check_usable(*ret, err);
 	return r < 0 ? r : bitmaps_read(img, *ret, err);
 }
 
@@ -112,9 +115,8 @@ directory_bytes(const struct bitmaps *b)
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < b->n; i++)
-		bytes += align_up((uint64_t)BITMAP_FIXED_BYTES +
-					  b->v[i].name_len,
-				  8);
+		bytes += align_up(
+			(uint64_t)BITMAP_FIXED_BYTES + b->v[i].name_len, 8);
 	return bytes;
 }
 
@@ -204,7 +206,7 @@ static int Q2_CO
 set_enabled(struct image *img, const struct bitmap_op *op, struct q2_err *err)
 {
 	bool enable = op->kind == BITMAP_OP_ENABLE;
-	struct dirty_bitmap *d;
+	struct dirty_bitmap *d = NULL;
 	int r = find_to_change(img, op->name, &d, err);
 
 	if (r < 0 || d->enabled == enable)
@@ -242,7 +244,7 @@ replace_bits(struct image *img, struct dirty_bitmap *d, uint8_t *bits,
 static int Q2_CO
 clear(struct image *img, const struct bitmap_op *op, struct q2_err *err)
 {
-	struct dirty_bitmap *d;
+	struct dirty_bitmap *d = NULL;
 	uint8_t *bits;
 	int r = find_to_change(img, op->name, &d, err);
 
@@ -279,7 +281,7 @@ static int Q2_CO
 merge(struct image *img, const struct bitmap_op *op, struct q2_err *err)
 {
 	struct image *source = op->source;
-	struct dirty_bitmap *d, *s;
+	struct dirty_bitmap *d = NULL, *s = NULL;
 	uint8_t *bits;
 	int r = find_to_change(img, op->name, &d, err);
 
@@ -287,6 +289,7 @@ merge(struct image *img, const struct bitmap_op *op, struct q2_err *err)
 		r = find_usable(source, op->source_name, &s, err);
 	if (r < 0)
 		return r;
+	assert(d && s);
 	if (source->size != img->size)
 		return q2_fail(err, -EINVAL,
 			       "Bitmaps are of different sizes (destination "

@@ -221,8 +221,8 @@ free_table(struct image *img, const struct bitmap *old)
 
 	place_free(img, old->table_offset, clusters(img, bytes));
 	if (table && old->table_offset <= INT64_MAX - bytes &&
-	    file_read(img->file, AIO_HEADER, table, bytes,
-		      old->table_offset) == 0)
+	    file_read(img->file, AIO_HEADER, table, bytes, old->table_offset) ==
+		    0)
 		free_bits(img, table, old->table_entries);
 }
 
@@ -338,8 +338,11 @@ store_strictly(struct image *img, struct q2_err *err)
 		.places = calloc(img->bitmaps.n + 1, sizeof(*s.places)),
 	};
 	Q2_AUTO_FREE uint8_t *old_dir = NULL;
-	int r = s.places ? limbo_drain(img) : -ENOMEM;
+	int r;
 
+	if (!s.places)
+		return q2_fail(err, -ENOMEM, "no memory for the bitmaps");
+	r = limbo_drain(img);
 	if (r == 0)
 		r = read_old(img, &old_dir);
 	if (r == 0)
@@ -362,7 +365,8 @@ bitmaps_store(struct image *img, struct q2_err *err)
 	int r;
 
 	if (img->failed)
-		return q2_fail(err, img->failed, "the image takes no writes: %s",
+		return q2_fail(err, img->failed,
+			       "the image takes no writes: %s",
 			       strerror(-img->failed));
 	img->lazy = false; /* all refcounts are in the file (E3) */
 	r = store_strictly(img, err);

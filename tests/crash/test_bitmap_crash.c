@@ -58,8 +58,7 @@ record(struct scene *s)
 	sim_set_chances(loop, &sim);
 	s->start = s->log.now;
 	if (bitmap_disk_open(loop, 0, &img, &err) < 0 ||
-	    bitmap_disk_run(&s->disk, img, &err) < 0 ||
-	    q2_close(img, &err) < 0)
+	    bitmap_disk_run(&s->disk, img, &err) < 0 || q2_close(img, &err) < 0)
 		fail_msg("%s: %s", bitmap_disk_text(&s->disk), err.text);
 	loop_free(loop);
 }

@@ -70,8 +70,7 @@ check_result(struct trial *t, struct loop *loop, int r, int r_close)
 	int now = bitmap_disk_check(&t->disk, loop, &leaks, why, sizeof(why));
 
 	if (now < 0)
-		complain(t, "%s (%s; %s)", why, t->err.text,
-			 t->close_err.text);
+		complain(t, "%s (%s; %s)", why, t->err.text, t->close_err.text);
 	if (r == 0 && r_close == 0 && now != NOW_AFTER)
 		complain(t, "done, but the bitmaps are %d", now);
 	if (r == 0 && atomic && now != NOW_AFTER)
