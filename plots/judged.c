@@ -171,6 +171,46 @@ add_cell(struct judged_plot *q, const struct record *cell)
 	(void)words_place(&q->places, place_of(q, cell));
 }
 
+/* "512", "64k", "2m". */
+static bool
+number_of(const char *text, double *ret)
+{
+	static const char units[] = "kmgt";
+	const char *unit;
+	char *end;
+
+	*ret = strtod(text, &end);
+	if (end == text)
+		return false;
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit)
+		*ret *= pow(1024, (double)(unit - units + 1));
+	return unit ? end[1] == '\0' : *end == '\0';
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	double x = 0, y = 0;
+
+	(void)number_of(*(const char *const *)a, &x);
+	(void)number_of(*(const char *const *)b, &y);
+	return (x > y) - (x < y);
+}
+
+/* Numbers ascend; words stand as they come. */
+static void
+order_places(struct judged_plot *q)
+{
+	double ignored;
+
+	for (size_t i = 0; i < q->places.n; i++) {
+		if (!number_of(q->places.v[i], &ignored))
+			return;
+	}
+	qsort(q->places.v, q->places.n, sizeof(*q->places.v), compare_places);
+}
+
 /* In the order in which the suite names them. */
 static int
 compare_panels(const void *a, const void *b, void *arg)
@@ -194,6 +234,7 @@ find_panels(struct judged_plot *q)
 	q->texts = zeroed(3 * q->d->cells->n, sizeof(*q->texts));
 	for (size_t i = 0; i < q->d->cells->n; i++)
 		add_cell(q, q->d->cells->v[i]);
+	order_places(q);
 	qsort_r(q->panels, q->n, sizeof(q->panels[0]), compare_panels,
 		(void *)(uintptr_t)q->d->opts);
 }
