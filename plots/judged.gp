@@ -77,9 +77,9 @@ do for [format = 1:formats] {
 				using 3:(in(p, k, $5 / scale[p])):(0.6) \
 				with boxes linestyle styles[k] dashtype 1, \
 			     for [k = 1:configurations] "judged.csv" skip 1 \
-				using 3:(in(p, k, $5 / scale[p])):(limit(6, 5) / scale[p]):(limit(7, 5) / scale[p]) \
-				with yerrorbars pointtype -1 linewidth 1.2 \
-				linecolor rgb "#222222" dashtype 1, \
+				using 3:(in(p, k, limit(6, 5) / scale[p])):(0):((limit(7, 5) - limit(6, 5)) / scale[p]) \
+				with vectors heads size screen 0.004,90 \
+				linewidth 1.2 linecolor rgb "#222222" dashtype 1, \
 			     for [k = 1:configurations] "judged.csv" skip 1 \
 				using 3:(in(p, k, limit(7, 5) / scale[p])):(number($5 / scale[p])) \
 				with labels offset 0,0.6
