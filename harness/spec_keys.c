@@ -88,7 +88,7 @@ static const struct spec_key keys[] = {
 	 .type = SPEC_NAMES,
 	 .otherwise = "no findings are printed",
 	 .help = "PASS.METRIC: what findings are about, a sentence each, "
-		 "against the reference; a metric is a column of cells.csv, "
+		 "against the reference; a metric is one of cells.csv, "
 		 "such as iops"},
 	{.name = "sweep",
 	 OF_SUITE,
