@@ -208,7 +208,9 @@ order_places(struct judged_plot *q)
 		if (!number_of(q->places.v[i], &ignored))
 			return;
 	}
-	qsort(q->places.v, q->places.n, sizeof(*q->places.v), compare_places);
+	if (q->places.n)
+		qsort(q->places.v, q->places.n, sizeof(*q->places.v),
+		      compare_places);
 }
 
 /* In the order in which the suite names them. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The suites that are not about preallocation, each in a tiny run in memory: what
 # they write into trials.csv, and what they find.  Nothing here measures.
-# modes: all
+# modes: asan
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
