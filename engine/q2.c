@@ -454,3 +454,18 @@ q2_stats(const struct q2_image *img, struct q2_stats *ret_stats)
 {
 	*ret_stats = image_of(img)->points.n;
 }
+
+void
+q2_stats_chain(const struct q2_image *img, struct q2_stats *ret_stats)
+{
+	const struct image *i = image_of(img);
+
+	*ret_stats = i->points.n;
+	while ((i = i->backing)) {
+#define POINT(name, text) ret_stats->name += i->points.n.name;
+#define BYTES(name, text) ret_stats->name += i->points.n.name;
+#include "engine/base/points.def"
+#undef POINT
+#undef BYTES
+	}
+}

@@ -654,6 +654,8 @@ struct q2_stats {
 /* Copy the counters, which run from open; the difference of two copies is
  * what happened between them. */
 void q2_stats(const struct q2_image *img, struct q2_stats *ret_stats);
+/* The same, summed over the image and all files below it. */
+void q2_stats_chain(const struct q2_image *img, struct q2_stats *ret_stats);
 
 /* ---- internal snapshots ------------------------------------------------ */
 

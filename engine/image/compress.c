@@ -240,6 +240,7 @@ load(struct image *img, struct unpacked *u, enum aio_class cls)
 
 	if (!packed)
 		return -ENOMEM;
+	POINT_ADD(&img->points, compressed_bytes, job.dst_len);
 	r = file_read(img->file, cls, packed, u->len, u->host);
 	return r < 0 ? r : compress_run(img, unpack, &job);
 }
