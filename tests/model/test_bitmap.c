@@ -203,8 +203,8 @@ act_once(struct model *m)
 			   &err);
 	if (r < 0)
 		fail_msg("act %d: %s", act, err.text);
-	if (q2_bitmap_add(m->img, m->set.n ? m->set.v[0].name : "", 512,
-			  NULL) < 0)
+	if (q2_bitmap_add(m->img, m->set.n ? m->set.v[0].name : "", 512, NULL) <
+	    0)
 		refused++;
 	acts[act]++;
 }
@@ -273,8 +273,8 @@ test_bitmaps_have_the_bits_of_the_model(void **state)
 
 		run_model(rng_derive(seed, i), s[0], s[1]);
 	}
-	print_message("%" PRIu64 " requests, %" PRIu64 " refused",
-		      requests, refused);
+	print_message("%" PRIu64 " requests, %" PRIu64 " refused", requests,
+		      refused);
 	for (unsigned i = 0; i < ACTS; i++) {
 		print_message(", %" PRIu64, acts[i]);
 		assert_true(acts[i] > 0);
