@@ -390,7 +390,8 @@ host_submit(struct workers *pool, struct aio_op *op)
 }
 
 /* Copying this much takes longer than handing it to a thread, and threads copy
- * at the same time; this much it does if there is something else to do here. */
+ * at the same time.  So it does from SHARE_BYTES on if there is something else
+ * to do here; but those who write to one file wait for each other. */
 #define POOL_BYTES  (256 * KiB)
 #define SHARE_BYTES (32 * KiB)
 
@@ -405,10 +406,10 @@ has_work(const struct loop *loop)
 bool
 host_runs_inline(const struct aio_op *op, const struct workers *pool)
 {
-	if (op->len < SHARE_BYTES)
-		return true;
-	return op->len < POOL_BYTES &&
-	       (!workers_spare(pool) || !has_work(op->file->loop));
+	bool share = op->kind == AIO_READ && workers_are_parallel(pool) &&
+		     has_work(op->file->loop);
+
+	return op->len < (share ? SHARE_BYTES : POOL_BYTES);
 }
 
 bool
