@@ -163,9 +163,11 @@ read_directory(struct image *img, uint8_t **ret, struct q2_err *err)
 static int
 take_entry(struct image *img, const struct bitmap *b, struct q2_err *err)
 {
+	/* As in QEMU, a name ends where it has a NUL. */
+	size_t len = strnlen(b->name, b->name_len);
 	struct dirty_bitmap d = {
-		.name = strndup(b->name, b->name_len),
-		.name_len = b->name_len,
+		.name = strndup(b->name, len),
+		.name_len = (uint16_t)len,
 		.granularity_bits = b->granularity_bits,
 		.enabled = b->flags & BITMAP_AUTO,
 		.inconsistent = b->flags & BITMAP_IN_USE,
@@ -178,6 +180,30 @@ take_entry(struct image *img, const struct bitmap *b, struct q2_err *err)
 	if (r < 0)
 		free(d.name);
 	return r < 0 ? q2_fail(err, r, "no memory for the bitmaps") : 0;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Operations on the second one would change the first. */
+static int
+check_names(const struct bitmaps *b, struct q2_err *err)
+{
+	Q2_AUTO_FREE const char **names = calloc(b->n + 1, sizeof(*names));
+
+	if (!names)
+		return q2_fail(err, -ENOMEM, "no memory for the bitmaps");
+	for (uint32_t i = 0; i < b->n; i++)
+		names[i] = b->v[i].name;
+	qsort(names, b->n, sizeof(*names), compare_names);
+	for (uint32_t i = 1; i < b->n; i++)
+		if (strcmp(names[i - 1], names[i]) == 0)
+			return q2_fail(err, -EEXIST,
+				       "Bitmap already exists: %s", names[i]);
+	return 0;
 }
 
 static int
@@ -202,7 +228,7 @@ take_directory(struct image *img, const uint8_t *dir, struct q2_err *err)
 	}
 	if (r == 0 && at != h->bitmaps_bytes)
 		return q2_fail(err, -EINVAL, "Broken bitmap directory");
-	return r;
+	return r < 0 ? r : check_names(&img->bitmaps, err);
 }
 
 int Q2_CO

@@ -114,7 +114,8 @@ place_one(const struct storing *s, const struct dirty_bitmap *d,
 		p->data_n += has_bits(img, d, i, &len);
 	r = place_take(img, p->data_n, &p->data);
 	/* Of these there may be many: they are known by their table. */
-	meta_remove(img, p->data, p->data_n);
+	if (r == 0)
+		meta_remove(img, p->data, p->data_n);
 	if (r == 0 && p->data_n)
 		r = write_bits(s, d, p, table);
 	if (r == 0)
@@ -229,8 +230,8 @@ free_table(struct image *img, const struct bitmap *old)
 static bool
 is_named(const struct dirty_bitmap *d, const struct bitmap *old)
 {
-	return d->name_len == old->name_len &&
-	       memcmp(d->name, old->name, old->name_len) == 0;
+	return d->name_len == strnlen(old->name, old->name_len) &&
+	       memcmp(d->name, old->name, d->name_len) == 0;
 }
 
 /* dir: the old directory, which h named.  Those of it that are there still come
@@ -242,7 +243,8 @@ free_old(struct image *img, const uint8_t *dir, const struct header *h)
 	uint64_t at = 0;
 	uint32_t next = 0;
 
-	if (!h->has_bitmaps)
+	/* Of what two claim nothing is given back: a check finds it. */
+	if (!h->has_bitmaps || img->meta.shared)
 		return;
 	place_free(img, h->bitmaps_offset, clusters(img, h->bitmaps_bytes));
 	for (uint32_t i = 0; i < h->bitmaps; i++) {
