@@ -211,7 +211,10 @@ int
 q2_close(struct q2_image *img, struct q2_err *err)
 {
 	struct image *i = image_of(img);
-	int r = drain(i, err);
+	int r;
+
+	q2_debug_resume_all(img);
+	r = drain(i, err);
 
 	return r < 0 ? r : image_close(i, err);
 }
@@ -617,7 +620,11 @@ static int Q2_CO
 run_vmstate(void *arg)
 {
 	struct vmstate_call *c = arg;
+	int r = c->read ? POINT_HIT(&c->img->points, vmstate_read)
+			: POINT_HIT(&c->img->points, vmstate_write);
 
+	if (r < 0)
+		return r;
 	return c->read ? vmstate_read(c->img, c->read, c->len, c->off)
 		       : vmstate_write(c->img, c->write, c->len, c->off);
 }

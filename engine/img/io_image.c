@@ -31,6 +31,9 @@ open_file(struct io *io, const char *filename, const struct file_opts *opts,
 		return q2_fail(err, -EINVAL,
 			       "force-share=on can only be used with read-only "
 			       "images");
+	if (opts->copy_on_read && (flags & Q2_RDONLY))
+		return q2_fail(err, -EINVAL,
+			       "Can't use copy-on-read on read-only device");
 	r = file_open(filename, opts, &io->file, err);
 	if (r < 0)
 		return r;
@@ -152,10 +155,8 @@ open_option(int c, struct file_opts *opts)
 		return bad_value("aio", optarg);
 	else if (c == 's')
 		opts->overlay = true;
-	else if (c == 'C') {
-		(void)complain("-C is not supported yet");
-		return -EINVAL;
-	}
+	else if (c == 'C')
+		opts->copy_on_read = true;
 	return c == '?' ? io_usage("open") : 0;
 }
 

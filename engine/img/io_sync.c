@@ -30,9 +30,9 @@ io_request(struct io *io, struct q2_req *rq)
 	rq->user = &ended;
 	q2_submit(io->file.img, rq);
 	while (!ended) {
-		int r = q2_loop_run(io->file.loop, 1, -1);
+		int r = io_turn(io);
 
-		if (r < 0 && r != -EINTR)
+		if (r < 0)
 			return r;
 	}
 	return rq->result;
@@ -51,6 +51,15 @@ io_is_forbidden(struct io *io, const struct q2_req *rq)
 	n = min_u64(rq->iov[0].iov_len, sizeof(now) - rq->off);
 	memcpy(now + rq->off, rq->iov[0].iov_base, n);
 	return memcmp(now, magic, sizeof(now)) == 0;
+}
+
+int
+io_copy_on_read(struct io *io, const struct q2_req *rq)
+{
+	if (!io->opts.copy_on_read || rq->op != Q2_READ)
+		return 0;
+	io_drain(io);
+	return q2_copy_on_read(io->file.img, rq->off, rq->len, NULL);
 }
 
 /* A request, its time, and what qemu-io says about it. */
@@ -84,6 +93,8 @@ transfer(struct io *io, struct transfer *t)
 	else if (io_is_forbidden(io, &t->rq))
 		r = -EPERM;
 	else
+		r = io_copy_on_read(io, &t->rq);
+	if (r == 0 && !t->vm_state)
 		r = io_request(io, &t->rq);
 	t->ns = io_now_ns() - start;
 	if (r < 0)
