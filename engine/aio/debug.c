@@ -342,7 +342,7 @@ about_to(struct debug *d, const struct aio_op *op)
 {
 	switch (op->kind) {
 	case AIO_READ:
-		if (d->is_format && op->cls == AIO_DATA && !d->is_packed)
+		if (op->cls == AIO_DATA && !d->is_packed)
 			happens(d, DEBUG_read_aio);
 		d->is_packed = false;
 		if (d->is_format && op->cls == AIO_REFCOUNT &&
@@ -350,8 +350,7 @@ about_to(struct debug *d, const struct aio_op *op)
 			happens(d, DEBUG_reftable_load);
 		break;
 	case AIO_WRITE:
-		if (d->is_format)
-			tables_written(d, op);
+		tables_written(d, op);
 		happens(d, DEBUG_pwritev);
 		break;
 	case AIO_ZERO:

@@ -293,11 +293,15 @@ place(struct image *img, struct piece *p)
 static int Q2_CO
 place_all(struct batch *b)
 {
+	unsigned bits = b->img->geom.cluster_bits;
 	int r = 0;
 
 	for (uint64_t i = 0; i < b->n; i++) {
 		struct piece *p = &b->pieces[i];
 
+		if (r == 0 && p->len)
+			r = map_own_table(b->img, (b->first + i)
+							  << bits);
 		if (r < 0)
 			p->len = 0;
 		else if (p->len)

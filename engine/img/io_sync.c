@@ -115,6 +115,7 @@ buf_request(enum q2_op op, const struct io_buf *buf, uint64_t off)
 /* ---- read -------------------------------------------------------------- */
 
 struct read_args {
+	const char *name; /* in "NAME failed" */
 	bool terse, quiet, dump, vm_state;
 	bool has_pattern, has_start, has_len;
 	uint8_t pattern;
@@ -171,7 +172,7 @@ check_part(struct read_args *a, uint64_t len)
 static int
 run_read(struct io *io, const struct read_args *a, const struct io_buf *buf)
 {
-	struct transfer t = {.name = "read",
+	struct transfer t = {.name = a->name,
 			     .done = "read",
 			     .rq = buf_request(Q2_READ, buf, a->off)};
 	int r;
@@ -194,7 +195,7 @@ run_read(struct io *io, const struct read_args *a, const struct io_buf *buf)
 int
 io_cmd_read(struct io *io, int argc, char **argv)
 {
-	struct read_args a = {0};
+	struct read_args a = {.name = "read"};
 	struct io_buf buf;
 	uint64_t len;
 	int r = parse_read_options(argc, argv, &a);
@@ -221,7 +222,7 @@ io_cmd_read(struct io *io, int argc, char **argv)
 int
 io_cmd_readv(struct io *io, int argc, char **argv)
 {
-	struct read_args a = {0};
+	struct read_args a = {.name = "readv"};
 	struct io_buf buf;
 	int c, r = 0;
 
