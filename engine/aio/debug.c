@@ -46,6 +46,7 @@ struct debug {
 	uint64_t state;
 	enum phase phase;
 	bool is_growing; /* a refcount table */
+	bool l1_grows;
 	bool is_packed;  /* the next data is compressed, which is told */
 	bool is_format;
 	bool reads_reftable; /* the next read of refcounts is of the table */
@@ -209,163 +210,6 @@ happens(struct debug *d, enum debug_event event)
 	}
 }
 
-/* What a point is to QEMU; DEBUG_none where it is nothing. */
-static enum debug_event
-event_of(enum point point)
-{
-	switch (point) {
-	case POINT_l2_load:
-		return DEBUG_l2_load;
-	case POINT_refcount_load:
-		return DEBUG_refblock_load;
-	case POINT_l2_copy:
-		return DEBUG_l2_alloc_cow_read;
-	case POINT_refblock_alloc:
-		return DEBUG_refblock_alloc;
-	case POINT_reftable_grow:
-		return DEBUG_reftable_grow;
-	case POINT_cow_read:
-		return DEBUG_cow_read;
-	case POINT_cow_write:
-		return DEBUG_cow_write;
-	case POINT_clusters_alloc:
-		return DEBUG_cluster_alloc;
-	case POINT_compressed_alloc:
-		return DEBUG_cluster_alloc_bytes;
-	case POINT_clusters_freed:
-		return DEBUG_cluster_free;
-	case POINT_compressed_read:
-		return DEBUG_read_compressed;
-	case POINT_compressed_write:
-		return DEBUG_write_compressed;
-	case POINT_compressed_link:
-		return DEBUG_l2_update_compressed;
-	case POINT_backing_read:
-		return DEBUG_read_backing_aio;
-	case POINT_copy_on_read:
-		return DEBUG_cor_write;
-	case POINT_vmstate_read:
-		return DEBUG_vmstate_load;
-	case POINT_vmstate_write:
-		return DEBUG_vmstate_save;
-	case POINT_commit_seal:
-		return DEBUG_flush_to_os;
-	default:
-		return DEBUG_none;
-	}
-}
-
-static void
-follow_commit(struct debug *d, enum point point)
-{
-	if (point == POINT_commit_refcounts)
-		d->phase = PHASE_REFCOUNTS;
-	else if (point == POINT_commit_reftable)
-		d->phase = PHASE_REFTABLE;
-	else if (point == POINT_commit_l2)
-		d->phase = PHASE_L2;
-	else if (point == POINT_commit_done)
-		d->phase = PHASE_NONE;
-	else if (point == POINT_reftable_grow)
-		d->is_growing = true;
-	else if (point == POINT_refcount_load)
-		d->reads_reftable = false;
-	else if (point == POINT_compressed_read ||
-		 point == POINT_compressed_write)
-		d->is_packed = true;
-}
-
-/* The hook of the points.  1: debug_submit() is to look at the request. */
-static int
-at_point(void *arg, enum point point)
-{
-	struct debug *d = arg;
-	enum debug_event event = event_of(point);
-
-	if (point >= POINT_host_reads && point <= POINT_fdatasyncs)
-		return 1;
-	if (!d->is_format)
-		return 0;
-	follow_commit(d, point);
-	if (event != DEBUG_none)
-		happens(d, event);
-	return 0;
-}
-
-/* ---- events of requests ------------------------------------------------ */
-
-static void
-refcounts_written(struct debug *d)
-{
-	if (d->is_growing) {
-		happens(d, DEBUG_refblock_alloc_write_blocks);
-		happens(d, DEBUG_refblock_alloc_write_table);
-	} else if (d->phase == PHASE_REFTABLE) {
-		happens(d, DEBUG_refblock_alloc_hookup);
-	} else {
-		happens(d, DEBUG_refblock_alloc_write);
-		happens(d, DEBUG_refblock_update_part);
-	}
-}
-
-static void
-tables_written(struct debug *d, const struct aio_op *op)
-{
-	switch (op->cls) {
-	case AIO_DATA:
-		if (!d->is_packed)
-			happens(d, DEBUG_write_aio);
-		d->is_packed = false;
-		break;
-	case AIO_L1:
-		happens(d, DEBUG_l1_update);
-		break;
-	case AIO_L2:
-		happens(d, d->phase == PHASE_REFCOUNTS ? DEBUG_l2_alloc_write
-						       : DEBUG_l2_update);
-		break;
-	case AIO_REFCOUNT:
-		refcounts_written(d);
-		break;
-	case AIO_HEADER:
-		if (d->is_growing)
-			happens(d, DEBUG_refblock_alloc_switch_table);
-		d->is_growing = false;
-		break;
-	default:
-		break;
-	}
-}
-
-static void
-about_to(struct debug *d, const struct aio_op *op)
-{
-	switch (op->kind) {
-	case AIO_READ:
-		if (op->cls == AIO_DATA && !d->is_packed)
-			happens(d, DEBUG_read_aio);
-		d->is_packed = false;
-		if (d->is_format && op->cls == AIO_REFCOUNT &&
-		    d->reads_reftable)
-			happens(d, DEBUG_reftable_load);
-		break;
-	case AIO_WRITE:
-		tables_written(d, op);
-		happens(d, DEBUG_pwritev);
-		break;
-	case AIO_ZERO:
-		happens(d, DEBUG_pwritev_zero);
-		break;
-	case AIO_SYNC:
-		if (d->is_format && d->phase == PHASE_NONE)
-			happens(d, DEBUG_flush_to_os);
-		happens(d, DEBUG_flush_to_disk);
-		break;
-	default:
-		break;
-	}
-}
-
 /* ---- errors ------------------------------------------------------------ */
 
 static unsigned
@@ -413,6 +257,193 @@ judge(struct debug *d, const struct aio_op *op)
 		return -error;
 	}
 	return 0;
+}
+
+/* What makes no request: an error that event has chosen for any. */
+static int
+judge_any(struct debug *d, enum debug_event event)
+{
+	list_for_each(el, &d->active)
+	{
+		struct rule *r = container_of(el, struct rule, active);
+		int error = r->r.error;
+
+		if (r->r.event != event || r->r.has_sector ||
+		    r->r.iotypes != DEBUG_IO_ALL)
+			continue;
+		if (error && r->r.once)
+			free_rule(r);
+		return -error;
+	}
+	return 0;
+}
+
+/* ---- points ------------------------------------------------------------ */
+
+/* What a point is to QEMU; DEBUG_none where it is nothing. */
+static enum debug_event
+event_of(enum point point)
+{
+	switch (point) {
+	case POINT_l2_load:
+		return DEBUG_l2_load;
+	case POINT_refcount_load:
+		return DEBUG_refblock_load;
+	case POINT_l2_copy:
+		return DEBUG_l2_alloc_cow_read;
+	case POINT_refblock_alloc:
+	case POINT_clusters_alloc: /* QEMU asks for its block here */
+		return DEBUG_refblock_alloc;
+	case POINT_reftable_grow:
+		return DEBUG_reftable_grow;
+	case POINT_cow_read:
+		return DEBUG_cow_read;
+	case POINT_cow_write:
+		return DEBUG_cow_write;
+	case POINT_alloc_begin:
+		return DEBUG_cluster_alloc;
+	case POINT_l1_grow:
+		return DEBUG_l1_grow_alloc_table;
+	case POINT_compressed_alloc:
+		return DEBUG_cluster_alloc_bytes;
+	case POINT_clusters_freed:
+		return DEBUG_cluster_free;
+	case POINT_compressed_read:
+		return DEBUG_read_compressed;
+	case POINT_compressed_write:
+		return DEBUG_write_compressed;
+	case POINT_compressed_link:
+		return DEBUG_l2_update_compressed;
+	case POINT_backing_read:
+		return DEBUG_read_backing_aio;
+	case POINT_copy_on_read:
+		return DEBUG_cor_write;
+	case POINT_vmstate_read:
+		return DEBUG_vmstate_load;
+	case POINT_vmstate_write:
+		return DEBUG_vmstate_save;
+	case POINT_commit_seal:
+		return DEBUG_flush_to_os;
+	default:
+		return DEBUG_none;
+	}
+}
+
+static void
+follow_commit(struct debug *d, enum point point)
+{
+	if (point == POINT_commit_refcounts)
+		d->phase = PHASE_REFCOUNTS;
+	else if (point == POINT_commit_reftable)
+		d->phase = PHASE_REFTABLE;
+	else if (point == POINT_commit_l2)
+		d->phase = PHASE_L2;
+	else if (point == POINT_commit_done)
+		d->phase = PHASE_NONE;
+	else if (point == POINT_reftable_grow)
+		d->is_growing = true;
+	else if (point == POINT_l1_grow)
+		d->l1_grows = true;
+	else if (point == POINT_refcount_load)
+		d->reads_reftable = false;
+	else if (point == POINT_compressed_read ||
+		 point == POINT_compressed_write)
+		d->is_packed = true;
+}
+
+/* The hook of the points.  1: debug_submit() is to look at the request. */
+static int
+at_point(void *arg, enum point point)
+{
+	struct debug *d = arg;
+	enum debug_event event = event_of(point);
+
+	if (point >= POINT_host_reads && point <= POINT_fdatasyncs)
+		return 1;
+	if (!d->is_format)
+		return 0;
+	follow_commit(d, point);
+	if (event != DEBUG_none)
+		happens(d, event);
+	/* It would be told by the refcounts, which are known here. */
+	return point == POINT_alloc_begin ? judge_any(d, event) : 0;
+}
+
+/* ---- events of requests ------------------------------------------------ */
+
+static void
+refcounts_written(struct debug *d)
+{
+	if (d->is_growing) {
+		happens(d, DEBUG_refblock_alloc_write_blocks);
+		happens(d, DEBUG_refblock_alloc_write_table);
+	} else if (d->phase == PHASE_REFTABLE) {
+		happens(d, DEBUG_refblock_alloc_hookup);
+	} else {
+		happens(d, DEBUG_refblock_alloc_write);
+		happens(d, DEBUG_refblock_update_part);
+	}
+}
+
+static void
+tables_written(struct debug *d, const struct aio_op *op)
+{
+	switch (op->cls) {
+	case AIO_DATA:
+		if (!d->is_packed)
+			happens(d, DEBUG_write_aio);
+		d->is_packed = false;
+		break;
+	case AIO_L1:
+		happens(d, d->l1_grows ? DEBUG_l1_grow_write_table
+				       : DEBUG_l1_update);
+		break;
+	case AIO_L2:
+		happens(d, d->phase == PHASE_REFCOUNTS ? DEBUG_l2_alloc_write
+						       : DEBUG_l2_update);
+		break;
+	case AIO_REFCOUNT:
+		refcounts_written(d);
+		break;
+	case AIO_HEADER:
+		if (d->is_growing)
+			happens(d, DEBUG_refblock_alloc_switch_table);
+		if (d->l1_grows)
+			happens(d, DEBUG_l1_grow_activate_table);
+		d->is_growing = d->l1_grows = false;
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+about_to(struct debug *d, const struct aio_op *op)
+{
+	switch (op->kind) {
+	case AIO_READ:
+		if (op->cls == AIO_DATA && !d->is_packed)
+			happens(d, DEBUG_read_aio);
+		d->is_packed = false;
+		if (d->is_format && op->cls == AIO_REFCOUNT &&
+		    d->reads_reftable)
+			happens(d, DEBUG_reftable_load);
+		break;
+	case AIO_WRITE:
+		tables_written(d, op);
+		happens(d, DEBUG_pwritev);
+		break;
+	case AIO_ZERO:
+		happens(d, DEBUG_pwritev_zero);
+		break;
+	case AIO_SYNC:
+		if (d->is_format && d->phase == PHASE_NONE)
+			happens(d, DEBUG_flush_to_os);
+		happens(d, DEBUG_flush_to_disk);
+		break;
+	default:
+		break;
+	}
 }
 
 /* ---- requests ---------------------------------------------------------- */

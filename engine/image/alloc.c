@@ -386,8 +386,10 @@ alloc_run(struct image *img, uint64_t want, struct host_run *ret_run)
 	unsigned bits = img->geom.cluster_bits;
 	struct host_run run;
 	uint64_t first, end;
-	int r;
+	int r = POINT_HIT(&img->points, alloc_begin);
 
+	if (r < 0)
+		return r;
 	assert(want > 0);
 	while (!a->window_n) {
 		r = refill(img);

@@ -95,17 +95,34 @@ io_open(struct io *io, const char *filename, const struct file_opts *opts)
 	return r;
 }
 
+/* What qemu-io says when tables cannot be written; nothing of an image that is
+ * known to be corrupt. */
+static void
+tell_unwritten(int r, bool corrupt)
+{
+	if (corrupt)
+		return;
+	(void)complain("Failed to flush the L2 table cache: %s", strerror(-r));
+	(void)complain("Failed to flush the refcount block cache: %s",
+		       strerror(-r));
+}
+
 static int
 close_named(struct io *io)
 {
+	struct q2_info info = {0};
 	struct q2_err err;
 	int r;
 
 	if (!io->file.img)
 		return 0;
 	io_drain(io);
+	(void)q2_info(io->file.img, &info, NULL);
 	r = file_close(&io->file, &err);
-	if (r < 0)
+	if (r < 0 && msg_role() == ROLE_QEMU_IO &&
+	    strcmp(err.text, "Could not write the metadata") == 0)
+		tell_unwritten(r, info.corrupt);
+	else if (r < 0)
 		(void)complain_why(&err, "could not close '%s'",
 				   io->filename ? io->filename : "it");
 	return r;
