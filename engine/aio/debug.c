@@ -47,7 +47,7 @@ struct debug {
 	enum phase phase;
 	bool is_growing; /* a refcount table */
 	bool l1_grows;
-	bool is_packed;  /* the next data is compressed, which is told */
+	bool is_packed; /* the next data is compressed, which is told */
 	bool is_format;
 	bool reads_reftable; /* the next read of refcounts is of the table */
 	const struct aio_file *file;
@@ -169,8 +169,7 @@ set_errors(struct debug *d, enum debug_event event)
 {
 	bool is_first = true;
 
-	list_for_each(el, &d->rules)
-	{
+	list_for_each (el, &d->rules) {
 		struct rule *r = container_of(el, struct rule, link);
 
 		if (r->r.action != DEBUG_INJECT || r->r.event != event ||
@@ -190,8 +189,7 @@ happens(struct debug *d, enum debug_event event)
 	struct list *el, *next;
 
 	set_errors(d, event);
-	list_for_each(at, &d->rules)
-	{
+	list_for_each (at, &d->rules) {
 		const struct rule *r = container_of(at, struct rule, link);
 
 		if (r->r.action == DEBUG_SET_STATE && r->r.event == event &&
@@ -245,8 +243,7 @@ is_for(const struct debug_rule *r, const struct aio_op *op)
 static int
 judge(struct debug *d, const struct aio_op *op)
 {
-	list_for_each(el, &d->active)
-	{
+	list_for_each (el, &d->active) {
 		struct rule *r = container_of(el, struct rule, active);
 		int error = r->r.error;
 
@@ -263,8 +260,7 @@ judge(struct debug *d, const struct aio_op *op)
 static int
 judge_any(struct debug *d, enum debug_event event)
 {
-	list_for_each(el, &d->active)
-	{
+	list_for_each (el, &d->active) {
 		struct rule *r = container_of(el, struct rule, active);
 		int error = r->r.error;
 
@@ -494,10 +490,12 @@ write_ended(struct aio_op *op)
 static bool
 has_orders(const struct debug *d, enum debug_event event)
 {
-	list_for_each(el, &d->rules) if (container_of(el, struct rule, link)
-						 ->r.event == event) return true;
-	list_for_each(el, &d->stops) if (container_of(el, struct stop, link)
-						 ->event == event) return true;
+	list_for_each (el, &d->rules)
+		if (container_of(el, struct rule, link)->r.event == event)
+			return true;
+	list_for_each (el, &d->stops)
+		if (container_of(el, struct stop, link)->event == event)
+			return true;
 	return false;
 }
 
@@ -549,8 +547,7 @@ debug_attach(struct debug *d, struct aio_file *file, bool is_format,
 	d->reads_reftable = is_format;
 	d->said = said;
 	file->align = (uint32_t)max_u64(file->align, d->align);
-	file->range_align = 
-		(uint32_t)max_u64(file->range_align, file->align);
+	file->range_align = (uint32_t)max_u64(file->range_align, file->align);
 	file->points->hook = at_point;
 	file->points->hook_arg = d;
 	happens(d, DEBUG_none);
@@ -589,8 +586,7 @@ debug_break(struct debug *d, const char *event, const char *tag)
 static struct stop *
 find_stop(const struct list *head, const char *tag)
 {
-	list_for_each(el, head)
-	{
+	list_for_each (el, head) {
 		struct stop *s = container_of(el, struct stop, link);
 
 		if (strcmp(s->tag, tag) == 0)
@@ -608,8 +604,7 @@ let_go(struct debug *d, struct stop *s)
 
 	say(d, "Resuming", s->tag);
 	free_stop(s);
-	list_for_each(el, &d->held)
-	{
+	list_for_each (el, &d->held) {
 		if (container_of(el, struct stop, link)->op == op)
 			return;
 	}

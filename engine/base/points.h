@@ -39,9 +39,10 @@ struct points {
 				: 0)
 
 /* Count amount, and let the hook see it, which can change nothing. */
-#define POINT_TELL(p, name, amount)                                       \
-	((void)((p)->n.name += (amount), __builtin_expect(!!(p)->hook, 0) \
-			? (p)->hook((p)->hook_arg, POINT_##name)          \
+#define POINT_TELL(p, name, amount)                              \
+	((void)((p)->n.name += (amount),                         \
+		__builtin_expect(!!(p)->hook, 0)                 \
+			? (p)->hook((p)->hook_arg, POINT_##name) \
 			: 0))
 
 #define POINT_ADD(p, name, amount) ((void)((p)->n.name += (amount)))

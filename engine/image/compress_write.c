@@ -300,8 +300,7 @@ place_all(struct batch *b)
 		struct piece *p = &b->pieces[i];
 
 		if (r == 0 && p->len)
-			r = map_own_table(b->img, (b->first + i)
-							  << bits);
+			r = map_own_table(b->img, (b->first + i) << bits);
 		if (r < 0)
 			p->len = 0;
 		else if (p->len)

@@ -44,9 +44,9 @@ static int cmd_sleep(struct io *io, int argc, char **argv);
 #define HELP_BREAK                                                             \
 	" For images that are opened as blkdebug::FILE: the first request to " \
 	"FILE after\n"                                                         \
-	" event is held until it is resumed. Start it with aio_read or " \
-	"aio_write; wait_break\n" \
-	" then waits until it is there. Events have QEMU's names: l2_load, " \
+	" event is held until it is resumed. Start it with aio_read or "       \
+	"aio_write; wait_break\n"                                              \
+	" then waits until it is there. Events have QEMU's names: l2_load, "   \
 	"write_aio, ...\n"
 
 /* By name, as help lists them. */

@@ -65,9 +65,11 @@ take_once(const struct source *s, struct debug_rule *rule, struct q2_err *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char key[SPEC_KEY_BYTES];
+		const char *value = pairs_value(
+			s->p, spec_key(s->prefix, names[i], key));
 		struct q2_err why;
-		int r = spec_take_bool(s->p, spec_key(s->prefix, names[i], key),
-				       &values[i], &why);
+		int r = value ? optval_bool(names[i], value, &values[i], &why)
+			      : 0;
 
 		if (r < 0)
 			return q2_fail(err, r, "%s%.500s", s->where, why.text);
@@ -82,8 +84,8 @@ static int
 take_iotype(const struct source *s, struct debug_rule *rule, struct q2_err *err)
 {
 	char key[SPEC_KEY_BYTES];
-	const char *value =
-		pairs_value(s->p, spec_key(s->prefix, "iotype", key));
+	const char *value = pairs_value(s->p,
+					spec_key(s->prefix, "iotype", key));
 	int type = value ? debug_find_iotype(value) : 0;
 
 	if (type < 0)
@@ -338,10 +340,9 @@ refuse_unknown(const struct reader *rd)
 				"%.200s:%d: Invalid parameter '%.100s' (%s)",
 				rd->path, atoi(strchr(key, '.') + 1),
 				strrchr(key, '.') + 1,
-				key[0] == 'i'
-					? "event, state, iotype, errno, "
-					  "sector, once, immediately"
-					: "event, state, new_state");
+				key[0] == 'i' ? "event, state, iotype, errno, "
+						"sector, once, immediately"
+					      : "event, state, new_state");
 	}
 	return 0;
 }
@@ -386,8 +387,7 @@ take_limits(struct pairs *p, const char *prefix, struct debug *d,
 		char key[SPEC_KEY_BYTES];
 		int r = spec_take_size(p, spec_key(prefix, names[i], key),
 				       &value, err);
-		bool fits = i ? value % align == 0
-			      : is_pow2(max_u64(value, 1));
+		bool fits = i ? value % align == 0 : is_pow2(max_u64(value, 1));
 
 		if (r < 0)
 			return r;

@@ -66,7 +66,7 @@ why_not() {
 	elif ! grep '^_supported_proto' "$case" | grep -q 'file\|generic'; then
 		echo "is for another protocol"
 	elif grep -q '_launch_qemu\|common\.qemu\|_launch_qsd\|_make_qsd' \
-		"$case" || grep -q '\$QEMU\( \|"\)\|qemu_comm\|QSD' "$case"; then
+		"$case" || grep -q '[$]QEMU\( \|"\)\|qemu_comm\|QSD' "$case"; then
 		echo "needs a virtual machine"
 	elif grep -q 'QEMU_NBD\|common\.nbd\|nbd_server' "$case"; then
 		echo "needs qemu-nbd"
