@@ -256,6 +256,7 @@ struct q2_open_opts {
 	 */
 	struct q2_debug *debug;
 	bool debug_data_file;
+	bool debug_disk; /* for the disk: q2_copy_on_read() */
 	q2_finding_fn debug_said;
 };
 
@@ -446,6 +447,7 @@ struct q2_spec {
 	const char *path;       /* of the file; NULL: driver null */
 	const char *aio;        /* for q2_loop_opts; NULL: the text is silent */
 	const char *key_secret; /* id of a secret, or NULL */
+	bool copy_on_read;      /* for those who read: q2_copy_on_read() */
 	void *priv;
 };
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/aio/debug.h"
 #include "engine/base/err.h"
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
@@ -32,6 +33,8 @@ copy(struct q2_image *img, uint8_t *buf, uint64_t off, uint64_t len, bool zero)
 		if (r < 0)
 			return r;
 		r = POINT_HIT(points, copy_on_read);
+		if (r == 0)
+			r = debug_copies(points, off, n);
 		if (r < 0)
 			return r;
 		r = zero || is_zero(buf, n) ? q2_pzero(img, n, off, 0)

@@ -49,6 +49,7 @@ struct debug {
 	bool l1_grows;
 	bool is_packed; /* the next data is compressed, which is told */
 	bool is_format;
+	bool is_disk;        /* not for a file */
 	bool reads_reftable; /* the next read of refcounts is of the table */
 	const struct aio_file *file;
 	uint32_t align;
@@ -312,8 +313,6 @@ event_of(enum point point)
 		return DEBUG_l2_update_compressed;
 	case POINT_backing_read:
 		return DEBUG_read_backing_aio;
-	case POINT_copy_on_read:
-		return DEBUG_cor_write;
 	case POINT_vmstate_read:
 		return DEBUG_vmstate_load;
 	case POINT_vmstate_write:
@@ -552,6 +551,37 @@ debug_attach(struct debug *d, struct aio_file *file, bool is_format,
 	file->points->hook_arg = d;
 	happens(d, DEBUG_none);
 	return 0;
+}
+
+void
+debug_attach_disk(struct debug *d, struct points *points, q2_finding_fn said)
+{
+	d->said = said;
+	d->is_disk = true;
+	points->hook = at_point;
+	points->hook_arg = d;
+}
+
+int
+debug_copies(const struct points *points, uint64_t off, uint64_t len)
+{
+	struct debug *d = points->hook == at_point ? points->hook_arg : NULL;
+	struct aio_op op = {.kind = AIO_WRITE, .off = off, .len = len};
+
+	if (!d)
+		return 0;
+	happens(d, DEBUG_cor_write);
+	return d->is_disk ? judge(d, &op) : 0;
+}
+
+bool
+debug_is_only_of(const struct debug *d, enum debug_event event)
+{
+	list_for_each (el, &d->rules) {
+		if (container_of(el, struct rule, link)->r.event != event)
+			return false;
+	}
+	return true;
 }
 
 void

@@ -84,6 +84,14 @@ int debug_add(struct debug *d, const struct debug_rule *rule);
 int debug_attach(struct debug *d, struct aio_file *file, bool is_format,
 		 q2_finding_fn said, struct q2_err *err);
 
+/* For the disk: errors of debug_copies(). */
+void debug_attach_disk(struct debug *d, struct points *points,
+		       q2_finding_fn said);
+/* Copy on read is about to write a range of the disk.  0 or a negative errno. */
+int debug_copies(const struct points *points, uint64_t off, uint64_t len);
+/* Are there rules of this event only? */
+bool debug_is_only_of(const struct debug *d, enum debug_event event);
+
 /*
  * For aio_submit(), when the hook has answered more than 0: 0 lets op go on, a
  * negative errno fails it; more than 0: it is held, and goes on later.

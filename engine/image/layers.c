@@ -151,7 +151,7 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 		return r;
 	}
 	r = aio_set_part(img->data, &opts->data_part, err);
-	if (r == 0 && opts->debug && opts->debug_data_file)
+	if (r == 0 && opts->debug && opts->debug_data_file && !opts->debug_disk)
 		r = debug_attach((struct debug *)opts->debug, img->data, false,
 				 opts->debug_said, err);
 	if (r < 0)

@@ -56,7 +56,9 @@ io_is_forbidden(struct io *io, const struct q2_req *rq)
 int
 io_copy_on_read(struct io *io, const struct q2_req *rq)
 {
-	if (!io->opts.copy_on_read || rq->op != Q2_READ)
+	bool wanted = io->opts.copy_on_read || io->file.spec.copy_on_read;
+
+	if (!wanted || rq->op != Q2_READ)
 		return 0;
 	io_drain(io);
 	return q2_copy_on_read(io->file.img, rq->off, rq->len, NULL);

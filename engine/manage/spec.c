@@ -294,6 +294,8 @@ parse(struct pairs *p, const char *name, const char *list, struct q2_spec *spec,
 		r = pairs_set(p, "", name, err);
 		name = pairs_value(p, "");
 	}
+	if (r == 0 && !spec->is_reopen)
+		r = spec_lift_filters(p, spec, err);
 	return r < 0 ? r : interpret(p, name, spec, err);
 }
 

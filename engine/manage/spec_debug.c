@@ -460,11 +460,10 @@ spec_is_debug(struct pairs *p, const char *prefix)
 }
 
 int
-spec_take_debug(struct pairs *p, char prefix[SPEC_KEY_BYTES],
-		struct q2_spec *spec, struct q2_err *err)
+spec_take_rules(struct pairs *p, const char *prefix, struct q2_spec *spec,
+		struct q2_err *err)
 {
 	struct spec_priv *priv = spec->priv;
-	int r;
 
 	if (priv->debug)
 		return q2_fail(err, -ENOTSUP,
@@ -473,9 +472,17 @@ spec_take_debug(struct pairs *p, char prefix[SPEC_KEY_BYTES],
 	if (!priv->debug)
 		return q2_fail(err, -ENOMEM, "no memory for blkdebug");
 	spec->opts.debug = (struct q2_debug *)priv->debug;
-	r = spec_take_node(p, prefix, spec, err);
+	return take_all(p, prefix, priv->debug, err);
+}
+
+int
+spec_take_debug(struct pairs *p, char prefix[SPEC_KEY_BYTES],
+		struct q2_spec *spec, struct q2_err *err)
+{
+	int r = spec_take_rules(p, prefix, spec, err);
+
 	if (r == 0)
-		r = take_all(p, prefix, priv->debug, err);
+		r = spec_take_node(p, prefix, spec, err);
 	return r < 0 ? r : enter_image(p, prefix, spec, err);
 }
 
@@ -498,9 +505,13 @@ spec_split_debug(struct pairs *p, const char **name, struct q2_err *err)
 	copy = strndup(config, (size_t)(colon - config));
 	if (!copy)
 		return q2_fail(err, -ENOMEM, "no memory for the options");
+	*name = colon + 1;
+	/* It is the node at the top itself, above a format. */
+	if (pairs_has(p, "driver") &&
+	    strcmp(pairs_find(p, "driver")->value, "blkdebug") == 0)
+		return *copy ? pairs_set(p, "config", copy, err) : 0;
 	r = pairs_set(p, "file.driver", "blkdebug", err);
 	if (r == 0 && *copy)
 		r = pairs_set(p, "file.config", copy, err);
-	*name = colon + 1;
 	return r;
 }

@@ -89,6 +89,13 @@ int spec_take_debug(struct pairs *p, char prefix[SPEC_KEY_BYTES],
  * left alone. */
 int spec_split_debug(struct pairs *p, const char **name, struct q2_err *err);
 
+/* Rules and limits of the node at prefix, into the spec; not what is below. */
+int spec_take_rules(struct pairs *p, const char *prefix, struct q2_spec *spec,
+		    struct q2_err *err);
+/* Drivers above a format become properties of the image. */
+int spec_lift_filters(struct pairs *p, struct q2_spec *spec,
+		      struct q2_err *err);
+
 /* ---- qcow2 ------------------------------------------------------------- */
 
 /* All options of a qcow2 image, and its other files, into o. */

@@ -214,6 +214,32 @@ copied() {
 		grep "Can't use copy-on-read on read-only device" said
 }
 
+# Drivers above the format; a rule for what copy on read writes, by the sector of
+# the disk.
+above() {
+	rm -f t base && "$img" create -q -f qcow2 base 1M &&
+		"$img" io -f qcow2 -c 'write -q -P 1 0 1M' base &&
+		"$img" create -q -f qcow2 -b base -F qcow2 t && rules <<'END' ||
+[inject-error]
+event = "cor_write"
+sector = "128"
+END
+		return 1
+	"$img" io --image-opts -c 'read -P 1 0 64k' -c 'read -P 1 64k 64k' \
+		driver=copy-on-read,file.driver=blkdebug,file.config=rules,file.image.driver=qcow2,file.image.file.filename=t >said
+	[ $? = 1 ] && grep '^read 65536/65536' said &&
+		grep '^read failed: Input/output error' said &&
+		"$img" io -c 'alloc 0 128k' t | grep '^65536/131072' &&
+		"$img" io --image-opts -c 'write -q -P 3 0 64k' \
+			driver=compress,file.driver=qcow2,file.file.filename=t &&
+		"$img" check t | grep '50.00% compressed' &&
+		"$img" io -c 'read -q -P 3 0 64k' t &&
+		refused "Block node is read-only" \
+			'json:{"driver":"copy-on-read","read-only":true,"file":{"driver":"qcow2","file":{"filename":"t"}}}' &&
+		refused "rules of event cor_write only" \
+			'json:{"driver":"blkdebug","inject-error":[{"event":"l2_load"}],"image":{"driver":"qcow2","file":{"filename":"t"}}}'
+}
+
 fresh || exit 1
 check "a file of rules that is wrong is named, with the line" bad_files
 check "options that are wrong are named" bad_options
@@ -225,4 +251,5 @@ check "breakpoints are qemu-io's" as_qemu
 check "a command that waits for a held request ends" no_hang
 check "closing lets held requests go on" held_at_the_end
 check "copy on read" copied
+check "drivers above the format" above
 exit $bad
