@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * q2.c - the public interface: thin wrappers around loop, image and manage
+ * q2.c - the public interface: thin wrappers around loop, image and manage;
+ * here are loops, images, requests, and what is looked at
  *
  * What may wait runs in a coroutine of the image's loop, which is turned until
  * that has ended.
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "engine/aio/aio.h"
 #include "engine/base/err.h"
@@ -18,39 +18,11 @@
 #include "engine/crypt/luks.h"
 #include "engine/image/chain.h"
 #include "engine/image/image.h"
-#include "engine/image/layers.h"
 #include "engine/image/open.h"
-#include "engine/image/owners.h"
 #include "engine/image/raw.h"
-#include "engine/image/reopen.h"
 #include "engine/image/request.h"
 #include "engine/manage/manage.h"
-
-/* The public types are names for the internal ones. */
-static struct loop *
-loop_of(const struct q2_loop *loop)
-{
-	return (struct loop *)(uintptr_t)loop;
-}
-
-static struct image *
-image_of(const struct q2_image *img)
-{
-	return (struct image *)(uintptr_t)img;
-}
-
-/* Copy a caller's options over the defaults, as far as the caller's struct
- * goes: it may be older than we are. */
-static void
-take_opts(void *ours, size_t our_size, const void *theirs)
-{
-	size_t size;
-
-	if (!theirs)
-		return;
-	memcpy(&size, theirs, sizeof(size));
-	memcpy(ours, theirs, size < our_size ? size : our_size);
-}
+#include "engine/q2_priv.h"
 
 const char *
 q2_version(void)
@@ -154,11 +126,9 @@ run_repair_dirty(void *arg)
 	return repair_dirty(c->img, &c->finder, c->err);
 }
 
-/* Refcounts that a crash left behind are set right before anything is written
- * by them. */
-static int
-repair_if_dirty(struct image *img, const struct q2_open_opts *o,
-		struct q2_err *err)
+int
+image_repair_if_dirty(struct image *img, const struct q2_open_opts *o,
+		      struct q2_err *err)
 {
 	struct dirty_call c = {
 		.img = img,
@@ -184,7 +154,7 @@ q2_open(struct q2_loop *loop, const char *path, const struct q2_open_opts *opts,
 	r = image_open(loop_of(loop), path, &o, &img, err);
 	if (r < 0)
 		return r;
-	r = repair_if_dirty(img, &o, err);
+	r = image_repair_if_dirty(img, &o, err);
 	if (r < 0) {
 		(void)image_close(img, NULL);
 		return r;
@@ -193,9 +163,8 @@ q2_open(struct q2_loop *loop, const char *path, const struct q2_open_opts *opts,
 	return 0;
 }
 
-/* Turn the loop until no request of the image is in flight. */
-static int
-drain(struct image *img, struct q2_err *err)
+int
+image_drain(struct image *img, struct q2_err *err)
 {
 	while (img->requests) {
 		int r = loop_run(img->loop, 1, -1);
@@ -207,16 +176,46 @@ drain(struct image *img, struct q2_err *err)
 	return 0;
 }
 
+struct close_call {
+	struct image *img;
+	struct q2_err *err;
+};
+
+/* The bitmaps of all layers that may have been written. */
+static int Q2_CO
+run_close(void *arg)
+{
+	struct close_call *c = arg;
+	int r = 0;
+
+	for (struct image *i = c->img; i; i = i->backing) {
+		int other = bitmaps_close(i, r < 0 ? NULL : c->err);
+
+		if (r == 0)
+			r = other;
+	}
+	return r;
+}
+
 int
 q2_close(struct q2_image *img, struct q2_err *err)
 {
+<<<<<<< HEAD
 	struct image *i = image_of(img);
 	int r;
 
 	q2_debug_resume_all(img);
 	r = drain(i, err);
+=======
+	struct close_call c = {.img = image_of(img), .err = err};
+	int r = image_drain(c.img, err), other;
+>>>>>>> b34f9c6029f6a3587b7ad1914dfa675cbfc23871
 
-	return r < 0 ? r : image_close(i, err);
+	if (r < 0)
+		return r;
+	r = loop_call(c.img->loop, run_close, &c);
+	other = image_close(c.img, r < 0 ? NULL : err);
+	return r < 0 ? r : other;
 }
 
 uint64_t
@@ -239,88 +238,6 @@ q2_probe(struct q2_loop *loop, const char *path, const char **ret_driver,
 	r = image_probe(loop_of(loop), file, ret_driver, err);
 	aio_close(file);
 	return r;
-}
-
-struct create_call {
-	struct loop *loop;
-	const char *path;
-	struct q2_create_opts opts;
-	struct q2_create_result result;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_create(void *arg)
-{
-	struct create_call *c = arg;
-
-	return create_image(c->loop, c->path, &c->opts, &c->result, c->err);
-}
-
-int
-q2_create(struct q2_loop *loop, const char *path,
-	  const struct q2_create_opts *opts,
-	  struct q2_create_result *ret_result, struct q2_err *err)
-{
-	struct create_call c = {
-		.loop = loop_of(loop), .path = path, .err = err};
-	int r;
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	r = loop_call(c.loop, run_create, &c);
-	if (r == 0 && ret_result)
-		*ret_result = c.result;
-	return r;
-}
-
-struct resize_call {
-	struct image *img;
-	uint64_t virtual_size;
-	struct q2_resize_opts opts;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_resize(void *arg)
-{
-	struct resize_call *c = arg;
-
-	return resize_image(c->img, c->virtual_size, &c->opts, c->err);
-}
-
-int
-q2_resize(struct q2_image *img, uint64_t virtual_size,
-	  const struct q2_resize_opts *opts, struct q2_err *err)
-{
-	struct resize_call c = {
-		.img = image_of(img), .virtual_size = virtual_size, .err = err};
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	return loop_call(c.img->loop, run_resize, &c);
-}
-
-struct keyslot_call {
-	struct image *img;
-	struct q2_keyslot_opts opts;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_keyslots(void *arg)
-{
-	struct keyslot_call *c = arg;
-
-	return change_keyslots(c->img, &c->opts, c->err);
-}
-
-int
-q2_change_keyslots(struct q2_image *img, const struct q2_keyslot_opts *opts,
-		   struct q2_err *err)
-{
-	struct keyslot_call c = {.img = image_of(img), .err = err};
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	return loop_call(c.img->loop, run_keyslots, &c);
 }
 
 /* ---- requests ---------------------------------------------------------- */
@@ -491,6 +408,7 @@ info_luks(const struct luks *l, struct q2_luks_info *ret)
 		};
 }
 
+<<<<<<< HEAD
 /* ---- internal snapshots ------------------------------------------------ */
 
 unsigned
@@ -648,6 +566,8 @@ q2_vmstate_write(struct q2_image *img, const void *buf, size_t len,
 	return len ? loop_call(c.img->loop, run_vmstate, &c) : 0;
 }
 
+=======
+>>>>>>> b34f9c6029f6a3587b7ad1914dfa675cbfc23871
 struct layout_call {
 	struct image *img;
 	struct q2_layout *ret;
@@ -670,75 +590,6 @@ q2_layout(struct q2_image *img, struct q2_layout *ret_layout,
 		.img = image_of(img), .ret = ret_layout, .err = err};
 
 	return loop_call(c.img->loop, run_layout, &c);
-}
-
-struct check_call {
-	struct image *img;
-	enum q2_repair fix;
-	struct q2_check *ret;
-	struct finder finder;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_check(void *arg)
-{
-	struct check_call *c = arg;
-
-	return check_image(c->img, c->fix, c->ret, &c->finder, c->err);
-}
-
-int
-q2_check(struct q2_image *img, struct q2_check *ret_check,
-	 q2_finding_fn finding, void *arg, struct q2_err *err)
-{
-	struct check_call c = {.img = image_of(img),
-			       .ret = ret_check,
-			       .finder = {.fn = finding, .arg = arg},
-			       .err = err};
-
-	return loop_call(c.img->loop, run_check, &c);
-}
-
-struct measure_call {
-	struct image *img;
-	struct q2_create_opts opts;
-	struct q2_measure *ret;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_measure(void *arg)
-{
-	struct measure_call *c = arg;
-
-	return measure_image(&c->opts, c->img, c->ret, c->err);
-}
-
-int
-q2_measure(const struct q2_create_opts *opts, struct q2_image *img,
-	   struct q2_measure *ret_measure, struct q2_err *err)
-{
-	struct measure_call c = {
-		.img = image_of(img), .ret = ret_measure, .err = err};
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	/* Without an image nothing waits, and there is no loop. */
-	return img ? loop_call(c.img->loop, run_measure, &c) : run_measure(&c);
-}
-
-int
-q2_repair(struct q2_image *img, enum q2_repair what, struct q2_check *ret_check,
-	  q2_finding_fn finding, void *arg, struct q2_err *err)
-{
-	struct check_call c = {.img = image_of(img),
-			       .fix = what,
-			       .ret = ret_check,
-			       .finder = {.fn = finding, .arg = arg},
-			       .err = err};
-	int r = drain(c.img, err);
-
-	return r < 0 ? r : loop_call(c.img->loop, run_check, &c);
 }
 
 int
@@ -772,224 +623,17 @@ q2_stats(const struct q2_image *img, struct q2_stats *ret_stats)
 	*ret_stats = image_of(img)->points.n;
 }
 
-/* ---- copying and comparing --------------------------------------------- */
-
-struct convert_call {
-	struct image *const *sources;
-	size_t n;
-	struct image *target;
-	struct q2_convert_opts opts;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_convert(void *arg)
+void
+q2_stats_chain(const struct q2_image *img, struct q2_stats *ret_stats)
 {
-	struct convert_call *c = arg;
+	const struct image *i = image_of(img);
 
-	return convert_images(c->sources, c->n, c->target, &c->opts, c->err);
-}
-
-int
-q2_convert(struct q2_image *const *sources, size_t n, struct q2_image *target,
-	   const struct q2_convert_opts *opts, struct q2_err *err)
-{
-	struct convert_call c = {.sources = (struct image *const *)sources,
-				 .n = n,
-				 .target = image_of(target),
-				 .err = err};
-	uint64_t total = 0;
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	if (!c.opts.coroutines)
-		c.opts.coroutines = 8;
-	if (!c.opts.sparse_bytes)
-		c.opts.sparse_bytes = 4096;
-	if (c.opts.coroutines > 16 || c.opts.sparse_bytes % 512)
-		return q2_fail(err, -EINVAL,
-			       "1 to 16 coroutines, and multiples of 512 bytes "
-			       "of zeros");
-	if (c.opts.compressed && !image_is_qcow2(c.target))
-		return q2_fail(err, -ENOTSUP,
-			       "Compression not supported for this file "
-			       "format");
-	for (size_t i = 0; i < n; i++) {
-		if (c.sources[i]->loop != c.target->loop)
-			return q2_fail(err, -EINVAL,
-				       "the images are on different loops");
-		if (add_overflows(total, c.sources[i]->size, &total))
-			total = UINT64_MAX;
+	*ret_stats = i->points.n;
+	while ((i = i->backing)) {
+#define POINT(name, text) ret_stats->name += i->points.n.name;
+#define BYTES(name, text) ret_stats->name += i->points.n.name;
+#include "engine/base/points.def"
+#undef POINT
+#undef BYTES
 	}
-	if (total > c.target->size)
-		return q2_fail(err, -EINVAL,
-			       "output file is smaller than input file");
-	return loop_call(c.target->loop, run_convert, &c);
-}
-
-struct compare_call {
-	struct image *a, *b;
-	struct q2_compare_opts opts;
-	struct q2_compare *ret;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_compare(void *arg)
-{
-	struct compare_call *c = arg;
-
-	return compare_images(c->a, c->b, &c->opts, c->ret, c->err);
-}
-
-int
-q2_compare(struct q2_image *a, struct q2_image *b,
-	   const struct q2_compare_opts *opts, struct q2_compare *ret_compare,
-	   struct q2_err *err)
-{
-	struct compare_call c = {.a = image_of(a),
-				 .b = image_of(b),
-				 .ret = ret_compare,
-				 .err = err};
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	if (c.a->loop != c.b->loop)
-		return q2_fail(err, -EINVAL,
-			       "the images are on different loops");
-	return loop_call(c.a->loop, run_compare, &c);
-}
-
-/* ---- chains ------------------------------------------------------------ */
-
-struct commit_call {
-	struct image *img;
-	struct q2_commit_opts opts;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_commit(void *arg)
-{
-	struct commit_call *c = arg;
-
-	return commit_image(c->img, &c->opts, c->err);
-}
-
-static int
-check_commit(const struct image *img, struct q2_err *err)
-{
-	if (!img->backing)
-		return q2_fail(err, -ENOTSUP,
-			       "Image does not have a backing file");
-	if (img->read_only)
-		return q2_fail(err, -EACCES, "Image is read-only");
-	return 0;
-}
-
-int
-q2_commit(struct q2_image *img, const struct q2_commit_opts *opts,
-	  struct q2_err *err)
-{
-	struct commit_call c = {.img = image_of(img), .err = err};
-	struct q2_open_opts o = {0};
-	struct image *above = c.img;
-	int r = check_commit(c.img, err);
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	if (!c.opts.depth)
-		c.opts.depth = 1;
-	/* What is between has data of its own, which would come to light. */
-	if (c.opts.depth > 1)
-		c.opts.keep = true;
-	if (r == 0)
-		r = drain(c.img, err);
-	owners_done(c.img);
-	for (unsigned i = 1; r == 0 && i < c.opts.depth; i++) {
-		const struct image *next = above->backing;
-
-		if (next && next->backing)
-			above = above->backing;
-		else
-			r = q2_fail(err, -EINVAL,
-				    "the chain has %u layers below the image",
-				    i);
-	}
-	if (r == 0)
-		r = reopen_below(above, err);
-	if (r == 0) {
-		o.finding = c.img->opts.finding;
-		o.finding_arg = c.img->opts.finding_arg;
-		r = repair_if_dirty(above->backing, &o, err);
-	}
-	return r < 0 ? r : loop_call(c.img->loop, run_commit, &c);
-}
-
-struct rebase_call {
-	struct image *img;
-	struct q2_rebase_opts opts;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_rebase(void *arg)
-{
-	struct rebase_call *c = arg;
-
-	return rebase_image(c->img, &c->opts, c->err);
-}
-
-/* Can a header of its own be written for it? */
-static int
-check_has_header(const struct image *img, struct q2_err *err)
-{
-	if (!image_is_qcow2(img))
-		return q2_fail(err, -ENOTSUP, "%s", strerror(ENOTSUP));
-	if (img->read_only)
-		return q2_fail(err, -EACCES, "Image is read-only");
-	return 0;
-}
-
-int
-q2_rebase(struct q2_image *img, const struct q2_rebase_opts *opts,
-	  struct q2_err *err)
-{
-	struct rebase_call c = {.img = image_of(img), .err = err};
-	int r = check_has_header(c.img, err);
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	if (r == 0)
-		r = drain(c.img, err);
-	return r < 0 ? r : loop_call(c.img->loop, run_rebase, &c);
-}
-
-struct amend_call {
-	struct image *img;
-	struct q2_amend_opts opts;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_amend(void *arg)
-{
-	struct amend_call *c = arg;
-
-	return amend_image(c->img, &c->opts, c->err);
-}
-
-int
-q2_amend(struct q2_image *img, const struct q2_amend_opts *opts,
-	 struct q2_err *err)
-{
-	struct amend_call c = {.img = image_of(img), .err = err};
-	int r = check_has_header(c.img, err);
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	if (r == 0)
-		r = drain(c.img, err);
-	return r < 0 ? r : loop_call(c.img->loop, run_amend, &c);
-}
-
-unsigned
-q2_find_layer(const struct q2_image *img, const char *name)
-{
-	return layers_find(image_of(img), name);
 }

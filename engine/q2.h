@@ -161,8 +161,8 @@ enum q2_open_flags {
 	Q2_NO_IO = 1 << 5,       /* for information, or a check, only: open
 				    neither backing nor data file */
 	Q2_NO_GUEST_WRITES = 1 << 6, /* for operations on the image: requests
-				    that write are refused, so that bitmaps,
-				    which would have to know, may be there */
+				    that write are refused, so that what
+				    bitmaps have noted need not be read */
 };
 
 /* How hard compressing tries.  Small takes a tenth less space and many times
@@ -689,6 +689,8 @@ struct q2_stats {
 /* Copy the counters, which run from open; the difference of two copies is
  * what happened between them. */
 void q2_stats(const struct q2_image *img, struct q2_stats *ret_stats);
+/* The same, summed over the image and all files below it. */
+void q2_stats_chain(const struct q2_image *img, struct q2_stats *ret_stats);
 
 /* ---- internal snapshots ------------------------------------------------ */
 
@@ -748,6 +750,53 @@ int q2_snapshot_load(struct q2_image *img, const char *id, const char *name,
 int q2_vmstate_read(struct q2_image *img, void *buf, size_t len, uint64_t off);
 int q2_vmstate_write(struct q2_image *img, const void *buf, size_t len,
 		     uint64_t off);
+
+/* ---- bitmaps ----------------------------------------------------------- */
+
+/*
+ * Persistent dirty bitmaps.  While an image is open for writing, those that are
+ * enabled note which ranges of the disk the guest has changed; they are stored
+ * when it is closed.  Before the first change the file says that they are in
+ * use: after a crash they are inconsistent, and can only be removed.
+ */
+struct q2_bitmap {
+	const char *name;     /* until the next operation on bitmaps */
+	uint64_t granularity; /* bytes that a bit stands for */
+	bool enabled;
+	bool inconsistent;
+};
+
+/* How many, and each, in the order of the image's directory; by its name the
+ * index, or -ENOENT. */
+unsigned q2_bitmap_count(const struct q2_image *img);
+struct q2_bitmap q2_bitmap_get(const struct q2_image *img, unsigned index);
+int q2_bitmap_find(const struct q2_image *img, const char *name);
+
+/*
+ * Add one, enabled and with nothing noted; granularity 0: the cluster size, but
+ * 4 to 64 KiB.  Blocking, as all of these; requests wait meanwhile.  Durable
+ * when it returns; an error leaves the image's bitmaps as they were, or
+ * err->text says otherwise.
+ */
+int q2_bitmap_add(struct q2_image *img, const char *name, uint64_t granularity,
+		  struct q2_err *err);
+int q2_bitmap_remove(struct q2_image *img, const char *name,
+		     struct q2_err *err);
+/* Nothing is noted. */
+int q2_bitmap_clear(struct q2_image *img, const char *name, struct q2_err *err);
+int q2_bitmap_enable(struct q2_image *img, const char *name,
+		     struct q2_err *err);
+int q2_bitmap_disable(struct q2_image *img, const char *name,
+		      struct q2_err *err);
+/* Note what a bitmap of source, which may be img and has the same size and
+ * loop, has noted. */
+int q2_bitmap_merge(struct q2_image *img, const char *name,
+		    struct q2_image *source, const char *source_name,
+		    struct q2_err *err);
+/* The next range from *off on that is noted: 1, and *off and *ret_len say
+ * where; 0 if there is none; or a negative errno. */
+int q2_bitmap_next(struct q2_image *img, unsigned index, uint64_t *off,
+		   uint64_t *ret_len, struct q2_err *err);
 
 /* ---- copying and comparing --------------------------------------------- */
 

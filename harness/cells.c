@@ -96,6 +96,7 @@ static const struct metric {
 	TIME(cpu_sys_s),
 	TIME(instructions),
 	TIME(rss_peak_bytes),
+	{CELLS_CPU, CELLS_LOWER, false},
 #undef TIME
 #undef RATE
 #undef COST
@@ -110,6 +111,41 @@ cells_better(int trial_col)
 			return metrics[i].better;
 	}
 	return CELLS_NONE;
+}
+
+static const char *
+metric_name(int col)
+{
+	return col == CELLS_CPU ? "cpu_s_per_gib"
+				: table_trials.columns[col].name;
+}
+
+static const char *
+metric_unit(int col)
+{
+	return col == CELLS_CPU ? "s" : table_trials.columns[col].unit;
+}
+
+enum cells_better
+cells_metric_better(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(metrics); i++) {
+		if (strcmp(metric_name(metrics[i].col), name) == 0)
+			return metrics[i].better;
+	}
+	return CELLS_NONE;
+}
+
+size_t
+cells_metrics(void)
+{
+	return ARRAY_SIZE(metrics);
+}
+
+const char *
+cells_metric_at(size_t i)
+{
+	return metric_name(metrics[i].col);
 }
 
 static const char *
@@ -314,7 +350,6 @@ static void
 add_row(struct rows *cells, const struct cell *cell,
 	const struct metric *metric, const char *flags)
 {
-	const struct column *column = &table_trials.columns[metric->col];
 	Q2_AUTO(values)
 	own = values_of(cell->trials, cell->first, cell->label, cell->pass,
 			metric->col);
@@ -326,8 +361,8 @@ add_row(struct rows *cells, const struct cell *cell,
 	copy_factors(rec, cell->first);
 	record_set_text(rec, CELL_label, cell->label);
 	record_set_text(rec, CELL_pass, cell->pass);
-	record_set_text(rec, CELL_metric, column->name);
-	record_set_text(rec, CELL_unit, column->unit);
+	record_set_text(rec, CELL_metric, metric_name(metric->col));
+	record_set_text(rec, CELL_unit, metric_unit(metric->col));
 	record_set_text(rec, CELL_better, better_word(metric->better));
 	record_set_bool(rec, CELL_exact,
 			metric->counter &&

@@ -84,4 +84,12 @@ enum cells_better {
 };
 enum cells_better cells_better(int trial_col);
 
+/* A metric that is no column of trials.csv: processor time, user and system,
+ * for the bytes of the pass. */
+#define CELLS_CPU TRIAL_COLUMNS
+/* Metrics by name; CELLS_NONE also for what is none. */
+enum cells_better cells_metric_better(const char *name);
+size_t cells_metrics(void);
+const char *cells_metric_at(size_t i);
+
 #endif

@@ -187,6 +187,23 @@ values_done(struct values *values)
 	free(values->v);
 }
 
+/* False if the trial has no such value. */
+static bool
+value_of(const struct record *trial, int col, double *ret)
+{
+	if (col != CELLS_CPU) {
+		*ret = record_real(trial, col);
+		return record_has(trial, col);
+	}
+	if (!record_has(trial, TRIAL_cpu_user_s) ||
+	    record_int(trial, TRIAL_bytes) == 0)
+		return false;
+	*ret = (record_real(trial, TRIAL_cpu_user_s) +
+		record_real(trial, TRIAL_cpu_sys_s)) *
+	       (double)GiB / (double)record_int(trial, TRIAL_bytes);
+	return true;
+}
+
 /* like: a trial of the cell's group, seed and arm, or NULL for all. */
 struct values
 values_of(const struct trials *t, const struct record *like, const char *label,
@@ -199,6 +216,7 @@ values_of(const struct trials *t, const struct record *like, const char *label,
 
 	for (size_t i = 0; i < t->n; i++) {
 		const struct record *rec = t->v[i];
+		double v;
 
 		if (!pick_is_cell(rec, label, pass) ||
 		    record_has(rec, TRIAL_error))
@@ -207,10 +225,10 @@ values_of(const struct trials *t, const struct record *like, const char *label,
 			     !pick_same(rec, like, TRIAL_arm) ||
 			     pick_compare(rec, like, TRIAL_seed) != 0))
 			continue;
-		if (!record_has(rec, col))
+		if (!value_of(rec, col, &v))
 			continue;
 		values.trial[values.n] = rec;
-		values.v[values.n++] = record_real(rec, col);
+		values.v[values.n++] = v;
 	}
 	return values;
 }

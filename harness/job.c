@@ -100,8 +100,8 @@ submit_next(struct job_slot *slot)
 	}
 	job->left--;
 	if (op.write)
-		content_fill(slot->iov.iov_base, op.len, op.off,
-			     job->content_seed);
+		content_fill_partly(slot->iov.iov_base, op.len, op.off,
+				    job->content_seed, job->compressible);
 	slot->iov.iov_len = op.len;
 	slot->rq.op = op.write ? Q2_WRITE : Q2_READ;
 	slot->rq.flags = 0;

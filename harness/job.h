@@ -26,7 +26,8 @@ struct job {
 	struct stream stream;
 	uint64_t content_seed;
 	uint32_t bs_bytes, iodepth;
-	void *buf; /* iodepth buffers of bs_bytes */
+	unsigned compressible; /* percent of what is written; job_init(): 0 */
+	void *buf;             /* iodepth buffers of bs_bytes */
 	struct job_slot *slots;
 	/* of the turn */
 	uint64_t left; /* operations not yet submitted */

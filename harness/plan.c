@@ -242,6 +242,11 @@ resolve_stream(struct plan *plan, struct plan_pass *pp)
 		/* All that was touched, unless less is asked for. */
 		if (pp->stream.ops > of->ops && of->bs_bytes == pass->bs_bytes)
 			pp->stream.ops = of->ops;
+		/* Of another size: places of its own in that area. */
+		if (pp->stream.ops && of->bs_bytes != pass->bs_bytes)
+			pp->stream.ops = min_u64(pp->stream.ops,
+						 of->area_bytes /
+							 pass_stride(pass));
 	} else if (pp->stream.ops) {
 		/* One to a place, as many as there are. */
 		pp->stream.ops = min_u64(pp->stream.ops,
@@ -424,12 +429,51 @@ plan_left_out(const struct plan *plan)
 	return NULL;
 }
 
-/* Bytes of its file after all passes. */
+static unsigned
+count_op(const struct plan *plan, enum pass_op op)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < plan->npasses; i++)
+		n += plan->passes[i].pass->op == op;
+	return n;
+}
+
+/* What a request leaves allocated: the clusters that it lies in, or the whole
+ * of its stride, if that is less. */
+static uint64_t
+request_space(const struct pass *pass, uint32_t cluster_size)
+{
+	uint64_t unit = max_u64(cluster_size, 4 * KiB);
+	uint64_t bytes = align_up(pass->bs_bytes, unit);
+
+	/* It may begin within a cluster. */
+	if (pass->bs_bytes > unit || unit % pass->bs_bytes)
+		bytes += unit;
+	return min_u64(max_u64(pass_stride(pass), cluster_size), bytes);
+}
+
+/* Of the files below the image, and of what is converted. */
+static uint64_t
+other_space(const struct plan *plan, const struct config *config,
+	    uint64_t bytes)
+{
+	uint64_t layer = 8 * (uint64_t)max_u64(config->cluster_size, 4 * KiB);
+	uint64_t sum = config->chain_depth * layer;
+
+	if (config->fill && config->chain_depth)
+		sum += bytes + plan_metadata_bytes(config, bytes);
+	return count_op(plan, PASS_CONVERT) ? sum + bytes : sum;
+}
+
+/* Bytes of its files after all passes. */
 static uint64_t
 config_space(const struct plan *plan, const struct config *config,
 	     uint64_t image_bytes, uint64_t requests)
 {
 	uint64_t touched = 0, area, each, bytes;
+	unsigned generations;
+	bool all;
 
 	for (size_t i = 0; i < plan->npasses; i++) {
 		const struct pass *pass = plan->passes[i].pass;
@@ -438,14 +482,19 @@ config_space(const struct plan *plan, const struct config *config,
 		if (pass->op != PASS_STREAM || !pass->write || pass->touch)
 			continue;
 		area = share_bytes(&pass->area_size, image_bytes);
-		each = max_u64(pass_stride(pass), config->cluster_size);
+		each = request_space(pass, config->cluster_size);
 		if (ops && !mul_overflows(ops, each, &bytes))
 			area = min_u64(area, bytes);
 		touched += area;
 	}
 	bytes = config->image_bytes ? config->image_bytes : image_bytes;
+	touched = min_u64(bytes, touched);
+	all = config->takes_all || count_op(plan, PASS_CONVERT);
+	/* A write after a snapshot is to another cluster. */
+	generations = (config->snapshots > 0) + count_op(plan, PASS_SNAPSHOT);
 	return plan_metadata_bytes(config, bytes) +
-	       (config->takes_all ? bytes : min_u64(bytes, touched));
+	       other_space(plan, config, bytes) + (all ? bytes : touched) +
+	       generations * touched;
 }
 
 uint64_t
@@ -470,6 +519,24 @@ plan_space(const struct plan *plan, uint64_t image_bytes, uint64_t requests)
 	}
 	sum += disk;
 	return sum ? sum + sum / 10 + SPACE_SPARE : 0;
+}
+
+unsigned
+plan_compressible(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->npasses; i++) {
+		if (plan->passes[i].pass->op == PASS_CONVERT)
+			return plan->passes[i].pass->compressible;
+	}
+	return 0;
+}
+
+uint64_t
+plan_prepare_bytes(const struct plan *plan, const struct config *config)
+{
+	bool prepares = config->fill || count_op(plan, PASS_CONVERT);
+
+	return prepares ? plan_config_bytes(plan, config) : 0;
 }
 
 bool
@@ -508,7 +575,10 @@ static uint64_t
 creation_bytes(const struct plan *plan, const struct config *config,
 	       enum pass_op op)
 {
-	if (op == PASS_CREATE && plan_writes_all(config))
+	if (op == PASS_SNAPSHOT || op == PASS_SNAPSHOT_DELETE)
+		return 0;
+	if (op == PASS_CONVERT ||
+	    (op == PASS_CREATE && plan_writes_all(config)))
 		return plan_config_bytes(plan, config);
 	if (config->prealloc == Q2_PREALLOC_OFF)
 		return 0;
@@ -543,6 +613,7 @@ plan_cost(const struct plan *plan)
 	uint64_t round_bytes = 0;
 
 	for (size_t c = 0; c < plan->nconfigs; c++) {
+		round_bytes += plan_prepare_bytes(plan, plan->configs[c]);
 		for (size_t p = 0; p < plan->npasses; p++) {
 			const struct plan_pass *pp = &plan->passes[p];
 
@@ -563,15 +634,27 @@ plan_cost(const struct plan *plan)
 	return cost;
 }
 
+/* Images that are filled before are written more than once. */
+static double
+image_seconds(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->nconfigs; i++) {
+		if (plan->configs[i]->fill || count_op(plan, PASS_CONVERT))
+			return IMAGE_S / 2;
+	}
+	return IMAGE_S;
+}
+
 uint64_t
 plan_quick_image(const struct probe *probe, const struct plan *plan,
 		 uint64_t space)
 {
 	uint64_t requests = plan_quick_requests(probe);
 	uint64_t bytes = IMAGE_MOST;
+	double seconds = image_seconds(plan);
 
 	while (bytes > IMAGE_LEAST &&
-	       ((double)bytes / probe->bytes_per_s > IMAGE_S ||
+	       ((double)bytes / probe->bytes_per_s > seconds ||
 		plan_space(plan, bytes, requests) > space))
 		bytes /= 2;
 	return bytes;

@@ -7,7 +7,8 @@
  * drive and on a slow one:
  *
  *	S, the image: the largest of 1280, 640, 320, 160, 80 MiB that is
- *	   written in 0.9 s (and for which there is space);
+ *	   written in 0.9 s (0.45 s where images are filled before) and for
+ *	   which there is space;
  *	N, the requests of a random pass: the largest power of two up to 16384
  *	   that takes 0.45 s, at least 128.
  */
@@ -154,6 +155,12 @@ uint64_t plan_config_bytes(const struct plan *plan,
  * preallocation=metadata writes. */
 uint64_t plan_metadata_bytes(const struct config *config,
 			     uint64_t virtual_bytes);
+
+/* Percent of the data that is converted; 0: nothing is, or all is random. */
+unsigned plan_compressible(const struct plan *plan);
+/* What is written before the passes: data, the source of a conversion. */
+uint64_t plan_prepare_bytes(const struct plan *plan,
+			    const struct config *config);
 
 /* Does its creation write the whole image? */
 bool plan_writes_all(const struct config *config);

@@ -72,7 +72,9 @@ cell_s(const struct plan *plan, size_t config, size_t pass,
 static double
 trial_s(const struct plan *plan, size_t config, const struct probe *probe)
 {
-	double s = TRIAL_S;
+	double s = TRIAL_S +
+		   (double)plan_prepare_bytes(plan, plan->configs[config]) /
+			   probe->bytes_per_s;
 
 	for (size_t p = 0; p < plan->npasses; p++)
 		s += cell_s(plan, config, p, probe);
@@ -204,10 +206,11 @@ plan_halve(struct plan *plan, unsigned halvings, bool image, bool requests,
 {
 	uint64_t bytes = plan->image_bytes, n = plan->requests;
 
-	if (image)
+	/* What the probe has not chosen stays. */
+	if (image && plan->suite->probe_image)
 		bytes = max_u64(bytes >> halvings,
 				min_u64(bytes, HALVED_IMAGE_LEAST));
-	if (requests)
+	if (requests && plan->suite->probe_requests)
 		n = max_u64(n >> halvings, min_u64(n, HALVED_REQUESTS_LEAST));
 	return plan_resolve(plan, bytes, n, err);
 }

@@ -12,6 +12,7 @@
 #include "harness/report_qemu.h"
 #include "harness/suite.h"
 #include "harness/table.h"
+#include "harness/wrap.h"
 #include "results/csv.h"
 
 const char *const report_formats[] = {"table", "json", "csv", NULL};
@@ -204,12 +205,24 @@ find_advice(struct report *r)
 	advice_of(&suite_of(r)->trials, &opts, &r->advice);
 }
 
+static void
+find_findings(struct report *r)
+{
+	const json_t *judge = json_object_get(plan_of(r), "judge");
+
+	r->has_findings = suite_of(r)->n > 0 && json_array_size(judge) > 0;
+	if (r->has_findings)
+		findings_of_cells(&r->cells, judge, label_of(r, "reference"),
+				  &r->findings);
+}
+
 void
 report_init(struct report *r, const struct measured *m)
 {
 	*r = (struct report){.m = m};
 	compute_cells(r);
 	report_qemu_cells(m, margin_of(r), &r->qemu_cells);
+	find_findings(r);
 	r->has_advice = suite_of(r)->n > 0 &&
 			json_is_true(json_object_get(plan_of(r), "advice"));
 	if (!r->has_advice)
@@ -223,6 +236,8 @@ report_done(struct report *r)
 {
 	rows_done(&r->cells);
 	rows_done(&r->qemu_cells);
+	if (r->has_findings)
+		findings_done(&r->findings);
 }
 
 enum bench_exit
@@ -230,6 +245,8 @@ report_exit(const struct report *r)
 {
 	if (suite_of(r)->n == 0)
 		return BENCH_NOTHING;
+	if (r->has_findings && r->findings.exit_code)
+		return (enum bench_exit)r->findings.exit_code;
 	return r->has_advice ? (enum bench_exit)r->advice.exit_code : BENCH_OK;
 }
 
@@ -285,13 +302,43 @@ report_write_csv(const struct report *r, const char *out, struct q2_err *err)
 			: write_hists(out, &suite->hists, &qemu->hists, err);
 }
 
+/* More have no room in a picture. */
+#define JUDGED_MAX 32
+
+static size_t
+plan_judged(const struct report *r, struct plots_judged v[JUDGED_MAX])
+{
+	const json_t *array = json_object_get(plan_of(r), "judge");
+	json_t *pair;
+	size_t n = 0, i;
+
+	json_array_foreach(array, i, pair)
+	{
+		if (n < JUDGED_MAX)
+			v[n++] = (struct plots_judged){
+				measured_text(pair, "pass"),
+				measured_text(pair, "metric")};
+	}
+	return n;
+}
+
 int
 report_draw(const struct report *r, const char *out, struct plots_result *ret,
 	    struct q2_err *err)
 {
 	char caption[400], cache[MODES_SIZE];
-	struct plots_opts opts = {.out = out, .device = caption};
+	struct plots_judged judged[JUDGED_MAX];
+	struct plots_opts opts = {
+		.out = out,
+		.device = caption,
+		.judged = judged,
+		.question = measured_text(plan_of(r), "question"),
+		.sweep = label_of(r, "sweep"),
+		.by_pass = json_is_true(
+			json_object_get(plan_of(r), "sweep_is_pass")),
+	};
 
+	opts.njudged = plan_judged(r, judged);
 	modes_used(r, TRIAL_cache_mode, "cache", cache);
 	(void)snprintf(caption, sizeof(caption), "%s, cache %s",
 		       measured_text(r->m->run, "caption"), cache);
@@ -356,6 +403,18 @@ print_advice(const struct advice *advice, FILE *f)
 }
 
 static void
+print_findings(const struct findings *found, FILE *f)
+{
+	(void)fputc('\n', f);
+	for (size_t i = 0; i < found->n; i++) {
+		if (found->of[i].n)
+			wrap_words(f, found->of[i].sentence, 0, 2);
+	}
+	for (size_t i = 0; i < found->nnotes; i++)
+		wrap_words(f, found->notes[i], 0, 0);
+}
+
+static void
 print_table(const struct report *r, FILE *f)
 {
 	struct table_opts opts;
@@ -367,6 +426,8 @@ print_table(const struct report *r, FILE *f)
 	print_head(r, f);
 	table_print(f, &r->cells, &opts);
 	report_qemu_table(r->m, &r->qemu_cells, r->color, f);
+	if (r->has_findings)
+		print_findings(&r->findings, f);
 	if (!r->has_advice)
 		return;
 	print_advice(&r->advice, f);
@@ -467,6 +528,8 @@ print_json(const struct report *r, FILE *f)
 	print_member(f, "run", json_incref(r->m->run));
 	if (r->has_advice)
 		print_member(f, "advice", advice_json(&r->advice));
+	if (r->has_findings)
+		print_member(f, "findings", findings_json(&r->findings));
 	(void)fputs(",\n\"cells\": [", f);
 	print_cells(&r->cells, true, f);
 	print_cells(&r->qemu_cells, false, f);

@@ -13,6 +13,7 @@
 
 #include "harness/advice.h"
 #include "harness/exit.h"
+#include "harness/findings.h"
 #include "harness/measured.h"
 #include "plots/plots.h"
 
@@ -32,6 +33,8 @@ struct report {
 	bool headless;     /* CSV: the line of names stands above already */
 	bool has_advice; /* the suite ends with a sentence, and there is data */
 	struct advice advice;
+	bool has_findings; /* the suite judges, and there is data */
+	struct findings findings;
 };
 
 /* Compute cells and sentence; m stays the caller's. */

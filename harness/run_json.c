@@ -70,6 +70,21 @@ contrasts_json(const struct suite *suite)
 	return array;
 }
 
+static json_t *
+judge_json(const struct suite *suite)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < suite->njudged; i++) {
+		json_t *json = json_object();
+
+		set_text(json, "pass", suite->judged[i].pass);
+		set_text(json, "metric", suite->judged[i].metric);
+		(void)json_array_append_new(array, json);
+	}
+	return array;
+}
+
 /* One id over the keys of all cells: whatever changes work or target changes
  * it, so that a run goes on with the same work or not at all. */
 static void
@@ -119,6 +134,13 @@ run_plan_json(const struct plan *plan)
 	set_text(json, "baseline", suite->baseline);
 	(void)json_object_set_new(json, "contrasts", contrasts_json(suite));
 	(void)json_object_set_new(json, "advice", json_boolean(suite->advice));
+	if (suite->njudged)
+		(void)json_object_set_new(json, "judge", judge_json(suite));
+	if (suite->njudged)
+		set_text(json, "question", suite->question);
+	set_text(json, "sweep", suite->sweep);
+	if (suite->sweep_is_pass)
+		(void)json_object_set_new(json, "sweep_is_pass", json_true());
 	set_text(json, "work_id", id);
 	(void)json_object_set_new(json, "configurations", configs);
 	(void)json_object_set_new(json, "passes", passes_json(plan));

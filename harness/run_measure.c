@@ -145,13 +145,29 @@ config_index(const struct plan *plan, const char *label, unsigned otherwise)
 	return otherwise;
 }
 
+/* The last one for which most is prepared, or the first, but for `but`. */
+static unsigned
+dearest_but(const struct plan *plan, unsigned but)
+{
+	unsigned at = but == 0 ? 1 : 0;
+
+	for (unsigned i = 0; i < plan->nconfigs; i++) {
+		uint64_t bytes = plan_prepare_bytes(plan, plan->configs[i]);
+
+		if (i != but && bytes > 0 &&
+		    bytes >= plan_prepare_bytes(plan, plan->configs[at]))
+			at = i;
+	}
+	return at;
+}
+
 /* Two trials that together know what the others will take: one whose creation
  * writes the whole image, and one whose does not. */
 static void
 choose_warm_up(const struct plan *plan, struct round *round)
 {
 	unsigned a = config_index(plan, plan->suite->reference, 0);
-	unsigned other = a == 0 ? 1 : 0;
+	unsigned other = dearest_but(plan, a);
 	unsigned b = config_index(plan, plan->suite->baseline, other);
 
 	/* One configuration may be both; two trials of it would share a file. */
@@ -179,6 +195,11 @@ predict(const struct plan *plan, const struct round *warm, double removal_s,
 		unsigned c = config_index(plan, record_text(rec, TRIAL_label),
 					  0);
 
+		/* What is filled before goes with the sizes, too. */
+		if (record_has(rec, TRIAL_prepare_s)) {
+			sum_s += record_real(rec, TRIAL_prepare_s);
+			work_s += record_real(rec, TRIAL_prepare_s) / warm->n;
+		}
 		sum_s += s;
 		switch (plan->passes[pass].pass->op) {
 		case PASS_CREATE:
@@ -188,6 +209,9 @@ predict(const struct plan *plan, const struct round *warm, double removal_s,
 		case PASS_CREATE_DISK:
 			disk_s = s;
 			break;
+		case PASS_CONVERT:
+		case PASS_SNAPSHOT:
+		case PASS_SNAPSHOT_DELETE:
 		case PASS_STREAM:
 			work_s += s / warm->n;
 			break;

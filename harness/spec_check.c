@@ -281,17 +281,6 @@ is_export(const struct spec_item *config)
 	return spec_item_value(config, "overwrite")->set;
 }
 
-/* Then there is something to read before anybody has written. */
-static bool
-all_are_exports(const struct spec_group *group)
-{
-	for (size_t i = 0; i < group->nconfigs; i++) {
-		if (!is_export(group->configs[i]))
-			return false;
-	}
-	return true;
-}
-
 /* An image is made once, before anything is done with it. */
 static int
 check_creation(const struct spec_group *group, struct q2_err *err)
@@ -305,7 +294,7 @@ check_creation(const struct spec_group *group, struct q2_err *err)
 	for (size_t i = 0; i < group->npasses && files; i++) {
 		const struct spec_item *pass = group->passes[i];
 
-		made += is_op(pass, PASS_CREATE);
+		made += is_op(pass, PASS_CREATE) || is_op(pass, PASS_CONVERT);
 		if (made > 1)
 			return spec_fail(&pass->line->key.pos, err,
 					 "'%s' makes the image a second time",
@@ -363,7 +352,7 @@ check_touched(const struct spec_group *group, size_t i, struct q2_err *err)
 				 "touch: '%s' does not come before '%s'",
 				 touched->label, pass->label);
 	if (!writes(touched) &&
-	    (!is_op(touched, PASS_STREAM) || !all_are_exports(group)))
+	    (!is_op(touched, PASS_STREAM) || !spec_has_content(group)))
 		return spec_fail(&touch->pos, err, "touch: '%s' writes nothing",
 				 touched->label);
 	if (!touches_first(touched))
@@ -419,7 +408,7 @@ check_area(const struct spec_group *group, size_t i, struct q2_err *err)
 				 "%% and size=%" PRIu64 "%%",
 				 pass->label, off->n + size->n, off->n,
 				 size->n);
-	if (!writes(pass) && !all_are_exports(group))
+	if (!writes(pass) && !spec_has_content(group))
 		return spec_fail(place_of(pass, "rw"), err,
 				 "'%s' reads what nobody has written; name a "
 				 "writing pass with touch=",
@@ -522,7 +511,11 @@ spec_check(const struct spec_group *group, struct q2_err *err)
 		r = check_export(group, i, err);
 	if (r >= 0)
 		r = check_creation(group, err);
+	if (r >= 0)
+		r = spec_check_content(group, err);
 	for (size_t i = 0; i < group->npasses && r >= 0; i++)
 		r = check_pass(group, i, err);
-	return r < 0 ? r : check_names(group, err);
+	if (r >= 0)
+		r = check_names(group, err);
+	return r < 0 ? r : spec_check_judge(group, err);
 }

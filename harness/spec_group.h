@@ -33,6 +33,16 @@ int spec_group_make(struct spec_group *group, const struct spec_form *form,
  * the order of passes and where they work. */
 int spec_check(const struct spec_group *group, struct q2_err *err);
 
+/* spec_judge.c: what is judged, and the axis of its plot. */
+int spec_check_judge(const struct spec_group *group, struct q2_err *err);
+void spec_build_judge(const struct spec_group *group, struct suite *suite);
+
+/* spec_check_content.c: what images hold before the first pass, and passes that
+ * are neither creation nor requests. */
+int spec_check_content(const struct spec_group *group, struct q2_err *err);
+/* Is there something to read everywhere, before anybody has written? */
+bool spec_has_content(const struct spec_group *group);
+
 /* Index of a pass or configuration in the group, or -1. */
 int spec_group_pass(const struct spec_group *group, const char *name);
 int spec_group_config(const struct spec_group *group, const char *label);

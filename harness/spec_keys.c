@@ -19,7 +19,12 @@ static const char *const caches[] = {"none",       "writeback", "writethrough",
 static const char *const aios[] = {"io_uring", "libaio", "threads", NULL};
 static const char *const discards[] = {"ignore", "unmap", NULL};
 static const char *const detects[] = {"off", "on", "unmap", NULL};
-static const char *const ops[] = {"create", "create-disk", "stream", NULL};
+static const char *const fills[] = {"none", "seq", "rand", NULL};
+static const char *const encryptions[] = {"none", "aes", "luks", NULL};
+static const char *const codecs[] = {"zlib", "zstd", NULL};
+static const char *const ops[] = {"create",   "create-disk",     "convert",
+				  "snapshot", "snapshot-delete", "stream",
+				  NULL};
 static const char *const rws[] = {"read", "write", "randread", "randwrite",
 				  NULL};
 static const char *const places[] = {"random", "start", "middle", NULL};
@@ -78,6 +83,20 @@ static const struct spec_key keys[] = {
 	 .otherwise = "all configurations are one group",
 	 .help = "a key with several values: each becomes a group of its own, "
 		 "compared within itself"},
+	{.name = "judge",
+	 OF_SUITE,
+	 .type = SPEC_NAMES,
+	 .otherwise = "no findings are printed",
+	 .help = "PASS.METRIC: what findings are about, a sentence each, "
+		 "against the reference; a metric is one of cells.csv, "
+		 "such as iops"},
+	{.name = "sweep",
+	 OF_SUITE,
+	 .type = SPEC_NAME,
+	 .otherwise = "its plot has bars",
+	 .help = "the key whose values are the axis of the plot of what is "
+		 "judged; labels that differ behind their last - only are one "
+		 "line"},
 	/* ---- [quick] -------------------------------------------------------- */
 	{.name = "drop",
 	 .scope = SPEC_OF_QUICK,
@@ -228,6 +247,68 @@ static const struct spec_key keys[] = {
 	 .whose = "QEMU",
 	 .help = "seconds after which unused cache entries are dropped; 0: "
 		 "never"},
+	{.name = "fill",
+	 OF_CONFIG,
+	 .type = SPEC_ONE_OF,
+	 .words = fills,
+	 .applies = SPEC_QCOW2,
+	 .usual = "none",
+	 .whose = "qcowbench",
+	 .help = "data that is there before the first pass, in the file at the "
+		 "bottom: in order, or 64k at a time at random"},
+	{.name = "chain_depth",
+	 OF_CONFIG,
+	 .type = SPEC_COUNT,
+	 .most = 1000,
+	 .applies = SPEC_QCOW2,
+	 .usual = "0",
+	 .whose = "qcowbench",
+	 .help = "files below the image, made before it; with fill= the one at "
+		 "the bottom holds data, else all are empty"},
+	{.name = "snapshots",
+	 OF_CONFIG,
+	 .type = SPEC_COUNT,
+	 .most = 1000,
+	 .applies = SPEC_QCOW2,
+	 .usual = "0",
+	 .whose = "qcowbench",
+	 .help = "internal snapshots that are taken before the first pass with "
+		 "requests"},
+	{.name = "encryption",
+	 OF_CONFIG,
+	 .type = SPEC_ONE_OF,
+	 .words = encryptions,
+	 .applies = SPEC_QCOW2,
+	 .usual = "none",
+	 .whose = "qcowbench",
+	 .help = "what qemu-img calls encrypt.format; the passphrase is one of "
+		 "our own"},
+	{.name = "iter_time",
+	 OF_CONFIG,
+	 .type = SPEC_COUNT,
+	 .least = 1,
+	 .most = 60000,
+	 .applies = SPEC_QCOW2,
+	 .usual = "10",
+	 .whose = "qemu-img",
+	 .help = "milliseconds that trying a passphrase takes, of "
+		 "encryption=luks (encrypt.iter-time; 2000 there): little, so "
+		 "that it is no part of what is measured"},
+	{.name = "compress",
+	 OF_CONFIG,
+	 .type = SPEC_SWITCH,
+	 .applies = SPEC_QCOW2,
+	 .usual = "off",
+	 .whose = "QEMU",
+	 .help = "op=convert makes compressed clusters, as convert -c does"},
+	{.name = "compression_type",
+	 OF_CONFIG,
+	 .type = SPEC_ONE_OF,
+	 .words = codecs,
+	 .applies = SPEC_QCOW2,
+	 .usual = "zlib",
+	 .whose = "qemu-img",
+	 .help = "how compressed clusters are compressed"},
 	{.name = "cache",
 	 OF_CONFIG,
 	 .type = SPEC_ONE_OF,
@@ -281,8 +362,18 @@ static const struct spec_key keys[] = {
 	 .applies = SPEC_PASSES,
 	 .usual = "stream",
 	 .whose = "qcowbench",
-	 .help = "make the image; make one of the user's --size beside it; or "
-		 "requests (see rw)"},
+	 .help = "make the image; make one of the user's --size beside it; make "
+		 "the image by converting a raw file full of data; take an "
+		 "internal snapshot; delete the last one; or requests (see rw)"},
+	{.name = "buffer_compress_percentage",
+	 OF_PASS,
+	 .type = SPEC_COUNT,
+	 .most = 99,
+	 .applies = SPEC_OTHER_OP,
+	 .usual = "0",
+	 .whose = "fio",
+	 .help = "of the data that op=convert converts, how much compresses "
+		 "away"},
 	{.name = "rw",
 	 OF_PASS,
 	 .type = SPEC_ONE_OF,
@@ -417,6 +508,7 @@ static const struct {
 	{SPEC_FILES, "target=raw, target=qcow2 and target=qemu"},
 	{SPEC_LOCAL, "all targets but nbd"},
 	{SPEC_NBD, "target=nbd"},
+	{SPEC_OTHER_OP, "passes without requests"},
 	{SPEC_STREAMS, "random passes"},
 	{SPEC_REQUESTS, "passes with requests"},
 };

@@ -67,7 +67,7 @@ struct spec_key {
 	const char *help;
 };
 
-#define SPEC_KEYS_MAX 48
+#define SPEC_KEYS_MAX 64
 
 size_t spec_keys_count(void);
 const struct spec_key *spec_keys_at(size_t i);

@@ -58,6 +58,21 @@ build_qcow2(const struct spec_item *item, struct config *c)
 }
 
 static void
+build_content(const struct spec_item *item, struct config *c)
+{
+	static const char *const encryptions[] = {NULL, "aes", "luks"};
+
+	c->fill = (enum fill)number(item, "fill");
+	c->chain_depth = (unsigned)number(item, "chain_depth");
+	c->snapshots = (unsigned)number(item, "snapshots");
+	c->encryption = encryptions[number(item, "encryption")];
+	c->iter_time = c->encryption ? (unsigned)number(item, "iter_time") : 0;
+	c->compress = number(item, "compress");
+	c->zstd = number(item, "compression_type");
+	c->takes_all |= c->fill && !c->chain_depth;
+}
+
+static void
 build_config(const struct spec_item *item, struct config *c)
 {
 	static const char *const states[] = {"sparse", "falloc", "written"};
@@ -75,6 +90,8 @@ build_config(const struct spec_item *item, struct config *c)
 	}
 	if (value(item, "preallocation")->set)
 		build_qcow2(item, c);
+	if (value(item, "fill")->set)
+		build_content(item, c);
 	c->unmap = number(item, "discard");
 	c->detect_zeroes = (enum q2_detect_zeroes)number(item, "detect_zeroes");
 	c->image_bytes = number(item, "image_size");
@@ -185,6 +202,7 @@ build_pass(const struct spec_group *group, const struct spec_item *item,
 {
 	p->name = item->label;
 	p->op = (enum pass_op)number(item, "op");
+	p->compressible = (unsigned)number(item, "buffer_compress_percentage");
 	if (p->op == PASS_STREAM)
 		build_stream(group, item, p);
 }
@@ -371,6 +389,7 @@ build_suite(const struct spec_group *group, struct suite *suite,
 			10000;
 	suite->rounds = (unsigned)spec_form_value(group->form, "rounds")->n;
 	build_contrasts(group, suite);
+	spec_build_judge(group, suite);
 	lift_common(group, configs, suite);
 	return build_probe(group, passes, suite, err);
 }

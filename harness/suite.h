@@ -15,6 +15,7 @@
 
 #include "engine/q2.h"
 #include "harness/cells.h"
+#include "harness/fill.h"
 #include "harness/spec_mem.h"
 #include "workloads/stream.h"
 
@@ -38,6 +39,14 @@ struct config {
 	bool lazy_refcounts;
 	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
 	unsigned cache_clean_interval; /* seconds; UINT_MAX: never */
+	/* What is done before the first pass (prepare.h). */
+	enum fill fill;         /* of the file at the bottom */
+	unsigned chain_depth;   /* files below the image */
+	unsigned snapshots;     /* that it has */
+	bool compress;          /* op=convert: compressed clusters */
+	bool zstd;              /* compression_type; else zlib */
+	const char *encryption; /* aes, luks; NULL: none */
+	unsigned iter_time;     /* of luks, milliseconds */
 	/* nbd only */
 	const char *uri; /* the export */
 	bool overwrite;  /* what is there now may be destroyed */
@@ -53,15 +62,23 @@ struct config {
 };
 
 enum pass_op {
-	PASS_CREATE,      /* make the image */
-	PASS_CREATE_DISK, /* make one of the user's size beside it */
-	PASS_STREAM,      /* requests */
+	PASS_CREATE,          /* make the image */
+	PASS_CREATE_DISK,     /* make one of the user's size beside it */
+	PASS_CONVERT,         /* make the image out of a raw file with data */
+	PASS_SNAPSHOT,        /* take an internal snapshot */
+	PASS_SNAPSHOT_DELETE, /* delete the last one */
+	PASS_STREAM,          /* requests */
 };
 
 /* A place or a length in an image. */
 struct share {
 	bool percent; /* of the image; else bytes */
 	uint64_t n;
+};
+
+/* A metric of a pass that verdicts are given for: findings.h. */
+struct judged {
+	const char *pass, *metric;
 };
 
 /* A spec file as it was when it was read. */
@@ -92,7 +109,8 @@ struct pass {
 	uint64_t requests;
 	bool scaled;
 	uint64_t slices; /* turns of each configuration; 0: the plan decides */
-	const char *touch; /* pass whose bytes are used again, or NULL */
+	unsigned compressible; /* PASS_CONVERT: percent of the data */
+	const char *touch;     /* pass whose bytes are used again, or NULL */
 };
 
 /*
@@ -112,6 +130,10 @@ struct suite {
 	const struct cells_contrast *contrasts;
 	size_t ncontrasts;
 	bool advice; /* ends with the sentence about preallocation */
+	const struct judged *judged; /* what the findings are about */
+	size_t njudged;
+	const char *sweep;  /* key of the axis of their plot, or NULL */
+	bool sweep_is_pass; /* it is one of passes, not of configurations */
 	double margin;
 	unsigned rounds;
 	uint64_t image_bytes, requests;

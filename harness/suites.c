@@ -14,17 +14,24 @@
 #include "harness/spec_file.h"
 #include "harness/spec_suite.h"
 
-#define EMBED(name)                                  \
-	__asm__(".pushsection .rodata, \"a\"\n"      \
-		".global suite_" #name "\n"          \
-		".hidden suite_" #name "\n"          \
-		"suite_" #name ":\n"                 \
-		".incbin \"suites/" #name ".ini\"\n" \
-		".byte 0\n"                          \
-		".popsection\n");                    \
+#define EMBED_AS(name, file)                        \
+	__asm__(".pushsection .rodata, \"a\"\n"     \
+		".global suite_" #name "\n"         \
+		".hidden suite_" #name "\n"         \
+		"suite_" #name ":\n"                \
+		".incbin \"suites/" file ".ini\"\n" \
+		".byte 0\n"                         \
+		".popsection\n");                   \
 	extern const char suite_##name[]
+#define EMBED(name) EMBED_AS(name, #name)
 
 EMBED(preallocation);
+EMBED_AS(cluster_size, "cluster-size");
+EMBED_AS(cache_size, "cache-size");
+EMBED(compression);
+EMBED(encryption);
+EMBED(chain);
+EMBED_AS(snapshot_internal, "snapshot-internal");
 EMBED(aa);
 EMBED(aa6);
 EMBED(overhead);
@@ -33,6 +40,12 @@ static const struct {
 	const char *name, *text;
 } embedded[] = {
 	{"preallocation", suite_preallocation},
+	{"cluster-size", suite_cluster_size},
+	{"cache-size", suite_cache_size},
+	{"compression", suite_compression},
+	{"encryption", suite_encryption},
+	{"chain", suite_chain},
+	{"snapshot-internal", suite_snapshot_internal},
 	{"aa", suite_aa},
 	{"aa6", suite_aa6},
 	{"overhead", suite_overhead},

@@ -393,7 +393,8 @@ find_columns(struct grid *g)
 		col->pass = pass;
 		col->kind = KIND_BYTES;
 		(void)strcpy(col->head, "on disk");
-		(void)strcpy(col->unit, "after create");
+		(void)snprintf(col->unit, sizeof(col->unit), "after %.20s",
+			       pass);
 		return;
 	}
 }

@@ -11,6 +11,7 @@
 #include "engine/base/num.h"
 #include "harness/cache_mode.h"
 #include "harness/clock.h"
+#include "harness/prepare.h"
 
 int
 trial_init(struct trial *t, const struct trial_spec *spec, struct q2_err *err)
@@ -44,7 +45,7 @@ count(struct trial *t, struct trial_counters *to)
 {
 	*to = (struct trial_counters){0};
 	if (t->disk.img)
-		q2_stats(t->disk.img, &to->stats);
+		q2_stats_chain(t->disk.img, &to->stats);
 	q2_loop_syscalls(t->loop, &to->syscalls, &to->sqes);
 	(void)getrusage(RUSAGE_SELF, &to->usage);
 }
@@ -71,6 +72,58 @@ open_disk(struct trial *t, struct q2_err *err)
 	return 0;
 }
 
+/* ---- before a pass ----------------------------------------------------- */
+
+static struct prepare
+preparation(const struct trial *t)
+{
+	return (struct prepare){
+		.target = t->spec->target,
+		.loop = t->loop,
+		.path = t->spec->path,
+		.image = &t->spec->image,
+		.seed = t->spec->round, /* equal for all of a round */
+	};
+}
+
+/* What the pass stands on; time that is nobody's pass. */
+static int
+prepare(struct trial *t, enum pass_op op, struct q2_err *err)
+{
+	const struct target_image *image = &t->spec->image;
+	struct prepare p = preparation(t);
+	double start = clock_s();
+	int r = 0;
+
+	if (op == PASS_CONVERT) {
+		r = prepare_source(&p, err);
+	} else if (op == PASS_CREATE && image->chain_depth) {
+		r = prepare_below(&p, err);
+	} else if (op >= PASS_SNAPSHOT && !t->has_content &&
+		   prepare_has_content(image)) {
+		t->has_content = true;
+		r = prepare_content(&p, err);
+	} else {
+		return 0;
+	}
+	t->prepare_s = clock_s() - start;
+	return r;
+}
+
+static void
+reset(struct trial *t, size_t pass)
+{
+	t->pass = pass;
+	t->work_s = t->flush_s = 0;
+	t->open_s = t->close_s = t->prepare_s = -1;
+	t->ops = t->bytes = t->compressed_bytes = 0;
+	t->nturns = 0;
+	t->fdatasyncs = 0;
+	t->flushed = t->emulated_falloc = false;
+	t->snapshots = 0;
+	hist_init(&t->hist);
+}
+
 int
 trial_begin(struct trial *t, size_t pass, struct q2_err *err)
 {
@@ -82,24 +135,16 @@ trial_begin(struct trial *t, size_t pass, struct q2_err *err)
 		return q2_fail(err, -EINVAL,
 			       "pass %s: target %s makes no image", p->name,
 			       t->spec->target->name);
-	t->pass = pass;
-	t->work_s = t->flush_s = 0;
-	t->open_s = t->close_s = -1;
-	t->ops = t->bytes = 0;
-	t->nturns = 0;
-	t->fdatasyncs = 0;
-	t->flushed = t->emulated_falloc = false;
-	hist_init(&t->hist);
-	if (p->op == PASS_STREAM) {
-		if (!disk_is_open(&t->disk)) {
-			r = open_disk(t, err);
-			if (r < 0)
-				return r;
-		}
+	reset(t, pass);
+	r = prepare(t, p->op, err);
+	if (r >= 0 && p->op >= PASS_SNAPSHOT && !disk_is_open(&t->disk))
+		r = open_disk(t, err);
+	if (r >= 0 && p->op == PASS_STREAM)
 		r = job_init(&t->job, &t->disk, &p->stream, p->iodepth, err);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
+	if (t->disk.img)
+		t->snapshots = q2_snapshot_count(t->disk.img);
 	t->started_at_s = clock_wall_s();
 	count(t, &t->before);
 	return 0;
@@ -139,7 +184,7 @@ create(struct trial *t, struct q2_err *err)
 	bool disk = t->spec->passes[t->pass].op == PASS_CREATE_DISK;
 	struct target_image image = t->spec->image;
 	struct q2_create_result result = {0};
-	char path[4096];
+	char path[4096], below[PREPARE_PATH];
 	double start;
 	int r;
 
@@ -148,8 +193,19 @@ create(struct trial *t, struct q2_err *err)
 		disk_path(t, path, sizeof(path));
 		image.virtual_bytes = t->spec->disk_bytes;
 	}
+	if (image.chain_depth && !disk) {
+		prepare_backing_name(path, 1, below);
+		image.backing_file = below;
+	}
 	start = clock_s();
-	r = target_create(t->spec->target, t->loop, path, &image, &result, err);
+	if (t->spec->passes[t->pass].op == PASS_CONVERT) {
+		struct prepare p = preparation(t);
+
+		r = prepare_convert(&p, &result, &t->compressed_bytes, err);
+	} else {
+		r = target_create(t->spec->target, t->loop, path, &image,
+				  &result, err);
+	}
 	t->work_s = clock_s() - start;
 	if (r >= 0)
 		r = sync_file(path, &t->flush_s, err);
@@ -161,6 +217,32 @@ create(struct trial *t, struct q2_err *err)
 	if (!disk)
 		t->create_s = t->work_s + t->flush_s;
 	return 0;
+}
+
+/* ---- snapshots --------------------------------------------------------- */
+
+#define SNAPSHOT "measured"
+
+/* Durable when it returns. */
+static int
+snapshot(struct trial *t, struct q2_err *err)
+{
+	bool deletes = t->spec->passes[t->pass].op == PASS_SNAPSHOT_DELETE;
+	struct q2_snapshot_opts opts = {.size = sizeof(opts), .name = SNAPSHOT};
+	double start = clock_s();
+	int r;
+
+	if (deletes) {
+		r = q2_snapshot_find(t->disk.img, NULL, SNAPSHOT);
+		if (r < 0)
+			return q2_fail(err, r, "%s has no snapshot to delete",
+				       t->spec->path);
+		r = q2_snapshot_delete(t->disk.img, (unsigned)r, err);
+	} else {
+		r = q2_snapshot_create(t->disk.img, &opts, err);
+	}
+	t->work_s = clock_s() - start;
+	return r;
 }
 
 /* ---- streams ----------------------------------------------------------- */
@@ -216,7 +298,7 @@ stream_turn(struct trial *t, struct q2_err *err)
 
 	hist_init(&t->turn_hist);
 	if (t->disk.img)
-		q2_stats(t->disk.img, &was);
+		q2_stats_chain(t->disk.img, &was);
 	r = job_turn(&t->job, p->cut.slice_ops, 0, &t->turn_hist, &turn, err);
 	if (r >= 0 && p->stream.write)
 		r = job_flush(&t->job, &flush_s, err);
@@ -227,7 +309,7 @@ stream_turn(struct trial *t, struct q2_err *err)
 	t->flushed = p->stream.write;
 	t->flush_s += flush_s;
 	if (t->disk.img)
-		q2_stats(t->disk.img, &is);
+		q2_stats_chain(t->disk.img, &is);
 	hist_merge(&t->hist, &t->turn_hist);
 	t->work_s += turn.seconds;
 	t->ops += turn.ops;
@@ -243,10 +325,18 @@ trial_turn(struct trial *t, double *ret_seconds, struct q2_err *err)
 	double was = t->work_s + t->flush_s;
 	int r;
 
-	if (t->spec->passes[t->pass].op == PASS_STREAM)
+	switch (t->spec->passes[t->pass].op) {
+	case PASS_STREAM:
 		r = stream_turn(t, err);
-	else
+		break;
+	case PASS_SNAPSHOT:
+	case PASS_SNAPSHOT_DELETE:
+		r = snapshot(t, err);
+		break;
+	default:
 		r = create(t, err);
+		break;
+	}
 	*ret_seconds = t->work_s + t->flush_s - was;
 	return r;
 }
@@ -317,6 +407,12 @@ trial_end(struct trial *t, struct record **ret_record, struct rows *series,
 	job_done(&t->job);
 	if (t->spec->passes[t->pass].op == PASS_CREATE_DISK) {
 		disk_path(t, path, sizeof(path));
+		(void)unlink(path);
+	}
+	if (t->spec->passes[t->pass].op == PASS_CONVERT) {
+		struct prepare p = preparation(t);
+
+		prepare_source_path(&p, path);
 		(void)unlink(path);
 	}
 	if (r >= 0 && last && disk_is_open(&t->disk)) {

@@ -59,6 +59,10 @@ struct trial {
 	struct trial_counters before, after;
 	double started_at_s, work_s, flush_s;
 	double create_s, open_s, close_s; /* negative: not done by this pass */
+	double prepare_s;                 /* negative: likewise */
+	bool has_content;                 /* prepare_content() was called */
+	unsigned snapshots;               /* before the pass */
+	uint64_t compressed_bytes;        /* of a conversion */
 	uint64_t ops, bytes;
 	unsigned fdatasyncs; /* of a creation */
 	bool emulated_falloc;

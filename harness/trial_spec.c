@@ -9,7 +9,12 @@
 
 #include "engine/base/num.h"
 
-static const char *const op_names[] = {"create", "create-disk", "stream", NULL};
+static const char *const op_names[] = {"create",   "create-disk",     "convert",
+				       "snapshot", "snapshot-delete", "stream",
+				       NULL};
+static const char *const fill_names[] = {"none", "seq", "rand", NULL};
+static const char *const encryption_names[] = {"none", "aes", "luks", NULL};
+static const char *const codec_names[] = {"zlib", "zstd", NULL};
 static const char *const order_names[] = {"once", "uniform", "seq", NULL};
 static const char *const prealloc_names[] = {"off", "metadata", "falloc",
 					     "full", NULL};
@@ -107,6 +112,21 @@ set_qcow2(json_t *json, const struct config *config)
 }
 
 static void
+set_content(json_t *json, const struct config *config)
+{
+	if (config->fill)
+		set_text(json, "fill", fill_names[config->fill]);
+	set_positive(json, "chain_depth", config->chain_depth);
+	set_positive(json, "snapshots", config->snapshots);
+	if (config->encryption)
+		set_text(json, "encryption", config->encryption);
+	set_positive(json, "iter_time", config->iter_time);
+	set_true(json, "compress", config->compress);
+	if (config->zstd)
+		set_text(json, "compression_type", "zstd");
+}
+
+static void
 set_image(json_t *json, const struct plan *plan, const struct config *config)
 {
 	const char *aio = plan_config_aio(plan, config);
@@ -117,6 +137,9 @@ set_image(json_t *json, const struct plan *plan, const struct config *config)
 		set_text(json, "state", config->raw_state);
 	if (config->cluster_size)
 		set_qcow2(json, config);
+	set_content(json, config);
+	set_positive(json, "buffer_compress_percentage",
+		     plan_compressible(plan));
 	if (config->uri) {
 		set_text(json, "uri", config->uri);
 		(void)json_object_set_new(json, "overwrite",
@@ -351,6 +374,20 @@ read_qcow2(struct reader *r, struct target_image *image)
 }
 
 static void
+read_content(struct reader *r, struct target_image *image)
+{
+	unsigned encryption = get_word_or_0(r, "encryption", encryption_names);
+
+	image->fill = (enum fill)get_word_or_0(r, "fill", fill_names);
+	image->chain_depth = (unsigned)get_int_or_0(r, "chain_depth", 1000);
+	image->snapshots = (unsigned)get_int_or_0(r, "snapshots", 1000);
+	image->encryption = encryption ? encryption_names[encryption] : NULL;
+	image->iter_time = (unsigned)get_int_or_0(r, "iter_time", 60000);
+	image->compress = get_true(r, "compress");
+	image->zstd = get_word_or_0(r, "compression_type", codec_names);
+}
+
+static void
 read_image(struct reader *r, struct trial_spec *spec)
 {
 	static const char *const discards[] = {"ignore", "unmap", NULL};
@@ -367,6 +404,10 @@ read_image(struct reader *r, struct trial_spec *spec)
 			state_names[get_word(r, "state", state_names)];
 	else if (spec->target == &target_qcow2 || spec->target == &target_qemu)
 		read_qcow2(r, &spec->image);
+	if (spec->target == &target_qcow2)
+		read_content(r, &spec->image);
+	spec->image.compressible = (unsigned)get_int_or_0(
+		r, "buffer_compress_percentage", 99);
 	if (spec->target == &target_nbd)
 		spec->image.uri = get_text(r, "uri");
 	spec->image.overwrite = json_is_true(
@@ -376,6 +417,30 @@ read_image(struct reader *r, struct trial_spec *spec)
 	spec->image.unmap = get_word_or_0(r, "discard", discards);
 	spec->image.detect_zeroes = (enum q2_detect_zeroes)get_word_or_0(
 		r, "detect_zeroes", detect_names);
+}
+
+/* Not every target can do every pass. */
+static int
+check_ops(const struct trial_spec *spec, struct q2_err *err)
+{
+	bool converts = spec->target == &target_qcow2 ||
+			spec->target == &target_raw;
+
+	for (size_t i = 0; i < spec->npasses; i++) {
+		const struct trial_pass *p = &spec->passes[i];
+		bool can = p->op == PASS_CONVERT ? converts
+			   : p->op == PASS_SNAPSHOT ||
+					   p->op == PASS_SNAPSHOT_DELETE
+				   ? spec->target == &target_qcow2
+				   : true;
+
+		if (!can)
+			return q2_fail(err, -EINVAL,
+				       "pass %s: op %s is not for target %s",
+				       p->name, op_names[p->op],
+				       spec->target->name);
+	}
+	return 0;
 }
 
 /* A server's export is not of our making. */
@@ -426,6 +491,8 @@ trial_spec_parse(json_t *json, struct trial_spec *ret, struct q2_err *err)
 		r.json = json_array_get(passes, i);
 		read_pass(&r, ret, i);
 	}
+	if (r.code == 0)
+		r.code = check_ops(ret, err);
 	if (r.code == 0)
 		r.code = check_overwrite(ret, err);
 	if (r.code < 0)

@@ -38,6 +38,14 @@ static const struct option_spec plan_options[] = {
 
 /* ---- one form ---------------------------------------------------------- */
 
+static const char *
+op_text(enum pass_op op)
+{
+	return op == PASS_CONVERT    ? "convert a raw file full of data"
+	       : op == PASS_SNAPSHOT ? "take an internal snapshot"
+				     : "delete that snapshot";
+}
+
 static void
 print_passes(const struct plan *plan)
 {
@@ -55,6 +63,8 @@ print_passes(const struct plan *plan)
 			printf(" make and remove an image of %s (off and "
 			       "metadata only)\n",
 			       size);
+		else if (pp->pass->op != PASS_STREAM)
+			printf(" %s\n", op_text(pp->pass->op));
 		else
 			printf(" %" PRIu64 " %s of %s, depth %u, in %" PRIu64
 			       " turn%s%s%s\n",

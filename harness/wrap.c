@@ -4,6 +4,17 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Bytes of the next word; a number and its per cent are one. */
+static size_t
+word_bytes(const char *text)
+{
+	size_t len = strcspn(text, " \n");
+
+	if (text[len] == ' ' && text[len + 1] == '%')
+		len += 1 + strcspn(text + len + 1, " \n");
+	return len;
+}
+
 void
 wrap_words(FILE *f, const char *text, unsigned at, unsigned indent)
 {
@@ -12,7 +23,7 @@ wrap_words(FILE *f, const char *text, unsigned at, unsigned indent)
 
 	text += strspn(text, " \n");
 	while (*text) {
-		size_t len = strcspn(text, " \n");
+		size_t len = word_bytes(text);
 
 		if (!first && column + 1 + len > WRAP_WIDTH) {
 			(void)fprintf(f, "\n%*s", (int)indent, "");

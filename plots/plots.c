@@ -26,7 +26,7 @@ static const struct question {
 } questions[] = {
 	{"create", create_write},         {"iops", iops_write},
 	{"latency", latency_write},       {"progress", progress_write},
-	{"break_even", break_even_write},
+	{"break_even", break_even_write}, {"judged", judged_write},
 };
 
 static int

@@ -15,11 +15,22 @@
 
 #include "results/record.h"
 
+/* A metric (a column such as "iops") of a pass. */
+struct plots_judged {
+	const char *pass, *metric;
+};
+
 struct plots_opts {
 	const char *out;     /* the run folder; plots/ is made inside it */
 	const char *device;  /* caption: "ext4 on /dev/vda (ssd), cache none" */
 	const char *gnuplot; /* program; NULL: "gnuplot" from PATH */
 	unsigned timeout_s;  /* per script; 0: 30 */
+	/* What the suite judges, the question that it asks, and the key that is
+	 * the axis: of configurations or, by_pass, of passes. */
+	const struct plots_judged *judged;
+	size_t njudged;
+	const char *question, *sweep; /* may be NULL */
+	bool by_pass;
 };
 
 struct plots_result {

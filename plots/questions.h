@@ -23,5 +23,7 @@ int progress_write(const struct drawing *d, bool *ret_drawn,
 /* After how much written data has a policy paid for its creation? */
 int break_even_write(const struct drawing *d, bool *ret_drawn,
 		     struct q2_err *err);
+/* What the suite is about: what it judges, over the key that it sweeps. */
+int judged_write(const struct drawing *d, bool *ret_drawn, struct q2_err *err);
 
 #endif

@@ -22,3 +22,4 @@ EMBED(iops);
 EMBED(latency);
 EMBED(progress);
 EMBED(break_even);
+EMBED(judged);

@@ -9,6 +9,7 @@
 
 /* '\0'-terminated */
 extern const char script_style[], script_create[], script_iops[],
-	script_latency[], script_progress[], script_break_even[];
+	script_latency[], script_progress[], script_break_even[],
+	script_judged[];
 
 #endif

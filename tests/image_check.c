@@ -13,7 +13,7 @@
 #include "engine/format/header.h"
 #include "engine/format/refcount.h"
 
-#define HEADER_BYTES 512
+#define HEADER_BYTES (64 * KiB)
 
 struct checking {
 	struct loop *loop;
@@ -25,13 +25,14 @@ struct checking {
 	bool v2;
 	uint64_t table_at, table_n; /* refcount table: offset, entries */
 	uint64_t l1_at, l1_n;
-	uint64_t snapshots_at;
-	bool inactive;    /* what is read now belongs to a snapshot */
-	uint64_t n;       /* clusters of the file, rounded up */
-	uint32_t *refs;   /* references */
-	uint32_t *copied; /* pointers of the disk with COPIED */
-	uint32_t *clear;  /* and without */
-	uint64_t *counts; /* refcounts */
+	uint64_t snapshots_at, bitmaps_at, bitmaps_bytes;
+	uint64_t header_bytes; /* that were read */
+	bool inactive;         /* what is read now belongs to a snapshot */
+	uint64_t n;            /* clusters of the file, rounded up */
+	uint32_t *refs;        /* references */
+	uint32_t *copied;      /* pointers of the disk with COPIED */
+	uint32_t *clear;       /* and without */
+	uint64_t *counts;      /* refcounts */
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -96,19 +97,43 @@ read_alloc(struct checking *k, uint64_t at, uint64_t len, uint8_t **ret_bytes)
 	return r;
 }
 
-/* The LUKS header's clusters, which an extension of the header h names. */
-static void
-refer_crypto(struct checking *k, const uint8_t *h)
+/* The data of an extension of the header h, or NULL. */
+static const uint8_t *
+find_ext(const struct checking *k, const uint8_t *h, uint32_t type)
 {
 	size_t at = k->v2 ? 72 : load_be32(h + 100);
 
-	while (at + 24 <= HEADER_BYTES && load_be32(h + at) != EXT_END &&
-	       load_be32(h + at) != EXT_CRYPTO)
+	while (at + 32 <= k->header_bytes && load_be32(h + at) != EXT_END) {
+		if (load_be32(h + at) == type)
+			return h + at + 8;
 		at += 8 + align_up(load_be32(h + at + 4), 8);
-	if (at + 24 <= HEADER_BYTES && load_be32(h + at) == EXT_CRYPTO)
-		refer(k, load_be64(h + at + 8),
-		      div_up(load_be64(h + at + 16), k->cluster), false,
-		      "LUKS header", 0);
+	}
+	return NULL;
+}
+
+static void
+refer_crypto(struct checking *k, const uint8_t *h)
+{
+	const uint8_t *ext = find_ext(k, h, EXT_CRYPTO);
+
+	if (ext)
+		refer(k, load_be64(ext), div_up(load_be64(ext + 8), k->cluster),
+		      false, "LUKS header", 0);
+}
+
+/* Bitmaps that nobody trusts are lost, and their clusters leaks. */
+static void
+find_bitmaps(struct checking *k, const uint8_t *h)
+{
+	const uint8_t *ext = find_ext(k, h, EXT_BITMAPS);
+
+	if (!ext || k->v2 || !(load_be64(h + 88) & AUTOCLEAR_BITMAPS))
+		return;
+	k->c->bitmaps = load_be32(ext);
+	k->bitmaps_bytes = load_be64(ext + 8);
+	k->bitmaps_at = load_be64(ext + 16);
+	refer(k, k->bitmaps_at, div_up(k->bitmaps_bytes, k->cluster), false,
+	      "bitmap directory", 0);
 }
 
 static int Q2_CO
@@ -119,7 +144,10 @@ read_header(struct checking *k)
 	uint8_t *h = NULL;
 	int r;
 
-	r = size < 0 ? (int)size : read_alloc(k, 0, HEADER_BYTES, &h);
+	if (size < 0)
+		return (int)size;
+	k->header_bytes = min_u64((uint64_t)size, HEADER_BYTES);
+	r = read_alloc(k, 0, k->header_bytes, &h);
 	if (r < 0)
 		return r;
 	k->v2 = load_be32(h + 4) == 2;
@@ -144,6 +172,7 @@ read_header(struct checking *k)
 	if (!k->refs || !k->copied || !k->clear || !k->counts)
 		return -ENOMEM;
 	refer_crypto(k, h);
+	find_bitmaps(k, h);
 	free(h);
 	refer(k, 0, 1, false, "header", 0);
 	refer(k, k->table_at, k->table_n * 8 / k->cluster, false,
@@ -297,6 +326,47 @@ read_snapshots(struct checking *k)
 	return r;
 }
 
+/* Its table, and the clusters of bits that this names. */
+static int Q2_CO
+read_bitmap(struct checking *k, uint64_t at, uint64_t entries, unsigned index)
+{
+	uint8_t *t = NULL;
+	int r;
+
+	refer(k, at, div_up(entries * 8, k->cluster), false, "bitmap table",
+	      index);
+	r = read_alloc(k, at, entries * 8, &t);
+	for (uint64_t i = 0; r == 0 && i < entries; i++)
+		if (load_be64(t + 8 * i) & ~UINT64_C(1))
+			refer(k, load_be64(t + 8 * i), 1, false,
+			      "cluster of bitmap", index);
+	free(t);
+	return r;
+}
+
+static int Q2_CO
+read_bitmaps(struct checking *k)
+{
+	uint8_t *dir = NULL;
+	uint64_t at = 0;
+	int r = 0;
+
+	if (k->c->bitmaps)
+		r = read_alloc(k, k->bitmaps_at, k->bitmaps_bytes, &dir);
+	for (unsigned i = 0; r == 0 && i < k->c->bitmaps; i++) {
+		const uint8_t *e = dir + at;
+
+		if (at + 24 > k->bitmaps_bytes) {
+			corrupt(k, "the bitmap directory ends in entry %u", i);
+			break;
+		}
+		r = read_bitmap(k, load_be64(e), load_be32(e + 8), i);
+		at += align_up(24 + load_be16(e + 18) + load_be32(e + 20), 8);
+	}
+	free(dir);
+	return r;
+}
+
 static void
 compare(struct checking *k)
 {
@@ -334,6 +404,8 @@ check(void *arg)
 		r = read_maps(k, k->l1_at, k->l1_n);
 	if (r == 0)
 		r = read_snapshots(k);
+	if (r == 0)
+		r = read_bitmaps(k);
 	if (r == 0)
 		compare(k);
 	aio_close(k->f);

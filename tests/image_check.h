@@ -3,8 +3,7 @@
  * image_check.h - count the references in an image file
  *
  * A reference of its own for what the engine and its checker say: it reads the
- * file and knows of the engine only what an entry looks like.  Without
- * bitmaps.
+ * file and knows of the engine only what an entry looks like.
  */
 #ifndef TESTS_IMAGE_CHECK_H
 #define TESTS_IMAGE_CHECK_H
@@ -19,7 +18,7 @@ struct image_check {
 	uint64_t copied_clear; /* COPIED clear though the refcount is 1 */
 	uint64_t references;
 	uint64_t compressed; /* clusters */
-	unsigned snapshots;
+	unsigned snapshots, bitmaps;
 	bool dirty;    /* refcounts may be stale (lazy_refcounts) */
 	char why[160]; /* the first corruption, or "" */
 };

@@ -57,6 +57,18 @@ content_fill(void *buf, size_t len, uint64_t off, uint64_t seed)
 			    seed);
 }
 
+void
+content_fill_partly(void *buf, size_t len, uint64_t off, uint64_t seed,
+		    unsigned percent)
+{
+	size_t zeros = CONTENT_SECTOR * percent / 100 / 8 * 8;
+
+	content_fill(buf, len, off, seed);
+	zeros = min_u64(zeros, CONTENT_SECTOR - WORD_FILL * 8);
+	for (size_t pos = 0; pos < len; pos += CONTENT_SECTOR)
+		memset((char *)buf + pos + CONTENT_SECTOR - zeros, 0, zeros);
+}
+
 static bool
 sector_is(const void *sector, uint64_t off, uint64_t seed)
 {

@@ -20,6 +20,11 @@
  * of 512, buf is aligned to 8. */
 void content_fill(void *buf, size_t len, uint64_t off, uint64_t seed);
 
+/* The same, and percent of each sector are zeros at its end: as much compresses
+ * away.  No sector is without its stamp. */
+void content_fill_partly(void *buf, size_t len, uint64_t off, uint64_t seed,
+			 unsigned percent);
+
 enum content_state {
 	CONTENT_OK,
 	CONTENT_ZERO,      /* only zeros: never written, or a hole */

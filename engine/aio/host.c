@@ -389,6 +389,28 @@ host_submit(struct workers *pool, struct aio_op *op)
 	workers_submit(pool, &hop->work);
 }
 
+/* Copying this much takes longer than handing it to a thread, and threads copy
+ * at the same time; this much it does if there is something else to do here. */
+#define POOL_BYTES  (256 * KiB)
+#define SHARE_BYTES (32 * KiB)
+
+/* Has the loop's thread anything else to do? */
+static bool
+has_work(const struct loop *loop)
+{
+	return !list_empty(&loop->completed) ||
+	       !list_empty(&loop->sched.ready) || !list_empty(&loop->tasks);
+}
+
+bool
+host_runs_inline(const struct aio_op *op, const struct workers *pool)
+{
+	if (op->len < SHARE_BYTES)
+		return true;
+	return op->len < POOL_BYTES &&
+	       (!workers_spare(pool) || !has_work(op->file->loop));
+}
+
 bool
 host_never_waits(const struct aio_file *file)
 {

@@ -32,15 +32,11 @@ void host_submit(struct workers *pool, struct aio_op *op);
  */
 bool host_never_waits(const struct aio_file *file);
 
-/* Copying this much takes longer than handing it to a thread, and threads copy
- * at the same time. */
-#define HOST_INLINE_BYTES (256 * 1024)
-
-static inline bool
-host_runs_inline(const struct aio_op *op)
-{
-	return op->file->inline_io && op->len < HOST_INLINE_BYTES;
-}
+/*
+ * Is op to be done here and now, or by host_submit()?  On files of which
+ * host_never_waits() is true; others must not ask.
+ */
+bool host_runs_inline(const struct aio_op *op, const struct workers *pool);
 
 /* dioalign.c: what O_DIRECT on file->fd wants of offsets and memory. */
 void host_detect_align(struct aio_file *file);

@@ -178,7 +178,7 @@ uring_submit(struct aio_backend *b, struct aio_op *op)
 {
 	struct uring *u = uring_of(b);
 
-	if (host_runs_inline(op)) {
+	if (op->file->inline_io && host_runs_inline(op, u->pool)) {
 		b->loop->syscalls++;
 		aio_complete(op, host_attempt(op));
 	} else if (op->kind == AIO_TRUNCATE || op->file->inline_io) {

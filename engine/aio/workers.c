@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct workers {
 	pthread_mutex_t lock;
@@ -15,6 +16,8 @@ struct workers {
 	unsigned waiting; /* jobs in the list */
 	unsigned idle;    /* threads waiting for one */
 	unsigned n, max;
+	unsigned running;    /* submitted, not reaped; its owner's alone */
+	unsigned processors; /* besides the owner's */
 	bool stop;
 	atomic_bool any_finished; /* spares workers_reap() the lock */
 	void (*wake)(void *arg);
@@ -37,6 +40,7 @@ workers_new(unsigned max, void (*wake)(void *arg), void *arg)
 	list_init(&pool->finished);
 	atomic_init(&pool->any_finished, false);
 	pool->max = max;
+	pool->processors = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) - 1;
 	pool->wake = wake;
 	pool->arg = arg;
 	return pool;
@@ -120,6 +124,7 @@ workers_submit(struct workers *pool, struct work *work)
 {
 	bool here = false;
 
+	pool->running++;
 	(void)pthread_mutex_lock(&pool->lock);
 	if (pool->waiting >= pool->idle && pool->n < pool->max &&
 	    !start_thread(pool) && pool->n == 0)
@@ -139,6 +144,12 @@ workers_submit(struct workers *pool, struct work *work)
 	pool->wake(pool->arg);
 }
 
+bool
+workers_spare(const struct workers *pool)
+{
+	return pool->running < pool->processors;
+}
+
 unsigned
 workers_reap(struct workers *pool)
 {
@@ -155,6 +166,7 @@ workers_reap(struct workers *pool)
 	while ((el = list_pop(&got))) {
 		struct work *work = container_of(el, struct work, link);
 
+		pool->running--;
 		work->done(work);
 		n++;
 	}

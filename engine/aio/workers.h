@@ -30,6 +30,9 @@ void workers_free(struct workers *pool);
 
 /* Never fails: if no thread can be started at all, the job runs here. */
 void workers_submit(struct workers *pool, struct work *work);
+/* Is there a processor for one more job, besides that of the pool's owner and
+ * those of the jobs that were submitted and not reaped? */
+bool workers_spare(const struct workers *pool);
 /* Call done() of the finished jobs, in the order of finishing; returns how
  * many. */
 unsigned workers_reap(struct workers *pool);

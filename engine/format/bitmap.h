@@ -22,14 +22,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/num.h"
 #include "engine/format/geom.h"
+#include "engine/format/limits.h"
 
-#define BITMAP_FIXED_BYTES    24
-#define BITMAP_IN_USE         1
-#define BITMAP_MAX_NAME       1023
-#define BITMAP_ENTRY_OFFSET   UINT64_C(0x00fffffffffffe00)
-#define BITMAP_ENTRY_RESERVED UINT64_C(0xff000000000001fe)
-#define BITMAP_ENTRY_ONES     1
+#define BITMAP_FIXED_BYTES 24
+#define BITMAP_IN_USE      1
+#define BITMAP_AUTO        2
+#define BITMAP_OFF_FLAGS   12
+#define BITMAP_MAX_NAME    1023
+/* Of the directory, as of its entries' number. */
+#define BITMAP_MAX_DIRECTORY        (UINT64_C(1024) * Q2_MAX_BITMAPS)
+#define BITMAP_MIN_GRANULARITY_BITS 9
+#define BITMAP_MAX_GRANULARITY_BITS 31
+#define BITMAP_MAX_PAYLOAD          (512 * MiB)
+#define BITMAP_ENTRY_OFFSET         UINT64_C(0x00fffffffffffe00)
+#define BITMAP_ENTRY_RESERVED       UINT64_C(0xff000000000001fe)
+#define BITMAP_ENTRY_ONES           1
 
 struct bitmap {
 	uint64_t table_offset;
@@ -44,6 +53,20 @@ struct bitmap {
 /* Take the directory entry at buf apart; -EUCLEAN if it does not end within
  * len bytes. */
 int bitmap_decode(const void *buf, size_t len, struct bitmap *ret);
+
+/* Bytes of an entry, padding included, and the entry itself to buf, which has
+ * room for them; type, extra_len and bytes are not looked at. */
+size_t bitmap_encoded_bytes(const struct bitmap *b);
+void bitmap_encode(const struct bitmap *b, void *buf);
+
+/* Bytes of the bits for a disk of size bytes, in whole words of 64 bits. */
+static inline uint64_t
+bitmap_bits_bytes(uint64_t size, unsigned granularity_bits)
+{
+	uint64_t bits = div_up(size, UINT64_C(1) << granularity_bits);
+
+	return div_up(bits, 64) * 8;
+}
 
 /* Is everything within the limits that QEMU has for a disk of g? */
 bool bitmap_is_valid(const struct bitmap *b, const struct geom *g);

@@ -148,6 +148,7 @@ pack_some(struct batch *b)
 			.dst_len = size - 1,
 		};
 
+		POINT_ADD(&b->img->points, compressed_bytes, job.src_len);
 		r = compress_run(b->img, compress_pack, &job);
 		if (r > 0)
 			b->pieces[i].len = (uint64_t)r;

@@ -14,6 +14,7 @@
 #include "engine/format/entry.h"
 #include "engine/format/header.h"
 #include "engine/image/alloc.h"
+#include "engine/image/bitmaps.h"
 #include "engine/image/cache.h"
 #include "engine/image/compress.h"
 #include "engine/image/crypt.h"
@@ -70,6 +71,7 @@ struct image {
 	struct commits commits;            /* cache.c */
 	struct meta meta;                  /* meta.c */
 	struct snapshots snapshots;        /* snapshots.c */
+	struct bitmaps bitmaps;            /* bitmaps.c */
 	struct compress compress;          /* compress.c */
 	struct crypt crypt;                /* crypt.c */
 	uint64_t trim_interval, trim_next; /* trim.c: seconds */

@@ -167,6 +167,21 @@ inactive_l1_at(const struct image *img, uint64_t host, uint64_t len)
 	return false;
 }
 
+static bool
+bitmaps_at(const struct image *img, uint64_t host, uint64_t len)
+{
+	const struct bitmaps *b = &img->bitmaps;
+
+	if (b->n && ranges_overlap(host, len, img->header.bitmaps_offset,
+				   img->header.bitmaps_bytes))
+		return true;
+	for (uint32_t i = 0; i < b->n; i++)
+		if (ranges_overlap(host, len, b->v[i].table_offset,
+				   (uint64_t)b->v[i].table_entries * 8))
+			return true;
+	return false;
+}
+
 /* What the metadata at host is, other than the one piece of kind own (-1:
  * none) that is known to be there; in QEMU's words.  NULL: nothing. */
 static const char *
@@ -187,6 +202,8 @@ class_at(const struct image *img, int own, uint64_t host, uint64_t len)
 		return "snapshot table";
 	if (inactive_l1_at(img, host, len))
 		return "inactive L1 table";
+	if (own != META_BITMAPS && bitmaps_at(img, host, len))
+		return "bitmap directory";
 	if (naming(img, l1, ENTRY_OFFSET_MASK, host, len) > (own == META_L2))
 		return "active L2 table";
 	if (naming(img, refs, REFTABLE_OFFSET_MASK, host, len) >
@@ -212,6 +229,7 @@ meta_own(struct image *img, enum meta_kind own, uint64_t host, uint64_t len)
 		[META_L2] = "L2 table",
 		[META_REFTABLE] = "refcount table",
 		[META_REFBLOCK] = "refblock",
+		[META_BITMAPS] = "bitmap directory",
 	};
 	const char *class;
 
@@ -301,6 +319,26 @@ add_snapshots(struct image *img)
 	return r;
 }
 
+static int
+add_bitmaps(struct image *img)
+{
+	const struct bitmaps *b = &img->bitmaps;
+	uint64_t size = img->geom.cluster_size;
+	int r = 0;
+
+	if (img->read_only || !b->n)
+		return 0;
+	r = meta_add(img, img->header.bitmaps_offset,
+		     div_up(img->header.bitmaps_bytes, size));
+	for (uint32_t i = 0; r == 0 && i < b->n; i++) {
+		r = meta_add(img, b->v[i].table_offset,
+			     div_up((uint64_t)b->v[i].table_entries * 8, size));
+		if (img->meta.n > META_MAX)
+			r = -EFBIG;
+	}
+	return r;
+}
+
 int
 meta_init(struct image *img)
 {
@@ -315,6 +353,8 @@ meta_init(struct image *img)
 			     crypto_clusters(img));
 	if (r == 0)
 		r = add_snapshots(img);
+	if (r == 0)
+		r = add_bitmaps(img);
 	return r;
 }
 

@@ -7,7 +7,7 @@
  * is about to be written with guest data, and every cluster that is about to
  * be handed out, is looked up here first: the header, the refcount table and
  * its blocks, the L1 table and its L2 tables, the LUKS header, the snapshot
- * table and the L1 tables of snapshots.  One probe of a hash a cluster,
+ * table and the L1 tables of snapshots, the bitmap directory and its tables.  One probe of a hash a cluster,
  * however large the image.  (QEMU's overlap-check=cached, always on.)
  */
 #ifndef Q2_IMAGE_META_H
@@ -32,6 +32,7 @@ enum meta_kind {
 	META_L2,
 	META_REFTABLE,
 	META_REFBLOCK,
+	META_BITMAPS,
 };
 
 /* From the tables in memory. 0, -ENOMEM, or -EFBIG for more than is kept. */

@@ -99,11 +99,6 @@ refuse_unsupported(const struct image *img, unsigned flags, struct q2_err *err)
 		return q2_fail(err, -EACCES,
 			       "qcow2: Image is corrupt; cannot be opened "
 			       "read/write");
-	if (h->has_bitmaps && (h->autoclear & AUTOCLEAR_BITMAPS) &&
-	    !(flags & Q2_NO_GUEST_WRITES))
-		return q2_fail(err, -ENOTSUP,
-			       "writing to images with bitmaps is not "
-			       "supported yet");
 	return 0;
 }
 
@@ -192,10 +187,17 @@ open_qcow2(void *arg)
 	/* A check reads it by itself: there may be much to say. */
 	if (r == 0 && !(o->opts->flags & Q2_CHECK))
 		r = snapshots_load(img, o->err);
+	if (r == 0 && !(o->opts->flags & Q2_CHECK))
+		r = bitmaps_load(img, o->err);
 	if (r == 0)
 		r = open_caches(img, o->opts, o->err);
 	if (r == 0)
 		r = crypt_open(img, o->opts, o->err);
+	if (r < 0)
+		return r;
+	/* The guest's writes are noted in them. */
+	if (!img->read_only && !(o->opts->flags & Q2_NO_GUEST_WRITES))
+		r = bitmaps_read_noting(img, o->err);
 	if (r < 0)
 		return r;
 	r = alloc_init(img, (uint64_t)aio_size(img->file));
@@ -203,8 +205,8 @@ open_qcow2(void *arg)
 		r = meta_init(img);
 	if (r == -EFBIG)
 		return q2_fail(o->err, r,
-			       "the snapshots have too many L1 tables to be "
-			       "kept from being overwritten");
+			       "the snapshots or bitmaps have too many tables "
+			       "to be kept from being overwritten");
 	if (r < 0)
 		return q2_fail(o->err, r, "no memory for the allocator");
 	return 0;
@@ -237,6 +239,7 @@ image_free(struct image *img)
 	meta_done(&img->meta);
 	owners_done(img);
 	snapshots_done(&img->snapshots);
+	bitmaps_done(&img->bitmaps);
 	if (img->data != img->file)
 		aio_close(img->data);
 	if (img->file)
@@ -292,6 +295,7 @@ image_new(struct loop *loop, const char *path, const struct q2_open_opts *o)
 	limbo_init(&img->limbo);
 	compress_init(&img->compress);
 	crypt_init(&img->crypt);
+	bitmaps_init(&img->bitmaps);
 	co_mutex_init(&img->l2_mutex);
 	return img;
 }

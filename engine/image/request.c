@@ -139,8 +139,20 @@ may_be_fast(const struct image *img, const struct q2_req *rq)
 	if (rq->op == Q2_READ)
 		return true;
 	return rq->op == Q2_WRITE && !img->sync_writes &&
+	       bitmaps_ready(&img->bitmaps) &&
 	       !(img->compress_writes && rq->len >= img->geom.cluster_size) &&
 	       !(rq->flags & (Q2_FUA | Q2_COMPRESSED)) && !is_zeros(img, rq);
+}
+
+/* What the request changes, for the bitmaps. */
+static void
+note_change(struct image *img, const struct q2_req *rq)
+{
+	bool changes = rq->op == Q2_WRITE || rq->op == Q2_ZERO ||
+		       (rq->op == Q2_DISCARD && img->unmap);
+
+	if (img->bitmaps.noting && changes)
+		bitmaps_note(img, rq->off, rq->len);
 }
 
 static bool
@@ -161,6 +173,7 @@ try_fast(struct image *img, struct q2_req *rq)
 	if (rq->iovcnt > AIO_IOV_MAX ||
 	    !file_is_aligned(c.layer->data, &it, rq->len, c.ext.host))
 		return false;
+	note_change(img, rq);
 	req->op = (struct aio_op){
 		.kind = rq->op == Q2_READ ? AIO_READ : AIO_WRITE,
 		.cls = AIO_DATA,
@@ -233,6 +246,21 @@ run_qcow2(struct image *img, struct q2_req *rq)
 	return -EINVAL;
 }
 
+/* Before the guest's data is changed: may it be? */
+static int Q2_CO
+begin_change(struct image *img, const struct q2_req *rq)
+{
+	int r = 0;
+
+	if (!img->bitmaps.noting || rq->op == Q2_READ || rq->op == Q2_FLUSH)
+		return 0;
+	if (!bitmaps_ready(&img->bitmaps))
+		r = bitmaps_mark(img, false);
+	if (r == 0)
+		note_change(img, rq);
+	return r;
+}
+
 static void
 run_slow(void *arg)
 {
@@ -241,7 +269,9 @@ run_slow(void *arg)
 	uint64_t freed = img->limbo.freed;
 	int r;
 
-	r = image_is_qcow2(img) ? run_qcow2(img, rq) : raw_run(img, rq);
+	r = begin_change(img, rq);
+	if (r == 0)
+		r = image_is_qcow2(img) ? run_qcow2(img, rq) : raw_run(img, rq);
 	/* F1: what waits in limbo may be what is missing. */
 	if (r == -ENOSPC && image_is_qcow2(img) &&
 	    limbo_make_room(img, &request_of(rq)->generation, freed))

@@ -335,6 +335,7 @@ run(const struct amend_args *args, struct file *file,
     const struct q2_amend_opts *opts)
 {
 	struct q2_amend_opts o = *opts;
+	unsigned bitmaps = q2_bitmap_count(file->img);
 	struct progress progress;
 	struct q2_err err;
 	int r;
@@ -346,6 +347,8 @@ run(const struct amend_args *args, struct file *file,
 	progress_begin(&progress, args->progress && !args->common.quiet);
 	r = q2_amend(file->img, &o, &err);
 	progress_end(&progress, r == 0);
+	if (r == 0 && q2_bitmap_count(file->img) < bitmaps)
+		note("version 2 has no bitmaps: %u deleted", bitmaps);
 	return r < 0 ? complain_err(&err) : 0;
 }
 

@@ -204,15 +204,6 @@ judge(const struct convert_args *args)
 	return CMD_GO_ON;
 }
 
-/* What is not there yet. */
-static int
-refuse(const struct convert_args *args)
-{
-	if (args->bitmaps)
-		return complain("--bitmaps is not supported yet");
-	return CMD_GO_ON;
-}
-
 static int
 take_operands(int argc, char **argv, struct convert_args *args)
 {
@@ -223,6 +214,9 @@ take_operands(int argc, char **argv, struct convert_args *args)
 	args->filename = argv[argc - 1];
 	args->sources = argv + optind;
 	args->n = argc - 1 - optind;
+	if (args->bitmaps && args->n > 1)
+		return complain("Copying bitmaps only possible with single "
+				"source");
 	if (args->snapshot && args->n > 1)
 		return complain("No support for concatenating multiple "
 				"snapshot");
@@ -268,8 +262,9 @@ static const struct manual_option options[] = {
 	{OPT_TARGET_IMAGE_OPTS, "target-image-opts", NULL, NULL,
 	 "the target's name is, with -n"},
 	{'l', NULL, "SNAPSHOT", NULL, "of the source, " SNAPSHOTS_PARAM_HELP},
-	{OPT_BITMAPS, "bitmaps", NULL, NULL, NULL},
-	{OPT_SKIP_BROKEN, "skip-broken-bitmaps", NULL, NULL, NULL},
+	{OPT_BITMAPS, "bitmaps", NULL, NULL, "copy the source's bitmaps, too"},
+	{OPT_SKIP_BROKEN, "skip-broken-bitmaps", NULL, NULL,
+	 "with --bitmaps: leave out those that were in use at a crash"},
 	MANUAL_HELP,
 	MANUAL_OWN,
 	MANUAL_AIO,
@@ -282,9 +277,7 @@ const struct manual manual_convert = {
 	.text = "Copy images, one behind the other, into TARGET, which is made.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: --bitmaps.\n"
-		"\n"
-		"Example: convert -O qcow2 -o preallocation=metadata disk.raw disk.qcow2\n"
+	.more = "Example: convert -O qcow2 -o preallocation=metadata disk.raw disk.qcow2\n"
 		"Exit status: 0 copied, 1 error; then a target that was made is removed.\n",
 };
 
@@ -312,8 +305,6 @@ cmd_convert(int argc, char **argv)
 	int status;
 
 	status = parse(argc, argv, &args);
-	if (status == CMD_GO_ON)
-		status = refuse(&args);
 	if (status == CMD_GO_ON)
 		status = convert_run(&args);
 	free(args.options);

@@ -25,9 +25,9 @@ struct convert_args {
 
 	const char *snapshot; /* -l: of the source; NULL: the disk */
 
-	/* Judged, and refused in the end. */
-	bool compressed, offload, bitmaps, skip_broken;
-	const char *wrong_cache; /* -t, to be complained of late; or NULL */
+	bool compressed, offload;
+	bool bitmaps, skip_broken; /* copy them; leave out what is broken */
+	const char *wrong_cache;   /* -t, to be complained of late; or NULL */
 };
 
 /* Do it; returns the exit status. */

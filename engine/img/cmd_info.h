@@ -34,6 +34,7 @@ void info_print_json(const struct info_chain *chain);
 
 /* The part that depends on the format, as qemu-io's info prints it too;
  * nothing for raw. */
-void info_print_specific(const struct q2_info *info);
+void info_print_specific(const struct q2_info *info,
+			 const struct q2_image *img);
 
 #endif

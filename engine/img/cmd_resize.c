@@ -161,7 +161,7 @@ resize(struct resize_args *args, struct file *file)
 	}
 	args->opts.size = sizeof(args->opts);
 	if (q2_resize(file->img, size, &args->opts, &err) < 0)
-		return complain("%s", err.text);
+		return complain_err(&err);
 	if (!args->common.quiet)
 		say("Image resized.\n");
 	return 0;

@@ -18,6 +18,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/num.h"
+#include "engine/img/bitmaps.h"
 #include "engine/img/cmd_convert.h"
 #include "engine/img/create_opts.h"
 #include "engine/img/msg.h"
@@ -346,15 +347,23 @@ static int
 run(struct conversion *c)
 {
 	bool started = false;
+	bool bitmaps = c->args->bitmaps;
 	int status = open_sources(c);
 
+	if (status == 0 && bitmaps)
+		status = bitmaps_check_source(c->images[0],
+					      c->args->skip_broken);
 	if (status == 0)
 		status = get_target(c);
+	if (status == 0 && bitmaps)
+		status = bitmaps_check_target(c->target.img);
 	if (status == 0) {
 		started = true;
 		interrupt_catch();
 		status = copy(c);
 	}
+	if (status == 0 && bitmaps)
+		status = bitmaps_copy(c->images[0], c->target.img);
 	if (c->target.loop)
 		status = file_end(&c->target, status);
 	if (status != 0 && (started || c->made))

@@ -11,10 +11,10 @@
 
 /* In the order in which people meet them. */
 static const struct manual *const manuals[] = {
-	&manual_create, &manual_info,     &manual_convert, &manual_resize,
-	&manual_amend,  &manual_snapshot, &manual_commit,  &manual_rebase,
-	&manual_check,  &manual_map,      &manual_measure, &manual_compare,
-	&manual_dd,     &manual_bench,    &manual_io,
+	&manual_create,  &manual_info,     &manual_convert, &manual_resize,
+	&manual_amend,   &manual_snapshot, &manual_bitmap,  &manual_commit,
+	&manual_rebase,  &manual_check,    &manual_map,     &manual_measure,
+	&manual_compare, &manual_dd,       &manual_bench,   &manual_io,
 };
 
 static void

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "engine/img/bitmaps.h"
 #include "engine/img/cmd_info.h"
 #include "engine/img/info_crypt.h"
 #include "engine/img/json.h"
@@ -28,7 +29,7 @@ yes(bool value)
 }
 
 void
-info_print_specific(const struct q2_info *info)
+info_print_specific(const struct q2_info *info, const struct q2_image *img)
 {
 	if (!is_qcow2(info))
 		return;
@@ -37,6 +38,7 @@ info_print_specific(const struct q2_info *info)
 	say("    compression type: %s\n", info->compression_type);
 	if (info->compat > 2)
 		say("    lazy refcounts: %s\n", yes(info->lazy_refcounts));
+	bitmaps_say(img);
 	say("    refcount bits: %u\n", info->refcount_bits);
 	info_crypt_say(info);
 	if (info->compat == 2)
@@ -183,13 +185,14 @@ print_human(const struct info_entry *e)
 		say("cleanly shut down: no\n");
 	print_backing(e);
 	snapshots_print(e->file.img);
-	info_print_specific(&e->info);
+	info_print_specific(&e->info, e->file.img);
 	if (e->has_layout)
 		print_layout(&e->layout, is_qcow2(&e->info));
 }
 
 static void
-json_specific(struct json *j, const struct q2_info *info)
+json_specific(struct json *j, const struct q2_info *info,
+	      const struct q2_image *img)
 {
 	json_open(j, "format-specific", '{');
 	json_str(j, "type", info->driver);
@@ -198,6 +201,7 @@ json_specific(struct json *j, const struct q2_info *info)
 	json_str(j, "compression-type", info->compression_type);
 	if (info->compat > 2)
 		json_bool(j, "lazy-refcounts", info->lazy_refcounts);
+	bitmaps_json(j, img);
 	json_u64(j, "refcount-bits", info->refcount_bits);
 	info_crypt_json(j, info);
 	if (info->compat > 2 && info->data_file)
@@ -228,7 +232,7 @@ json_image(struct json *j, const struct info_entry *e)
 	json_str(j, "format", info->driver);
 	json_u64(j, "actual-size", info->alloc_bytes);
 	if (is_qcow2(info))
-		json_specific(j, info);
+		json_specific(j, info, e->file.img);
 	if (info->backing_file) {
 		json_str(j, "full-backing-filename", e->backing_path);
 		json_str(j, "backing-filename", info->backing_file);

@@ -442,6 +442,6 @@ io_cmd_info(struct io *io, int argc, char **argv)
 	say("cluster size: %s\n", text);
 	size_io((double)vm_state_offset(&info), text);
 	say("vm state offset: %s\n", text);
-	info_print_specific(&info);
+	info_print_specific(&info, io->file.img);
 	return 0;
 }

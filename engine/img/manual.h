@@ -106,10 +106,10 @@ struct manual {
 		'f', NULL, "FORMAT", "qcow2 raw", MANUAL_FORMAT_HELP \
 	}
 
-extern const struct manual manual_amend, manual_bench, manual_check,
-	manual_commit, manual_compare, manual_convert, manual_create, manual_dd,
-	manual_info, manual_io, manual_map, manual_measure, manual_rebase,
-	manual_resize, manual_snapshot;
+extern const struct manual manual_amend, manual_bench, manual_bitmap,
+	manual_check, manual_commit, manual_compare, manual_convert,
+	manual_create, manual_dd, manual_info, manual_io, manual_map,
+	manual_measure, manual_rebase, manual_resize, manual_snapshot;
 
 /* getopt_long() by the table. */
 int manual_next(const struct manual *m, int argc, char **argv);

@@ -12,6 +12,9 @@
 
 #include "engine/base/num.h"
 
+/* What the engine says of a bitmap that was in use at a crash. */
+#define INCONSISTENT "is inconsistent and cannot be used"
+
 static enum msg_role role_now;
 
 void
@@ -105,6 +108,8 @@ remedy_of(const struct q2_err *err)
 		 "for a file of that name write ./ before it"},
 		{0, "without backing format",
 		 "give it with -F, such as -F qcow2"},
+		{0, INCONSISTENT,
+		 "it was in use at a crash; 'bitmap --remove' deletes it"},
 		{0, "needs a size", "give it after the file name, such as 20G"},
 	};
 
@@ -133,11 +138,21 @@ print_reason(const struct q2_err *err)
 		      remedy ? remedy : "");
 }
 
+/* What QEMU's tools say of such a bitmap besides. */
+static const char *
+qemu_hint(const struct q2_err *err)
+{
+	return strstr(err->text, INCONSISTENT)
+		       ? "\nTry block-dirty-bitmap-remove to delete this "
+			 "bitmap from disk"
+		       : "";
+}
+
 int
 complain_err(const struct q2_err *err)
 {
 	if (role_now != ROLE_QCOWIMG)
-		return complain("%s", err->text);
+		return complain("%s%s", err->text, qemu_hint(err));
 	(void)fflush(stdout);
 	(void)fprintf(stderr, "qcowimg: ");
 	print_reason(err);
@@ -147,14 +162,14 @@ complain_err(const struct q2_err *err)
 int
 complain_why(const struct q2_err *err, const char *fmt, ...)
 {
-	char before[512];
+	char before[2048];
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(before, sizeof(before), fmt, ap);
 	va_end(ap);
 	if (role_now != ROLE_QCOWIMG)
-		return complain("%s: %s", before, err->text);
+		return complain("%s: %s%s", before, err->text, qemu_hint(err));
 	(void)fflush(stdout);
 	(void)fprintf(stderr, "qcowimg: %s: ", before);
 	print_reason(err);

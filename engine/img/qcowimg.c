@@ -18,19 +18,14 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{&manual_amend, cmd_amend},       {&manual_bench, cmd_bench},
-	{&manual_check, cmd_check},       {&manual_commit, cmd_commit},
-	{&manual_compare, cmd_compare},   {&manual_convert, cmd_convert},
-	{&manual_create, cmd_create},     {&manual_dd, cmd_dd},
-	{&manual_info, cmd_info},         {&manual_io, cmd_io},
-	{&manual_map, cmd_map},           {&manual_measure, cmd_measure},
-	{&manual_rebase, cmd_rebase},     {&manual_resize, cmd_resize},
-	{&manual_snapshot, cmd_snapshot},
-};
-
-/* What qemu-img has besides. */
-static const char *const missing[] = {
-	"bitmap",
+	{&manual_amend, cmd_amend},     {&manual_bench, cmd_bench},
+	{&manual_bitmap, cmd_bitmap},   {&manual_check, cmd_check},
+	{&manual_commit, cmd_commit},   {&manual_compare, cmd_compare},
+	{&manual_convert, cmd_convert}, {&manual_create, cmd_create},
+	{&manual_dd, cmd_dd},           {&manual_info, cmd_info},
+	{&manual_io, cmd_io},           {&manual_map, cmd_map},
+	{&manual_measure, cmd_measure}, {&manual_rebase, cmd_rebase},
+	{&manual_resize, cmd_resize},   {&manual_snapshot, cmd_snapshot},
 };
 
 static const struct command *
@@ -81,11 +76,6 @@ unknown_command(const char *name)
 	const char *nearest = NULL;
 	size_t least = 3; /* more wrong letters are another word */
 
-	for (size_t i = 0; i < ARRAY_SIZE(missing); i++)
-		if (strcmp(missing[i], name) == 0)
-			return complain("'%s' is not in this version yet; "
-					"QEMU's qemu-img has it",
-					name);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		size_t d = distance(name, commands[i].manual->name);
 

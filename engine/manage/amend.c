@@ -6,7 +6,8 @@
  *	version 3, name and kind of the data file, lazy refcounts: one header
  *	refcounts of another width (amend_refcounts.c)
  *	size (resize.c)
- *	version 2: no zero clusters (amend_zeros.c), then the header
+ *	version 2: no zero clusters (amend_zeros.c), no bitmaps, then the
+ *	header
  *
  * Each step leaves a whole image, so that those done before a crash or an error
  * stay.
@@ -219,6 +220,8 @@ downgrade(struct image *img, const struct q2_amend_opts *o, struct q2_err *err)
 	struct header h;
 	int r = amend_expand_zeros(img, o, err);
 
+	if (r == 0)
+		r = bitmap_drop_all(img, err);
 	if (r < 0)
 		return r;
 	h = img->header;

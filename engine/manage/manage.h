@@ -59,6 +59,33 @@ int Q2_CO snapshot_run(struct image *img, const struct snapshot_op *op,
 		       struct q2_err *err);
 /* The disk is what snapshot index has, at the image's size; read-only. */
 int Q2_CO snapshot_load(struct image *img, uint32_t index, struct q2_err *err);
+/* bitmap.c; the change is in the file when it returns */
+struct bitmap_op {
+	enum {
+		BITMAP_OP_ADD,
+		BITMAP_OP_REMOVE,
+		BITMAP_OP_CLEAR,
+		BITMAP_OP_ENABLE,
+		BITMAP_OP_DISABLE,
+		BITMAP_OP_MERGE
+	} kind;
+	const char *name;
+	uint64_t granularity; /* of add; 0: the default */
+	struct image *source; /* of merge */
+	const char *source_name;
+};
+int Q2_CO bitmap_run(struct image *img, const struct bitmap_op *op,
+		     struct q2_err *err);
+/* The image has none any more; it is for the caller alone. */
+int Q2_CO bitmap_drop_all(struct image *img, struct q2_err *err);
+/* Before the size changes, and when it has. */
+int Q2_CO bitmap_begin_resize(struct image *img, struct q2_err *err);
+void bitmap_end_resize(struct image *img);
+/* bitmap_store.c: all of them into the file; the image is for the caller
+ * alone. */
+int Q2_CO bitmaps_store(struct image *img, struct q2_err *err);
+/* The same when the image is going to be closed, if anything has to be. */
+int Q2_CO bitmaps_close(struct image *img, struct q2_err *err);
 /* vmstate.c; off counts from where the state begins */
 int Q2_CO vmstate_read(struct image *img, void *buf, uint64_t len,
 		       uint64_t off);

@@ -19,7 +19,8 @@
  *			write the new size, with the larger L1 table if there
  *			is one; sync
  *
- * A crash in between leaves the old disk, with leaks, or with clusters linked
+ * Bitmaps are marked as in use before, and stored when the image is closed.  A
+ * crash in between leaves the old disk, with leaks, or with clusters linked
  * above its end, which are zero and which the next grow unlinks.
  */
 #include <errno.h>
@@ -370,10 +371,6 @@ check_qcow2(const struct image *img, uint64_t size, struct q2_err *err)
 	if (h->snapshots && h->version < 3)
 		return q2_fail(err, -ENOTSUP,
 			       "Can't resize a v2 image which has snapshots");
-	if (h->bitmaps)
-		return q2_fail(err, -ENOTSUP,
-			       "the image has bitmaps, which cannot be resized "
-			       "yet");
 	return 0;
 }
 
@@ -381,8 +378,11 @@ static int Q2_CO
 resize_strictly(struct image *img, uint64_t size,
 		const struct q2_resize_opts *opts, struct q2_err *err)
 {
+	uint64_t old = img->size;
 	int r = check_qcow2(img, size, err);
 
+	if (r == 0 && size != img->size)
+		r = bitmap_begin_resize(img, err);
 	if (r < 0)
 		return r;
 	/* All refcounts are in the file, and stay there (E3); what is freed goes
@@ -396,6 +396,8 @@ resize_strictly(struct image *img, uint64_t size,
 		r = shrink(img, size, err);
 	else if (size > img->size)
 		r = grow(img, size, opts->preallocation, err);
+	if (img->size != old)
+		bitmap_end_resize(img);
 	if (r == 0)
 		image_fit_caches(img);
 	return r;

@@ -4,6 +4,9 @@
  */
 #include "harness/targets/target.h"
 
+/* Nothing is kept secret here. */
+static const char key[] = "qcowbench";
+
 static struct q2_open_opts
 qcow2_open_opts(const struct target_image *image)
 {
@@ -18,6 +21,8 @@ qcow2_open_opts(const struct target_image *image)
 		.refcount_cache_size = image->refcount_cache_size,
 		.cache_clean_interval = image->cache_clean_interval,
 		.detect_zeroes = image->detect_zeroes,
+		.key = image->encryption ? key : NULL,
+		.key_len = image->encryption ? sizeof(key) - 1 : 0,
 	};
 }
 
@@ -35,6 +40,14 @@ qcow2_create_opts(const struct target_image *image)
 		.lazy_refcounts = image->lazy_refcounts,
 		.preallocation = image->prealloc,
 		.cache = image->cache,
+		.backing_file = image->backing_file,
+		.backing_format = image->backing_file ? "qcow2" : NULL,
+		.compression_type = image->zstd ? "zstd" : NULL,
+		.encryption = image->encryption,
+		.key = image->encryption ? key : NULL,
+		.key_len = image->encryption ? sizeof(key) - 1 : 0,
+		.has_iter_time = image->iter_time > 0,
+		.iter_time = image->iter_time,
 	};
 }
 

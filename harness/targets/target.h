@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "engine/q2.h"
+#include "harness/fill.h"
 #include "harness/targets/disk.h"
 
 /* The factors of an image. */
@@ -30,6 +31,14 @@ struct target_image {
 	bool lazy_refcounts;
 	uint64_t l2_cache_size, l2_cache_entry_size, refcount_cache_size;
 	unsigned cache_clean_interval;
+	/* What it holds before the first pass; see prepare.h and suite.h. */
+	enum fill fill;
+	unsigned chain_depth, snapshots;
+	unsigned compressible; /* percent of what is converted */
+	bool compress, zstd;
+	const char *encryption; /* NULL: none */
+	unsigned iter_time;
+	const char *backing_file; /* for create_opts: the one below, or NULL */
 	enum q2_cache cache;
 	const char *uri; /* nbd only */
 	bool overwrite;  /* nbd: what is there now may be destroyed */

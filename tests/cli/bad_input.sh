@@ -85,8 +85,6 @@ mkdir dir
 expect "no command" 1 "try 'qcowimg --help'" "$img"
 expect "unknown command, with the nearest" 1 "did you mean 'create'" \
 	"$img" craete
-expect "a command that is not there yet" 1 "not in this version" \
-	"$img" bitmap a b
 expect "unknown option of the program" 1 "unrecognized option '--nosuch'" \
 	"$img" --nosuch
 for c in create info check map measure commit rebase amend; do

@@ -232,7 +232,7 @@ END
 		"$img" io -c 'alloc 0 128k' t | grep '^65536/131072' &&
 		"$img" io --image-opts -c 'write -q -P 3 0 64k' \
 			driver=compress,file.driver=qcow2,file.file.filename=t &&
-		"$img" check t | grep '50.00% compressed' &&
+		"$img" check t | grep '100.00% compressed' &&
 		"$img" io -c 'read -q -P 3 0 64k' t &&
 		refused "Block node is read-only" \
 			'json:{"driver":"copy-on-read","read-only":true,"file":{"driver":"qcow2","file":{"filename":"t"}}}' &&

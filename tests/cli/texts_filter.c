@@ -41,6 +41,7 @@ static const struct filter filters[] = {
 	 "[0-9a-f]{12}",
 	 "\\1UUID"},
 	{"(iters\"?: )[0-9]{4,}", "\\10"},
+	{"(#block)[0-9]+", "\\1N"},
 };
 
 static void

@@ -37,15 +37,11 @@ struct rule {
 };
 
 static const struct rule rules[] = {
-	{"other subcommands", IN_ARGV, "^qemu-img bitmap", NULL},
 	{"compressed writes to encrypted images are refused", IN_ID,
 	 "^io/luks-write-compressed", NULL},
 	{"help is in our own words", IN_ID,
 	 "/o-help|/no-file-help|^create/o-question|^help/io-[^v]", NULL},
-	{"bitmaps", IN_SETUP, "bitmap --add",
-	 "^qemu-io|^qemu-img (amend|info|resize)"},
 	{"holes of the host file in map", IN_ID, "^map/mixed-json", NULL},
-	{"bitmaps", IN_ARGV, "^qemu-img convert --bitmaps", NULL},
 	{"a rebase that cannot be copies nothing", IN_ID, "rebase/safe-no-F",
 	 NULL},
 	{"a create that cannot be empties no file", IN_ID,

@@ -110,7 +110,7 @@ check "unknown cache mode: all of them" \
 	refuses 2 "none, writeback, writethrough" run preallocation --cache x
 check "unknown suite: the nearest one" \
 	refuses 2 "did you mean 'preallocation'" run prealocation
-check "no suite: which there are" refuses 2 "preallocation, aa" run
+check "no suite: which there are" refuses 2 "preallocation, cluster-size" run
 check "a second word" refuses 2 "unexpected word 'b'" run aa b
 check "size 0" refuses 2 "the size is 0" run aa --size 0
 check "no rounds" refuses 2 "0 is less than 1" run aa --rounds 0

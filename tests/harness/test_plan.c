@@ -311,6 +311,36 @@ test_a_plan_too_long_is_halved(void **state)
 	assert_int_equal(plan.requests, requests >> 3);
 }
 
+/* A cache covers an image of one size and not of another. */
+static void
+test_what_the_probe_has_not_chosen_is_not_halved(void **state)
+{
+	struct probe probe = {.iops = 20000, .bytes_per_s = 500e6};
+	struct plan plan = sized_plan("cache-size", &probe);
+	uint64_t requests = plan.requests;
+	struct q2_err err;
+
+	(void)state;
+	assert_int_equal(plan.image_bytes, 8 * GiB);
+	assert_int_equal(plan_halve(&plan, 1, true, true, &err), 0);
+	assert_int_equal(plan.image_bytes, 8 * GiB);
+	assert_int_equal(plan.requests, requests / 2);
+}
+
+/* What is filled before is written twice: half of it in the same time. */
+static void
+test_images_that_are_filled_are_smaller(void **state)
+{
+	struct probe probe = {.iops = 10000, .bytes_per_s = 750e6};
+
+	(void)state;
+	assert_int_equal(sized_plan("preallocation", &probe).image_bytes,
+			 640 * MiB);
+	assert_int_equal(sized_plan("chain", &probe).image_bytes, 320 * MiB);
+	assert_int_equal(sized_plan("compression", &probe).image_bytes,
+			 320 * MiB);
+}
+
 /* ---- ids --------------------------------------------------------------- */
 
 /* The line of a cell in tests/golden/cell_ids.csv. */
@@ -388,6 +418,9 @@ main(void)
 		cmocka_unit_test(test_the_time_has_all_parts),
 		cmocka_unit_test(test_removal_takes_time),
 		cmocka_unit_test(test_a_plan_too_long_is_halved),
+		cmocka_unit_test(
+			test_what_the_probe_has_not_chosen_is_not_halved),
+		cmocka_unit_test(test_images_that_are_filled_are_smaller),
 		cmocka_unit_test(test_cell_ids_stay),
 	};
 

@@ -406,6 +406,112 @@ static const struct bad files[] = {
 	 "name one of a; or leave it out"},
 };
 
+/* What images hold before the first pass, and what is judged. */
+#define FILLED "[configurations]\na = target=qcow2 fill=seq\n"
+
+static const struct bad contents[] = {
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 fill=sequential\n" PASSES,
+	 "x.ini:4:23: fill: 'sequential' is not known; it is none, seq or rand"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 chain_depth=1001\n" PASSES,
+	 "x.ini:4:30: chain_depth: 1001 is not from 0 to 1000"},
+	{SUITE "[configurations]\n"
+	       "a = target=raw chain_depth=1\n" PASSES,
+	 "x.ini:4:28: chain_depth=1: chain_depth is of target=qcow2, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=qemu snapshots=1\n" PASSES,
+	 "x.ini:4:27: snapshots=1: snapshots is of target=qcow2, which a is not"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 encryption=rot13\n" PASSES,
+	 "x.ini:4:29: encryption: 'rot13' is not known; it is none, aes or luks"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 encryption=luks iter_time=0\n" PASSES,
+	 "x.ini:4:44: iter_time: 0 is not from 1 to 60000"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 compression_type=lzo\n" PASSES,
+	 "x.ini:4:35: compression_type: 'lzo' is not known; it is zlib or zstd"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 compress=on\n" PASSES,
+	 "x.ini:4:27: a: compress=on is for a pass with op=convert, and there is none"},
+	{SUITE FILLED "[passes]\n"
+		      "c = op=convert\n"
+		      "r = rw=randread\n",
+	 "x.ini:4:23: a: op=convert fills the image; leave fill out"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 chain_depth=2\n"
+	       "[passes]\n"
+	       "c = op=convert\n",
+	 "x.ini:4:30: a: op=convert makes an image without files below; leave chain_depth out"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 chain_depth=2 encryption=luks\n" PASSES,
+	 "x.ini:4:43: a: encryption=luks with chain_depth=2; only images without files below are encrypted here"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 encryption=aes compress=on\n"
+	       "[passes]\n"
+	       "c = op=convert\n",
+	 "x.ini:4:29: a: encryption=aes with compress=on; what is encrypted is not compressed"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 chain_depth=1 preallocation=full\n" PASSES,
+	 "x.ini:4:46: a: preallocation=full with chain_depth=1; preallocation is for images without files below"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 snapshots=3 refcount_bits=2\n" PASSES,
+	 "x.ini:4:44: a: refcount_bits=2 counts to 3, too few for 3 snapshots; take 16"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2 refcount_bits=1\n" PASSES "s = op=snapshot\n",
+	 "x.ini:4:32: a: refcount_bits=1 counts to 1, too few for 1 snapshot; take 16"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2\n" PASSES "d = op=snapshot-delete\n",
+	 "x.ini:8:1: 'd' deletes a snapshot that no pass has taken; put op=snapshot before it"},
+	{SUITE "[configurations]\n"
+	       "a = target=qcow2\n" PASSES "s = op=snapshot\n"
+	       "d = op=snapshot-delete\n"
+	       "e = op=snapshot-delete\n",
+	 "x.ini:10:1: 'e' deletes a snapshot that no pass has taken; put op=snapshot before it"},
+	{SUITE CONFIGS PASSES "s = op=snapshot\n",
+	 "x.ini:8:8: 's': op=snapshot is not for target=raw of 'a'; it takes target=qcow2"},
+	{SUITE "[configurations]\n"
+	       "a = target=qemu\n"
+	       "[passes]\n"
+	       "c = op=convert\n",
+	 "x.ini:6:8: 'c': op=convert is not for target=qemu of 'a'; it takes target=qcow2 or target=raw"},
+	{SUITE CONFIGS "[passes]\n"
+		       "c = op=create buffer_compress_percentage=50\n",
+	 "x.ini:6:42: c: buffer_compress_percentage is of op=convert"},
+	{SUITE CONFIGS "[passes]\n"
+		       "c = op=convert buffer_compress_percentage=100\n",
+	 "x.ini:6:43: buffer_compress_percentage: 100 is not from 0 to 99"},
+	{SUITE CONFIGS "[passes]\n"
+		       "c = op=create\n"
+		       "d = op=convert\n",
+	 "x.ini:7:1: 'd' makes the image a second time"},
+	/* All of them must hold something before anybody has written. */
+	{SUITE FILLED "b = target=qcow2\n"
+		      "[passes]\n"
+		      "c = op=create\n"
+		      "r = rw=randread\n",
+	 "x.ini:8:8: 'r' reads what nobody has written; name a writing pass with touch="},
+	{SUITE FILLED "[passes]\n"
+		      "c = op=create\n"
+		      "r = rw=randread\n"
+		      "w = rw=randwrite\n",
+	 "x.ini:8:1: 'w' is no first touch: it works where 'r' has read; move it with offset=, or use touch=r"},
+	{SUITE "judge = w.iops\n" CONFIGS PASSES,
+	 "x.ini:3:1: judge: there is nothing to judge against; add reference="},
+	{SUITE "reference = a\njudge = iops\n" CONFIGS PASSES,
+	 "x.ini:4:9: judge: 'iops' is not PASS.METRIC, such as read.iops"},
+	{SUITE "reference = a\njudge = v.iops\n" CONFIGS PASSES,
+	 "x.ini:4:9: judge: there is no pass 'v'"},
+	{SUITE "reference = a\njudge = w.iop\n" CONFIGS PASSES,
+	 "x.ini:4:9: judge: 'iop' is no metric with a better and a worse; did you mean 'iops'?"},
+	{SUITE "reference = a\njudge = w.l2_hits\n" CONFIGS PASSES,
+	 "x.ini:4:9: judge: 'l2_hits' is no metric with a better and a worse; iops is one"},
+	{SUITE "sweep = clustersize\n" CONFIGS PASSES,
+	 "x.ini:3:9: unknown key 'clustersize'; did you mean 'cluster_size'?"},
+	{SUITE "sweep = rounds\n" CONFIGS PASSES,
+	 "x.ini:3:9: 'rounds' is a key of [suite]"},
+};
+
 /* Over SUITE CONFIGS PASSES, by --set. */
 static const struct bad sets[] = {
 	{"x", "--set x: it takes key=value, or section.key=value"},
@@ -463,6 +569,8 @@ test_each_mistake_is_named(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		check(&files[i], files[i].text, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(contents); i++)
+		check(&contents[i], contents[i].text, NULL);
 }
 
 static void

@@ -241,6 +241,81 @@ test_an_export_may_be_read_only(void **state)
 }
 
 static void
+test_what_is_in_an_image_before_arrives(void **state)
+{
+	const struct suite *suite = parse(
+		"[configurations]\n"
+		"a = target=qcow2 fill=rand chain_depth=7 snapshots=3\n"
+		"b = target=qcow2 encryption=luks\n"
+		"c = target=qcow2 encryption=luks iter_time=50\n"
+		"d = target=qcow2 encryption=aes\n"
+		"[passes]\ncreate = op=create\nw = rw=randwrite size=50%\n"
+		"s = op=snapshot\nd = op=snapshot-delete\n",
+		NULL);
+	const struct config *c = suite->configs;
+
+	(void)state;
+	assert_int_equal(c[0].fill, FILL_RAND);
+	assert_int_equal(c[0].chain_depth, 7);
+	assert_int_equal(c[0].snapshots, 3);
+	assert_null(c[0].encryption);
+	assert_int_equal(c[0].iter_time, 0);
+	/* What fills the file at the bottom is not in the image. */
+	assert_false(c[0].takes_all);
+	assert_string_equal(c[1].encryption, "luks");
+	assert_int_equal(c[1].iter_time, 10);
+	assert_int_equal(c[2].iter_time, 50);
+	assert_string_equal(c[3].encryption, "aes");
+	assert_int_equal(suite->passes[2].op, PASS_SNAPSHOT);
+	assert_int_equal(suite->passes[3].op, PASS_SNAPSHOT_DELETE);
+	suite = parse("[configurations]\n"
+		      "r = target=raw\n"
+		      "z = target=qcow2 compress=on\n"
+		      "s = target=qcow2 compress=on compression_type=zstd\n"
+		      "[passes]\n"
+		      "c = op=convert buffer_compress_percentage=30\n"
+		      "r = rw=randread\n",
+		      NULL);
+	assert_int_equal(suite->passes[0].op, PASS_CONVERT);
+	assert_int_equal(suite->passes[0].compressible, 30);
+	assert_true(suite->configs[1].compress && !suite->configs[1].zstd);
+	assert_true(suite->configs[2].compress && suite->configs[2].zstd);
+}
+
+static void
+assert_judged(const struct suite *suite, const char *want)
+{
+	char text[256] = "";
+
+	for (size_t i = 0; i < suite->njudged; i++)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			       "%s%s.%s", i ? " " : "", suite->judged[i].pass,
+			       suite->judged[i].metric);
+	assert_string_equal(text, want);
+}
+
+/* A line stands for all of its passes, and what is dropped is not judged. */
+static void
+test_what_is_judged(void **state)
+{
+	const struct suite *suite = parse(
+		"[suite]\nreference = a\nsweep = bs\n"
+		"judge = w.iops r-${bs}.cpu_s_per_gib r-4k.iops\n"
+		"[configurations]\na = target=raw\n"
+		"[passes]\ncreate = op=create\nw = rw=write bs=1m\n"
+		"r-${bs} = rw=randread touch=w bs=4k,64k\n"
+		"[quick]\ndrop = r-4k\n",
+		NULL);
+
+	(void)state;
+	assert_judged(suite, "w.iops r-4k.cpu_s_per_gib r-64k.cpu_s_per_gib "
+			     "r-4k.iops");
+	assert_judged(suite->quick, "w.iops r-64k.cpu_s_per_gib");
+	assert_string_equal(suite->sweep, "bs");
+	assert_true(suite->sweep_is_pass);
+}
+
+static void
 test_every_key_of_a_pass_arrives(void **state)
 {
 	const struct pass *p;
@@ -734,6 +809,8 @@ main(void)
 		cmocka_unit_test(
 			test_every_key_of_an_export_and_of_qemu_arrives),
 		cmocka_unit_test(test_an_export_may_be_read_only),
+		cmocka_unit_test(test_what_is_in_an_image_before_arrives),
+		cmocka_unit_test(test_what_is_judged),
 		cmocka_unit_test(test_every_key_of_a_pass_arrives),
 		cmocka_unit_test(
 			test_set_beats_quick_beats_the_line_beats_defaults),

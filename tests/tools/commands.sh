@@ -34,7 +34,10 @@ make MODE=tsan test|.ci/run|^stage_tsan\(\) .* MODE=tsan .*test;
 make lint|.ci/run|^stage_lint\(\) \{ make -s lint;
 make test-interop|.ci/run|^stage_interop\(\) \{ make -s test-interop;
 make test-quick|.ci/run|^stage_quick\(\) \{ make -s test-quick;
-make test-fresh|.ci/run|^[[:space:]]*make -s test-fresh$'
+make test-fresh|.ci/run|^[[:space:]]*make -s test-fresh$
+'"$(for s in cluster-size cache-size compression encryption chain snapshot-internal; do
+	echo "qcowbench run $s --quick|tests/harness/suites.sh|^[[:space:]]tiny $s "
+done)"
 # Run by hand only, for minutes: here make says what it would do.
 by_hand='make test-turns
 make test-aa RUNS=20'
@@ -116,7 +119,7 @@ run_command() { # command; in $dir/work, or in the root what is of the tree
 		(cd "$root" && $1 -n) >/dev/null || return 1
 		echo "$by_hand" | grep -qxF -e "$1" || runs_elsewhere "$1"
 		;;
-	./quickstart*) runs_elsewhere "$1" ;;
+	./quickstart* | "qcowbench run "[!p]*" --quick") runs_elsewhere "$1" ;;
 	.ci/run) bash -n "$root/.ci/run" ;;
 	*build/*) (cd "$root" && timeout 120 sh -c "$(smaller "$1")") ;;
 	*) (cd "$dir/work" && timeout 120 sh -c "$(smaller "$1")") ;;

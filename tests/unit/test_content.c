@@ -49,6 +49,35 @@ test_is_incompressible(void **state)
 }
 
 static void
+test_a_part_compresses_away(void **state)
+{
+	static const unsigned percents[] = {0, 1, 50, 99, 100};
+
+	(void)state;
+	content_fill(other, 4096, 8192, 7);
+	for (size_t i = 0; i < ARRAY_SIZE(percents); i++) {
+		size_t zeros = 0, stamp = 24;
+
+		content_fill_partly(buf, 4096, 8192, 7, percents[i]);
+		/* Each sector has its stamp, and is what it was but for its
+		 * end. */
+		for (size_t s = 0; s < 4096; s += 512) {
+			size_t n = 512;
+
+			while (n > stamp && buf[s + n - 1] == 0)
+				n--;
+			zeros += 512 - n;
+			assert_memory_equal(buf + s, other + s, n);
+		}
+		assert_in_range(100 * zeros / 4096,
+				percents[i] > 97  ? 90
+				: percents[i] > 1 ? 49
+						  : 0,
+				percents[i] + 1);
+	}
+}
+
+static void
 check_fault(uint64_t wrong, enum content_state what, const char *text)
 {
 	struct content_fault fault;
@@ -87,6 +116,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_is_a_function_of_offset_and_seed),
 		cmocka_unit_test(test_is_incompressible),
+		cmocka_unit_test(test_a_part_compresses_away),
 		cmocka_unit_test(test_faults_are_named),
 	};
 
