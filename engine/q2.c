@@ -200,17 +200,11 @@ run_close(void *arg)
 int
 q2_close(struct q2_image *img, struct q2_err *err)
 {
-<<<<<<< HEAD
-	struct image *i = image_of(img);
-	int r;
+	struct close_call c = {.img = image_of(img), .err = err};
+	int r, other;
 
 	q2_debug_resume_all(img);
-	r = drain(i, err);
-=======
-	struct close_call c = {.img = image_of(img), .err = err};
-	int r = image_drain(c.img, err), other;
->>>>>>> b34f9c6029f6a3587b7ad1914dfa675cbfc23871
-
+	r = image_drain(c.img, err);
 	if (r < 0)
 		return r;
 	r = loop_call(c.img->loop, run_close, &c);
@@ -408,166 +402,6 @@ info_luks(const struct luks *l, struct q2_luks_info *ret)
 		};
 }
 
-<<<<<<< HEAD
-/* ---- internal snapshots ------------------------------------------------ */
-
-unsigned
-q2_snapshot_count(const struct q2_image *img)
-{
-	return image_of(img)->snapshots.n;
-}
-
-struct q2_snapshot
-q2_snapshot_get(const struct q2_image *img, unsigned index)
-{
-	const struct snapshot *sn = &image_of(img)->snapshots.v[index];
-
-	return (struct q2_snapshot){
-		.id = sn->id,
-		.name = sn->name,
-		.date_ns = (uint64_t)sn->date_sec * 1000000000 + sn->date_nsec,
-		.clock_ns = sn->clock_ns,
-		.state_bytes = sn->state_bytes,
-		.disk_bytes = sn->disk_bytes,
-		.has_icount = sn->icount != SNAPSHOT_NO_ICOUNT,
-		.icount = sn->icount,
-	};
-}
-
-int
-q2_snapshot_find(const struct q2_image *img, const char *id, const char *name)
-{
-	int index = snapshots_find(&image_of(img)->snapshots, id, name);
-
-	return index < 0 ? -ENOENT : index;
-}
-
-struct snapshot_call {
-	struct image *img;
-	struct snapshot_op op;
-	struct q2_snapshot_opts opts;
-	struct q2_err *err;
-};
-
-static int Q2_CO
-run_snapshot(void *arg)
-{
-	struct snapshot_call *c = arg;
-
-	return snapshot_run(c->img, &c->op, c->err);
-}
-
-int
-q2_snapshot_create(struct q2_image *img, const struct q2_snapshot_opts *opts,
-		   struct q2_err *err)
-{
-	struct snapshot_call c = {
-		.img = image_of(img), .op.kind = SNAPSHOT_CREATE, .err = err};
-	struct timespec now;
-
-	take_opts(&c.opts, sizeof(c.opts), opts);
-	c.op.opts = &c.opts;
-	if (!c.opts.name)
-		return q2_fail(err, -EINVAL, "a snapshot needs a name");
-	if (!c.opts.date_ns) {
-		(void)clock_gettime(CLOCK_REALTIME, &now);
-		c.opts.date_ns = (uint64_t)now.tv_sec * 1000000000 +
-				 (uint64_t)now.tv_nsec;
-	}
-	return loop_call(c.img->loop, run_snapshot, &c);
-}
-
-int
-q2_snapshot_apply(struct q2_image *img, unsigned index, struct q2_err *err)
-{
-	struct snapshot_call c = {
-		.img = image_of(img),
-		.op = {.kind = SNAPSHOT_APPLY, .index = index},
-		.err = err};
-
-	return loop_call(c.img->loop, run_snapshot, &c);
-}
-
-int
-q2_snapshot_delete(struct q2_image *img, unsigned index, struct q2_err *err)
-{
-	struct snapshot_call c = {
-		.img = image_of(img),
-		.op = {.kind = SNAPSHOT_DELETE, .index = index},
-		.err = err};
-
-	return loop_call(c.img->loop, run_snapshot, &c);
-}
-
-static int Q2_CO
-run_snapshot_load(void *arg)
-{
-	struct snapshot_call *c = arg;
-
-	return snapshot_load(c->img, c->op.index, c->err);
-}
-
-int
-q2_snapshot_load(struct q2_image *img, const char *id, const char *name,
-		 struct q2_err *err)
-{
-	struct snapshot_call c = {.img = image_of(img), .err = err};
-	int index = q2_snapshot_find(img, id, name);
-
-	if (!image_is_qcow2(c.img))
-		return q2_fail(err, -ENOTSUP,
-			       "Block format '%s' used by device '' does not "
-			       "support temporarily loading internal snapshots",
-			       c.img->driver);
-	if (!c.img->read_only)
-		return q2_fail(err, -EINVAL, "Device is not readonly");
-	if (index < 0)
-		return q2_fail(err, index, "Can't find snapshot");
-	c.op.index = (uint32_t)index;
-	return loop_call(c.img->loop, run_snapshot_load, &c);
-}
-
-struct vmstate_call {
-	struct image *img;
-	void *read;
-	const void *write;
-	uint64_t len, off;
-};
-
-static int Q2_CO
-run_vmstate(void *arg)
-{
-	struct vmstate_call *c = arg;
-	int r = c->read ? POINT_HIT(&c->img->points, vmstate_read)
-			: POINT_HIT(&c->img->points, vmstate_write);
-
-	if (r < 0)
-		return r;
-	return c->read ? vmstate_read(c->img, c->read, c->len, c->off)
-		       : vmstate_write(c->img, c->write, c->len, c->off);
-}
-
-int
-q2_vmstate_read(struct q2_image *img, void *buf, size_t len, uint64_t off)
-{
-	struct vmstate_call c = {
-		.img = image_of(img), .read = buf, .len = len, .off = off};
-
-	return len ? loop_call(c.img->loop, run_vmstate, &c) : 0;
-}
-
-int
-q2_vmstate_write(struct q2_image *img, const void *buf, size_t len,
-		 uint64_t off)
-{
-	struct vmstate_call c = {
-		.img = image_of(img), .write = buf, .len = len, .off = off};
-
-	return len ? loop_call(c.img->loop, run_vmstate, &c) : 0;
-}
-
-=======
->>>>>>> b34f9c6029f6a3587b7ad1914dfa675cbfc23871
 struct layout_call {
 	struct image *img;
 	struct q2_layout *ret;

@@ -240,14 +240,10 @@ load(struct image *img, struct unpacked *u, enum aio_class cls)
 
 	if (!packed)
 		return -ENOMEM;
-<<<<<<< HEAD
+	POINT_ADD(&img->points, compressed_bytes, job.dst_len);
 	r = POINT_HIT(&img->points, compressed_read);
 	if (r == 0)
 		r = file_read(img->file, cls, packed, u->len, u->host);
-=======
-	POINT_ADD(&img->points, compressed_bytes, job.dst_len);
-	r = file_read(img->file, cls, packed, u->len, u->host);
->>>>>>> b34f9c6029f6a3587b7ad1914dfa675cbfc23871
 	return r < 0 ? r : compress_run(img, unpack, &job);
 }
 
