@@ -201,8 +201,10 @@ int
 q2_close(struct q2_image *img, struct q2_err *err)
 {
 	struct close_call c = {.img = image_of(img), .err = err};
-	int r = image_drain(c.img, err), other;
+	int r, other;
 
+	q2_debug_resume_all(img);
+	r = image_drain(c.img, err);
 	if (r < 0)
 		return r;
 	r = loop_call(c.img->loop, run_close, &c);

@@ -78,7 +78,8 @@ void q2_loop_free(struct q2_loop *loop);
 /*
  * Work until at least min requests have completed and their done() has been
  * called, or until timeout_ns has passed (negative: no limit; 0: only what
- * needs no waiting).  Returns the number completed, or a negative errno.
+ * needs no waiting).  Returns the number completed, or a negative errno.  A
+ * request that a breakpoint begins to hold counts, too.
  */
 int q2_loop_run(struct q2_loop *loop, unsigned min, int64_t timeout_ns);
 
@@ -182,6 +183,8 @@ struct q2_part {
 	bool has_size;
 };
 
+struct q2_debug;
+
 struct q2_open_opts {
 	size_t size;
 	const char *driver; /* "qcow2", "raw", "null"; NULL: probe */
@@ -246,7 +249,30 @@ struct q2_open_opts {
 	size_t key_len;
 	const char *key_secret;     /* what messages call it, or NULL */
 	const char *encrypt_format; /* "aes" or "luks"; NULL: the header's */
+	/*
+	 * Errors and stops that were ordered (blkdebug), for the image's file,
+	 * or its data file; out of q2_spec_parse(), and used by one image at a
+	 * time.  said is told when a request is held or goes on.  May be NULL.
+	 */
+	struct q2_debug *debug;
+	bool debug_data_file;
+	bool debug_disk; /* for the disk: q2_copy_on_read() */
+	q2_finding_fn debug_said;
 };
+
+/*
+ * Breakpoints of an image that was opened with debug: the next request after
+ * an event, which has QEMU's name, is held until it is resumed.  q2_close()
+ * resumes all.  -ENOTSUP: the image has no debug; -ENOENT: there is no such
+ * event, or nothing with that tag.
+ */
+int q2_debug_break(struct q2_image *img, const char *event, const char *tag);
+/* Also resumes what it holds. */
+int q2_debug_remove_break(struct q2_image *img, const char *tag);
+int q2_debug_resume(struct q2_image *img, const char *tag);
+/* Does it hold a request now?  tag NULL: does any? */
+bool q2_debug_is_held(const struct q2_image *img, const char *tag);
+void q2_debug_resume_all(struct q2_image *img);
 
 int q2_open(struct q2_loop *loop, const char *path,
 	    const struct q2_open_opts *opts, struct q2_image **ret_img,
@@ -421,6 +447,7 @@ struct q2_spec {
 	const char *path;       /* of the file; NULL: driver null */
 	const char *aio;        /* for q2_loop_opts; NULL: the text is silent */
 	const char *key_secret; /* id of a secret, or NULL */
+	bool copy_on_read;      /* for those who read: q2_copy_on_read() */
 	void *priv;
 };
 
@@ -529,6 +556,14 @@ struct q2_extent {
  */
 int q2_map(struct q2_image *img, uint64_t off, uint64_t len,
 	   struct q2_extent *ret_ext, struct q2_err *err);
+
+/*
+ * Copy on read: clusters of the range that come from backing files, or that
+ * nobody has written, get a place in the image, which reads the same.  Nothing
+ * may write meanwhile.  Blocking; not from a done().
+ */
+int q2_copy_on_read(struct q2_image *img, uint64_t off, uint64_t len,
+		    struct q2_err *err);
 
 /* The LUKS header of an image; strings live as long as the image. */
 struct q2_luks_info {

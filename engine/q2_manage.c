@@ -227,7 +227,11 @@ static int Q2_CO
 run_vmstate(void *arg)
 {
 	struct vmstate_call *c = arg;
+	int r = c->read ? POINT_HIT(&c->img->points, vmstate_read)
+			: POINT_HIT(&c->img->points, vmstate_write);
 
+	if (r < 0)
+		return r;
 	return c->read ? vmstate_read(c->img, c->read, c->len, c->off)
 		       : vmstate_write(c->img, c->write, c->len, c->off);
 }

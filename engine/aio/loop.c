@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "engine/aio/backend.h"
+#include "engine/aio/debug.h"
 #include "engine/aio/loop_priv.h"
 #include "engine/aio/workers.h"
 #include "engine/base/err.h"
@@ -204,15 +205,26 @@ aio_submit(struct aio_op *op)
 
 	if (!known_result(op, &r) && !cut_at_end(op, &r)) {
 		r = count(op);
+		if (r > 0) {
+			r = debug_submit(op);
+			if (r > 0)
+				return;
+		}
 		if (r == 0) {
 			list_append(&loop->queued, &op->link);
 			return;
 		}
 	}
-	/* The longest way round: done() never runs inside a submission. */
+	aio_end(op, r);
+}
+
+/* The longest way round: done() never runs inside a submission. */
+void
+aio_end(struct aio_op *op, int r)
+{
 	op->moved = op->len;
 	op->raw = r;
-	list_append(&loop->completed, &op->link);
+	list_append(&op->file->loop->completed, &op->link);
 }
 
 void

@@ -28,6 +28,9 @@ void bounce_done(struct bounce *b);
 void *bounce_get(struct bounce *b, size_t bytes);
 void bounce_put(struct bounce *b, void *buf, size_t bytes);
 
+/* op has ended before it went to the backend. */
+void aio_end(struct aio_op *op, int r);
+
 struct loop_priv {
 	pthread_mutex_t lock; /* of posted */
 	struct list posted;

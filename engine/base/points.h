@@ -38,6 +38,13 @@ struct points {
 				? (p)->hook((p)->hook_arg, POINT_##name) \
 				: 0)
 
+/* Count amount, and let the hook see it, which can change nothing. */
+#define POINT_TELL(p, name, amount)                              \
+	((void)((p)->n.name += (amount),                         \
+		__builtin_expect(!!(p)->hook, 0)                 \
+			? (p)->hook((p)->hook_arg, POINT_##name) \
+			: 0))
+
 #define POINT_ADD(p, name, amount) ((void)((p)->n.name += (amount)))
 
 /* "l2_load" and "read an L2 slice"; static strings. */

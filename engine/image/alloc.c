@@ -386,8 +386,10 @@ alloc_run(struct image *img, uint64_t want, struct host_run *ret_run)
 	unsigned bits = img->geom.cluster_bits;
 	struct host_run run;
 	uint64_t first, end;
-	int r;
+	int r = POINT_HIT(&img->points, alloc_begin);
 
+	if (r < 0)
+		return r;
 	assert(want > 0);
 	while (!a->window_n) {
 		r = refill(img);
@@ -414,7 +416,7 @@ alloc_run(struct image *img, uint64_t want, struct host_run *ret_run)
 		note_free(a, first);
 		return r;
 	}
-	POINT_ADD(&img->points, clusters_alloc, run.clusters);
+	POINT_TELL(&img->points, clusters_alloc, run.clusters);
 	*ret_run = run;
 	return 0;
 }
@@ -436,7 +438,7 @@ alloc_undo(struct image *img, uint64_t host, uint64_t clusters)
 	a->window_n = 0;
 
 	r = refs_change(img, first, clusters, 1, 0, &done);
-	POINT_ADD(&img->points, clusters_freed, done);
+	POINT_TELL(&img->points, clusters_freed, done);
 	note_free(a, first);
 	return r;
 }
@@ -531,7 +533,7 @@ alloc_release(struct image *img, uint64_t host, uint64_t clusters, bool punch)
 			r = refs_add(img, first, -1, &left);
 			if (r < 0 || left)
 				continue;
-			POINT_ADD(&img->points, clusters_freed, 1);
+			POINT_TELL(&img->points, clusters_freed, 1);
 			note_free(a, first);
 			summary_freed(&a->summary, first, 1);
 		}

@@ -241,7 +241,9 @@ load(struct image *img, struct unpacked *u, enum aio_class cls)
 	if (!packed)
 		return -ENOMEM;
 	POINT_ADD(&img->points, compressed_bytes, job.dst_len);
-	r = file_read(img->file, cls, packed, u->len, u->host);
+	r = POINT_HIT(&img->points, compressed_read);
+	if (r == 0)
+		r = file_read(img->file, cls, packed, u->len, u->host);
 	return r < 0 ? r : compress_run(img, unpack, &job);
 }
 

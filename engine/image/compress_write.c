@@ -273,7 +273,10 @@ static int Q2_CO
 place(struct image *img, struct piece *p)
 {
 	struct host_run run = {0};
-	int r = place_behind(img, p->len, &p->host, &run);
+	int r;
+
+	POINT_TELL(&img->points, compressed_alloc, 1);
+	r = place_behind(img, p->len, &p->host, &run);
 
 	if (r == -ERANGE)
 		r = place_anew(img, p->len, &p->host, &run);
@@ -291,11 +294,14 @@ place(struct image *img, struct piece *p)
 static int Q2_CO
 place_all(struct batch *b)
 {
+	unsigned bits = b->img->geom.cluster_bits;
 	int r = 0;
 
 	for (uint64_t i = 0; i < b->n; i++) {
 		struct piece *p = &b->pieces[i];
 
+		if (r == 0 && p->len)
+			r = map_own_table(b->img, (b->first + i) << bits);
 		if (r < 0)
 			p->len = 0;
 		else if (p->len)
@@ -321,7 +327,10 @@ write_run(struct batch *b, uint64_t i, int *ret_result)
 		memmove(bytes + len, packed_of(b, i), p->len);
 		len += p->len;
 	}
-	*ret_result = file_write(b->img->file, AIO_DATA, bytes, len, host);
+	*ret_result = POINT_HIT(&b->img->points, compressed_write);
+	if (*ret_result == 0)
+		*ret_result = file_write(b->img->file, AIO_DATA, bytes, len,
+					 host);
 	cache_data_written(b->img);
 	return i;
 }
@@ -355,6 +364,8 @@ link_some(struct batch *b, uint64_t *i)
 	int r;
 
 	r = POINT_HIT(&img->points, l2_link);
+	if (r == 0)
+		r = POINT_HIT(&img->points, compressed_link);
 	if (r == 0)
 		r = map_get_for_change(img, guest, &s, &index);
 	if (r < 0)

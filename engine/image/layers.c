@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/aio/debug.h"
 #include "engine/base/err.h"
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
@@ -150,6 +151,9 @@ layers_open_data(struct image *img, const struct q2_open_opts *opts,
 		return r;
 	}
 	r = aio_set_part(img->data, &opts->data_part, err);
+	if (r == 0 && opts->debug && opts->debug_data_file && !opts->debug_disk)
+		r = debug_attach((struct debug *)opts->debug, img->data, false,
+				 opts->debug_said, err);
 	if (r < 0)
 		return r;
 	/* Not all have locks, which would refuse this. */

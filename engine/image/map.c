@@ -518,8 +518,7 @@ has_own_table(const struct image *img, uint64_t guest)
 }
 
 int Q2_CO
-map_get_for_change(struct image *img, uint64_t guest, struct slice **ret_slice,
-		   uint32_t *ret_index)
+map_own_table(struct image *img, uint64_t guest)
 {
 	int r = map_may_change(img, guest);
 
@@ -529,7 +528,14 @@ map_get_for_change(struct image *img, uint64_t guest, struct slice **ret_slice,
 					: make_l2_locked(img, guest);
 		co_mutex_unlock(&img->l2_mutex);
 	}
-	if (r < 0)
-		return r;
-	return map_get(img, guest, ret_slice, ret_index);
+	return r;
+}
+
+int Q2_CO
+map_get_for_change(struct image *img, uint64_t guest, struct slice **ret_slice,
+		   uint32_t *ret_index)
+{
+	int r = map_own_table(img, guest);
+
+	return r < 0 ? r : map_get(img, guest, ret_slice, ret_index);
 }

@@ -33,6 +33,9 @@ int Q2_CO map_get(struct image *img, uint64_t guest, struct slice **ret_slice,
 /* May the L2 table of guest, if there is one, be changed?  0, or what is wrong
  * has been told (damage.h) and a negative errno. */
 int Q2_CO map_may_change(struct image *img, uint64_t guest);
+/* There is an L2 table for guest that is not shared, or it is made.  Those who
+ * allocate call this first, so that a table comes before its clusters. */
+int Q2_CO map_own_table(struct image *img, uint64_t guest);
 /* map_get() for a change, making the L2 table if there is none; never NULL. */
 int Q2_CO map_get_for_change(struct image *img, uint64_t guest,
 			     struct slice **ret_slice, uint32_t *ret_index);

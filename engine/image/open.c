@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/aio/debug.h"
 #include "engine/base/err.h"
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
@@ -425,6 +426,12 @@ open_file(struct image *img, const struct q2_open_opts *opts,
 	img->data = img->file;
 	if (r == 0)
 		r = aio_set_part(img->file, &opts->part, err);
+	if (r == 0 && opts->debug && opts->debug_disk)
+		debug_attach_disk((struct debug *)opts->debug, &img->points,
+				  opts->debug_said);
+	else if (r == 0 && opts->debug && !opts->debug_data_file)
+		r = debug_attach((struct debug *)opts->debug, img->file, true,
+				 opts->debug_said, err);
 	if (r == 0)
 		r = find_driver(img, opts, err);
 	if (r == 0)

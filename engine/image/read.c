@@ -13,9 +13,13 @@ static void Q2_CO
 read_extent(struct fan *fan, struct iov_iter *it, const struct chain_extent *c,
 	    uint64_t off)
 {
-	if (chain_is_zero(c))
+	if (chain_is_zero(c)) {
 		iov_fill(it, 0, c->ext.len);
-	else if (c->ext.kind == CLUSTER_COMPRESSED)
+		return;
+	}
+	if (c->layer != fan->img)
+		POINT_TELL(&fan->img->points, backing_read, 1);
+	if (c->ext.kind == CLUSTER_COMPRESSED)
 		fan_unpack(fan, it, c->ext.len, c->layer, &c->ext.entry,
 			   geom_in_cluster(&c->layer->geom, off));
 	else

@@ -181,6 +181,9 @@ take_clusters(struct image *img, struct inflight *f)
 
 	if (f->owned)
 		return use_owned(img, f);
+	r = map_own_table(img, f->first << img->geom.sub_bits);
+	if (r < 0)
+		return r;
 	r = alloc_run(img, f->n >> bits, &run);
 	if (r < 0)
 		return r;

@@ -122,3 +122,19 @@ cmd_one_file(int argc, char **argv, const char **ret_filename)
 	*ret_filename = argv[optind];
 	return CMD_GO_ON;
 }
+
+/* There are no trace events; as in QEMU a name that means none is told, and a
+ * pattern that matches none is not. */
+void
+cmd_take_trace(const char *text)
+{
+	static const char enable[] = "enable=";
+	size_t len;
+
+	if (strncmp(text, enable, sizeof(enable) - 1) == 0)
+		text += sizeof(enable) - 1;
+	len = strcspn(text, ",");
+	if (len && !memchr(text, '*', len) && !memchr(text, '=', len))
+		(void)complain("warning: trace event '%.*s' does not exist",
+			       (int)len, text);
+}

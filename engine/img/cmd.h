@@ -38,6 +38,9 @@ void help_print_version(void);
 /* Every manual, for scripts: manual_dump(). */
 void help_dump(void);
 
+/* The text of -T. */
+void cmd_take_trace(const char *text);
+
 /* What most subcommands take. */
 struct cmd_common {
 	struct file_opts file;

@@ -79,7 +79,11 @@ take_option(int c, struct io_args *args)
 		f->overlay = true;
 		break;
 	case 'C':
-		return complain("-C is not supported yet");
+		f->copy_on_read = true;
+		break;
+	case 'T':
+		cmd_take_trace(optarg);
+		break;
 	case OPT_OBJECT:
 		return cmd_take_object(optarg);
 	case OPT_IMAGE_OPTS:
@@ -115,7 +119,9 @@ static const struct manual_option options[] = {
 	{'U', "force-share", NULL, NULL, "with -r: do not ask for the lock"},
 	{'s', "snapshot", NULL, NULL,
 	 "do not change the image: what is written goes to a temporary file"},
-	{'C', "copy-on-read", NULL, NULL, NULL},
+	{'C', "copy-on-read", NULL, NULL,
+	 "copy what is read from backing files into the image"},
+	{'T', "trace", "OPTIONS", NULL, "taken; there are no trace events"},
 	MANUAL_OBJECT,
 	MANUAL_IMAGE_OPTS,
 	MANUAL_HELP,
@@ -129,9 +135,7 @@ const struct manual manual_io = {
 	.text = "Read, write and verify an image by commands, as QEMU's qemu-io. Commands come from -c, or else from standard input.",
 	.options = options,
 	.n = ARRAY_SIZE(options),
-	.more = "Not yet: -C, -T.\n"
-		"\n"
-		"The command 'help' lists the commands.\n"
+	.more = "The command 'help' lists the commands.\n"
 		"Exit status: 0 all commands did well, 1 one did not.\n",
 	.getopt_complains = true,
 };

@@ -114,6 +114,14 @@ warning(void *arg, const char *text)
 		hint("%s", text + first + 1);
 }
 
+/* A breakpoint of blkdebug: a request is held, or goes on. */
+static void
+debug_said(void *arg, const char *text)
+{
+	(void)arg;
+	say("blkdebug: %s\n", text);
+}
+
 static struct q2_spec
 spec_of(const struct file_opts *opts)
 {
@@ -123,6 +131,7 @@ spec_of(const struct file_opts *opts)
 	if (opts->overlay)
 		spec.opts.flags |= Q2_RDONLY;
 	spec.opts.finding = finding;
+	spec.opts.debug_said = debug_said;
 	spec.opts.warning = warning;
 	return spec;
 }

@@ -17,6 +17,7 @@ struct file_opts {
 	const char *aio;    /* --aio, or "native"; NULL: the best there is */
 	struct q2_open_opts open;
 	bool overlay;         /* it is not written to: overlay.h */
+	bool copy_on_read;    /* for those who read: io_copy.c */
 	bool image_opts;      /* names are lists of options */
 	const char *extra;    /* a list of options besides the name, or NULL */
 	struct q2_loop *loop; /* of another open image; NULL: one of its own */

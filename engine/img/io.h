@@ -7,6 +7,7 @@
  *	io_parse.c	numbers, patterns, buffers; reports and dumps
  *	io_sync.c	read, write, readv, writev, discard, flush
  *	io_aio.c	aio_read, aio_write, aio_flush
+ *	io_break.c	break, remove_break, resume, wait_break
  *	io_image.c	open, close, reopen, truncate, length, map, alloc,
  *			info
  *
@@ -121,6 +122,9 @@ const char *io_strerror(int result);
 
 /* ---- io_sync.c --------------------------------------------------------- */
 
+/* With -C: what a read finds below the image is copied into it.  Nothing else
+ * may be in flight meanwhile, so this waits.  Returns 0 or a negative errno. */
+int io_copy_on_read(struct io *io, const struct q2_req *rq);
 /* Run rq to its end; returns its result. */
 int io_request(struct io *io, struct q2_req *rq);
 /* Would this write make an image of a file whose format was guessed as raw? */
@@ -132,6 +136,20 @@ int io_cmd_read(struct io *io, int argc, char **argv);
 int io_cmd_readv(struct io *io, int argc, char **argv);
 int io_cmd_write(struct io *io, int argc, char **argv);
 int io_cmd_writev(struct io *io, int argc, char **argv);
+
+/* ---- io_break.c -------------------------------------------------------- */
+
+/*
+ * A command waits for a request: turn the loop once.  A request that a
+ * breakpoint holds, and that nobody could resume any more, is resumed after a
+ * while.  Returns 0 or a negative errno.
+ */
+int io_turn(struct io *io);
+
+int io_cmd_break(struct io *io, int argc, char **argv);
+int io_cmd_remove_break(struct io *io, int argc, char **argv);
+int io_cmd_resume(struct io *io, int argc, char **argv);
+int io_cmd_wait_break(struct io *io, int argc, char **argv);
 
 /* ---- io_aio.c ---------------------------------------------------------- */
 

@@ -67,9 +67,16 @@ write_done(struct q2_req *rq)
 static int
 submit(struct aio_request *a)
 {
-	int r;
+	int r = io_copy_on_read(a->io, &a->rq);
 
 	a->rq.user = a;
+	if (r < 0) {
+		/* Reported as the request's own error. */
+		a->io->in_flight++;
+		a->rq.result = r;
+		a->rq.done(&a->rq);
+		return 0;
+	}
 	a->start_ns = io_now_ns();
 	a->io->in_flight++;
 	q2_submit(a->io->file.img, &a->rq);
@@ -81,12 +88,9 @@ submit(struct aio_request *a)
 void
 io_drain(struct io *io)
 {
-	while (io->in_flight) {
-		int r = q2_loop_run(io->file.loop, 1, -1);
-
-		if (r < 0 && r != -EINTR)
+	while (io->in_flight)
+		if (io_turn(io) < 0)
 			return;
-	}
 }
 
 int

@@ -41,6 +41,14 @@ static int cmd_sleep(struct io *io, int argc, char **argv);
 #define HELP_LATER \
 	" Does not wait: 'aio_flush' does. Errors are printed but do not count.\n"
 
+#define HELP_BREAK                                                             \
+	" For images that are opened as blkdebug::FILE: the first request to " \
+	"FILE after\n"                                                         \
+	" event is held until it is resumed. Start it with aio_read or "       \
+	"aio_write; wait_break\n"                                              \
+	" then waits until it is there. Events have QEMU's names: l2_load, "   \
+	"write_aio, ...\n"
+
 /* By name, as help lists them. */
 static const struct io_command commands[] = {
 	{"abort", NULL, cmd_abort, 0, 0, IO_NO_FILE, NULL,
@@ -57,6 +65,9 @@ static const struct io_command commands[] = {
 	 HELP_LATER HELP_SIZES " -i        do nothing\n" HELP_WRITE HELP_ZERO},
 	{"alloc", "a", io_cmd_alloc, 1, 2, 0, "offset [count]",
 	 "checks if offset is allocated in the file", NULL},
+	{"break", NULL, io_cmd_break, 2, 2, 0, "event tag",
+	 "sets a breakpoint on event and tags the stopped request as tag",
+	 HELP_BREAK},
 	{"close", "c", io_cmd_close, 0, 0, 0, NULL,
 	 "close the current open file", NULL},
 	{"discard", "d", io_cmd_discard, 2, -1, IO_WRITES, "[-Cq] off len",
@@ -86,7 +97,9 @@ static const struct io_command commands[] = {
 	 "l2-cache-entry-size,\n"
 	 "              refcount-cache-size: -o "
 	 "driver=qcow2,l2-cache-size=1M\n"
-	 " -s and -C need backing files, which are not supported yet.\n"},
+	 " -s           what is written goes to a temporary file\n"
+	 " -C           what is read from backing files is copied into the "
+	 "image\n"},
 	{"quit", "q", cmd_quit, 0, 0, IO_NO_FILE, NULL, "exit the program",
 	 NULL},
 	{"read", "r", io_cmd_read, 2, -1, 0,
@@ -95,17 +108,22 @@ static const struct io_command commands[] = {
 	 HELP_SIZES " -s OFF    with -P: verify from there on, counted from "
 		    "off\n"
 		    " -l LEN    with -P: verify so many bytes\n"
-		    " -b        (not supported yet)\n" HELP_READ},
+		    " -b        the state of a virtual machine, not the "
+		    "disk\n" HELP_READ},
 	{"readv", NULL, io_cmd_readv, 2, -1, 0,
 	 "[-Cqv] [-P pattern] off len [len..]",
 	 "reads a number of bytes at a specified offset",
 	 HELP_SIZES " Each len has a buffer of its own.\n" HELP_READ},
+	{"remove_break", NULL, io_cmd_remove_break, 1, 1, 0, "tag",
+	 "remove a breakpoint by tag", HELP_BREAK},
 	{"reopen", NULL, io_cmd_reopen, 0, -1, 0,
 	 "[(-r|-w)] [-c cache] [-o options]",
 	 "reopens an image with new options",
 	 " -r, -w       read-only, or read and write\n"
 	 " -c CACHE     as -t of open\n"
 	 " -o OPTIONS   as of open\n"},
+	{"resume", NULL, io_cmd_resume, 1, 1, 0, "tag",
+	 "resumes the request tagged as tag", HELP_BREAK},
 	{"sigraise", NULL, cmd_sigraise, 1, 1, IO_NO_FILE, "signal",
 	 "raises a signal", " By number, such as 15 for SIGTERM.\n"},
 	{"sleep", NULL, cmd_sleep, 1, 1, IO_NO_FILE, NULL,
@@ -116,11 +134,15 @@ static const struct io_command commands[] = {
 	 HELP_SIZES " off is the new length, also a larger one.\n"
 		    " -m MODE   what is added is off (the default), metadata, "
 		    "falloc or full\n"},
+	{"wait_break", NULL, io_cmd_wait_break, 1, 1, 0, "tag",
+	 "waits for the suspension of a request", HELP_BREAK},
 	{"write", "w", io_cmd_write, 2, -1, IO_WRITES,
 	 "[-bcCfnquz] [-P pattern | -s source_file] off len",
 	 "writes a number of bytes at a specified offset",
 	 HELP_SIZES " -s FILE   write the bytes of FILE, repeated\n"
-		    " -b, -c    (not supported yet)\n" HELP_WRITE HELP_ZERO
+		    " -b        the state of a virtual machine, not the "
+		    "disk\n"
+		    " -c        compressed\n" HELP_WRITE HELP_ZERO
 		    " -n        with -z: accepted, changes nothing\n"},
 	{"writev", NULL, io_cmd_writev, 2, -1, IO_WRITES,
 	 "[-Cfq] [-P pattern] off len [len..]",

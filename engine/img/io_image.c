@@ -31,6 +31,9 @@ open_file(struct io *io, const char *filename, const struct file_opts *opts,
 		return q2_fail(err, -EINVAL,
 			       "force-share=on can only be used with read-only "
 			       "images");
+	if (opts->copy_on_read && (flags & Q2_RDONLY))
+		return q2_fail(err, -EINVAL,
+			       "Can't use copy-on-read on read-only device");
 	r = file_open(filename, opts, &io->file, err);
 	if (r < 0)
 		return r;
@@ -92,17 +95,34 @@ io_open(struct io *io, const char *filename, const struct file_opts *opts)
 	return r;
 }
 
+/* What qemu-io says when tables cannot be written; nothing of an image that is
+ * known to be corrupt. */
+static void
+tell_unwritten(int r, bool corrupt)
+{
+	if (corrupt)
+		return;
+	(void)complain("Failed to flush the L2 table cache: %s", strerror(-r));
+	(void)complain("Failed to flush the refcount block cache: %s",
+		       strerror(-r));
+}
+
 static int
 close_named(struct io *io)
 {
+	struct q2_info info = {0};
 	struct q2_err err;
 	int r;
 
 	if (!io->file.img)
 		return 0;
 	io_drain(io);
+	(void)q2_info(io->file.img, &info, NULL);
 	r = file_close(&io->file, &err);
-	if (r < 0)
+	if (r < 0 && msg_role() == ROLE_QEMU_IO &&
+	    strcmp(err.text, "Could not write the metadata") == 0)
+		tell_unwritten(r, info.corrupt);
+	else if (r < 0)
 		(void)complain_why(&err, "could not close '%s'",
 				   io->filename ? io->filename : "it");
 	return r;
@@ -152,10 +172,8 @@ open_option(int c, struct file_opts *opts)
 		return bad_value("aio", optarg);
 	else if (c == 's')
 		opts->overlay = true;
-	else if (c == 'C') {
-		(void)complain("-C is not supported yet");
-		return -EINVAL;
-	}
+	else if (c == 'C')
+		opts->copy_on_read = true;
 	return c == '?' ? io_usage("open") : 0;
 }
 

@@ -30,9 +30,9 @@ io_request(struct io *io, struct q2_req *rq)
 	rq->user = &ended;
 	q2_submit(io->file.img, rq);
 	while (!ended) {
-		int r = q2_loop_run(io->file.loop, 1, -1);
+		int r = io_turn(io);
 
-		if (r < 0 && r != -EINTR)
+		if (r < 0)
 			return r;
 	}
 	return rq->result;
@@ -51,6 +51,17 @@ io_is_forbidden(struct io *io, const struct q2_req *rq)
 	n = min_u64(rq->iov[0].iov_len, sizeof(now) - rq->off);
 	memcpy(now + rq->off, rq->iov[0].iov_base, n);
 	return memcmp(now, magic, sizeof(now)) == 0;
+}
+
+int
+io_copy_on_read(struct io *io, const struct q2_req *rq)
+{
+	bool wanted = io->opts.copy_on_read || io->file.spec.copy_on_read;
+
+	if (!wanted || rq->op != Q2_READ)
+		return 0;
+	io_drain(io);
+	return q2_copy_on_read(io->file.img, rq->off, rq->len, NULL);
 }
 
 /* A request, its time, and what qemu-io says about it. */
@@ -84,6 +95,8 @@ transfer(struct io *io, struct transfer *t)
 	else if (io_is_forbidden(io, &t->rq))
 		r = -EPERM;
 	else
+		r = io_copy_on_read(io, &t->rq);
+	if (r == 0 && !t->vm_state)
 		r = io_request(io, &t->rq);
 	t->ns = io_now_ns() - start;
 	if (r < 0)
@@ -104,6 +117,7 @@ buf_request(enum q2_op op, const struct io_buf *buf, uint64_t off)
 /* ---- read -------------------------------------------------------------- */
 
 struct read_args {
+	const char *name; /* in "NAME failed" */
 	bool terse, quiet, dump, vm_state;
 	bool has_pattern, has_start, has_len;
 	uint8_t pattern;
@@ -160,7 +174,7 @@ check_part(struct read_args *a, uint64_t len)
 static int
 run_read(struct io *io, const struct read_args *a, const struct io_buf *buf)
 {
-	struct transfer t = {.name = "read",
+	struct transfer t = {.name = a->name,
 			     .done = "read",
 			     .rq = buf_request(Q2_READ, buf, a->off)};
 	int r;
@@ -183,7 +197,7 @@ run_read(struct io *io, const struct read_args *a, const struct io_buf *buf)
 int
 io_cmd_read(struct io *io, int argc, char **argv)
 {
-	struct read_args a = {0};
+	struct read_args a = {.name = "read"};
 	struct io_buf buf;
 	uint64_t len;
 	int r = parse_read_options(argc, argv, &a);
@@ -210,7 +224,7 @@ io_cmd_read(struct io *io, int argc, char **argv)
 int
 io_cmd_readv(struct io *io, int argc, char **argv)
 {
-	struct read_args a = {0};
+	struct read_args a = {.name = "readv"};
 	struct io_buf buf;
 	int c, r = 0;
 

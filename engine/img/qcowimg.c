@@ -103,22 +103,6 @@ print_help_of(const char *name)
 	return 0;
 }
 
-/* There are no trace events; as in QEMU a name that means none is told, and a
- * pattern that matches none is not. */
-static void
-take_trace(const char *text)
-{
-	static const char enable[] = "enable=";
-	size_t len;
-
-	if (strncmp(text, enable, sizeof(enable) - 1) == 0)
-		text += sizeof(enable) - 1;
-	len = strcspn(text, ",");
-	if (len && !memchr(text, '*', len) && !memchr(text, '=', len))
-		(void)complain("warning: trace event '%.*s' does not exist",
-			       (int)len, text);
-}
-
 static int
 run(int argc, char **argv)
 {
@@ -147,7 +131,7 @@ run(int argc, char **argv)
 		if (c != 'T')
 			return complain_usage("unrecognized option '%s'",
 					      argv[optind - 1]);
-		take_trace(optarg);
+		cmd_take_trace(optarg);
 	}
 	if (optind >= argc)
 		return complain_usage("Not enough arguments");

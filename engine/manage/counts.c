@@ -218,7 +218,7 @@ free_in_block(struct counts *c, uint32_t region, const uint8_t *old)
 		if (n && img->punch_snapshot)
 			(void)file_discard(img->file, n << bits,
 					   (base + i - n) << bits);
-		POINT_ADD(&img->points, clusters_freed, n);
+		POINT_TELL(&img->points, clusters_freed, n);
 		n = 0;
 	}
 }

@@ -322,6 +322,33 @@ pairs_has_prefix(const struct pairs *p, const char *prefix)
 	return false;
 }
 
+const struct pair *
+pairs_find(struct pairs *p, const char *key)
+{
+	return find(p, key);
+}
+
+void
+pairs_lift(struct pairs *p, const char *prefix)
+{
+	size_t len = strlen(prefix), kept = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		char *key = p->v[i].key;
+
+		if (strncmp(key, prefix, len) == 0) {
+			memmove(key, key + len, strlen(key + len) + 1);
+		} else if (*key &&
+			   (p->v[i].used || strcmp(key, "driver") == 0)) {
+			free(key);
+			free(p->v[i].value);
+			continue;
+		}
+		p->v[kept++] = p->v[i];
+	}
+	p->n = kept;
+}
+
 void
 pairs_done(struct pairs *p)
 {

@@ -43,6 +43,13 @@ bool pairs_has(const struct pairs *p, const char *key);
 /* Does a name begin so? */
 bool pairs_has_prefix(const struct pairs *p, const char *prefix);
 
+/* The pair, not marked; NULL if there is none. */
+const struct pair *pairs_find(struct pairs *p, const char *key);
+
+/* What has the prefix takes the place of "driver" and of all that is used: it
+ * loses the prefix.  What has no name stays. */
+void pairs_lift(struct pairs *p, const char *prefix);
+
 void pairs_done(struct pairs *p);
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine/aio/aio.h"
+#include "engine/aio/debug.h"
 #include "engine/base/err.h"
 #include "engine/base/num.h"
 #include "engine/image/open.h"
@@ -51,6 +52,8 @@ take_below(struct pairs *p, const char *name, struct q2_spec *spec,
 				       : "Must specify either driver or file");
 	spec->path = name;
 	r = spec_take_raws(p, at, spec, &spec->opts.part, err);
+	if (r == 0 && spec_is_debug(p, at))
+		r = spec_take_debug(p, at, spec, err);
 	if (r < 0)
 		return r;
 	driver = pairs_value(p, spec_key(at, "driver", key));
@@ -220,12 +223,16 @@ take_protocol(struct pairs *p, const char *driver, struct q2_spec *spec,
 	      struct q2_err *err)
 {
 	bool is_null = spec_is_null(driver);
-	int r;
+	char at[SPEC_KEY_BYTES] = "";
+	int r = 0;
 
 	if (!is_null && !spec->opts.driver)
 		spec->opts.driver = "raw";
-	r = is_null ? spec_take_null(p, "", spec, err)
-		    : spec_take_file(p, "", spec, err);
+	if (spec_is_debug(p, at))
+		r = spec_take_debug(p, at, spec, err);
+	if (r == 0)
+		r = is_null ? spec_take_null(p, at, spec, err)
+			    : spec_take_file(p, at, spec, err);
 	return r < 0 ? r : refuse_rest(spec, NODE_PROTOCOL, driver, err);
 }
 
@@ -236,7 +243,9 @@ interpret(struct pairs *p, const char *name, struct q2_spec *spec,
 	const char *driver = pairs_value(p, "driver");
 	int r;
 
-	if (driver && !name && (spec_is_file(driver) || spec_is_null(driver)))
+	if (driver && !name &&
+	    (spec_is_file(driver) || spec_is_null(driver) ||
+	     spec_is_debug(p, "")))
 		return take_protocol(p, driver, spec, err);
 	r = driver ? take_driver(driver, spec, err) : 0;
 	/* What the file's own options say of caches and the like wins. */
@@ -277,12 +286,16 @@ parse(struct pairs *p, const char *name, const char *list, struct q2_spec *spec,
 	if (r == 0 && list)
 		r = pairs_add_list(p, list, name || p->n ? NULL : "file", err);
 	if (r == 0 && name)
+		r = spec_split_debug(p, &name, err);
+	if (r == 0 && name)
 		r = plain_name(&name, err);
 	/* A copy of the name, to live as long as the rest. */
 	if (r == 0 && name) {
 		r = pairs_set(p, "", name, err);
 		name = pairs_value(p, "");
 	}
+	if (r == 0 && !spec->is_reopen)
+		r = spec_lift_filters(p, spec, err);
 	return r < 0 ? r : interpret(p, name, spec, err);
 }
 
@@ -344,8 +357,10 @@ q2_spec_done(struct q2_spec *spec)
 {
 	struct spec_priv *priv = spec->priv;
 
-	if (priv)
+	if (priv) {
 		pairs_done(&priv->pairs);
+		debug_free(priv->debug);
+	}
 	while (priv && priv->n_backing)
 		free(priv->backing[--priv->n_backing]);
 	free(priv);

@@ -23,7 +23,8 @@
 const char *
 spec_bare(const char *key)
 {
-	static const char *const nodes[] = {"file.", "backing.", "data-file."};
+	static const char *const nodes[] = {"file.", "backing.", "data-file.",
+					    "image."};
 	size_t i;
 
 	do {

@@ -17,8 +17,11 @@
 /* Backing files that a text may describe. */
 #define SPEC_BACKING_MAX 16
 
+struct debug;
+
 struct spec_priv {
 	struct pairs pairs;
+	struct debug *debug; /* NULL: none */
 	struct q2_open_opts *backing[SPEC_BACKING_MAX];
 	unsigned n_backing;
 };
@@ -75,6 +78,23 @@ int spec_take_part(struct pairs *p, const char *prefix, struct q2_part *part,
 int spec_take_raws(struct pairs *p, char prefix[SPEC_KEY_BYTES],
 		   struct q2_spec *spec, struct q2_part *part,
 		   struct q2_err *err);
+
+/* ---- blkdebug ---------------------------------------------------------- */
+
+bool spec_is_debug(struct pairs *p, const char *prefix);
+/* Its rules, and the prefix of the file below it. */
+int spec_take_debug(struct pairs *p, char prefix[SPEC_KEY_BYTES],
+		    struct q2_spec *spec, struct q2_err *err);
+/* "blkdebug:CONFIG:IMAGE" as options; *name is IMAGE then.  Other names are
+ * left alone. */
+int spec_split_debug(struct pairs *p, const char **name, struct q2_err *err);
+
+/* Rules and limits of the node at prefix, into the spec; not what is below. */
+int spec_take_rules(struct pairs *p, const char *prefix, struct q2_spec *spec,
+		    struct q2_err *err);
+/* Drivers above a format become properties of the image. */
+int spec_lift_filters(struct pairs *p, struct q2_spec *spec,
+		      struct q2_err *err);
 
 /* ---- qcow2 ------------------------------------------------------------- */
 

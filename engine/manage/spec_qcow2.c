@@ -166,6 +166,25 @@ take_compress(struct pairs *p, const char *prefix, struct q2_open_opts *o,
 
 /* The file of a node below, at prefix or under nodes of driver raw there: its
  * name, or NULL if the text does not tell. */
+/* A data file with rules of blkdebug. */
+static int
+take_debugged(struct q2_spec *spec, char at[SPEC_KEY_BYTES],
+	      struct q2_spec *scratch, struct q2_err *err)
+{
+	struct pairs *p = spec_pairs(spec);
+	int r;
+
+	if (strncmp(at, "data-file.", strlen("data-file.")) != 0)
+		return q2_fail(err, -ENOTSUP,
+			       "blkdebug is for the image's own file and its "
+			       "data file, not below '%.100s'",
+			       at);
+	r = spec_take_debug(p, at, scratch, err);
+	spec->opts.debug = scratch->opts.debug;
+	spec->opts.debug_data_file = true;
+	return r < 0 ? r : spec_take_file(p, at, scratch, err);
+}
+
 static int
 take_other_file(struct q2_spec *spec, const char *prefix,
 		struct q2_spec *scratch, struct q2_part *part,
@@ -180,6 +199,8 @@ take_other_file(struct q2_spec *spec, const char *prefix,
 	r = spec_take_raws(p, at, scratch, part, err);
 	if (r < 0 || !pairs_has_prefix(p, at))
 		return r;
+	if (spec_is_debug(p, at))
+		return take_debugged(spec, at, scratch, err);
 	driver = pairs_value(p, spec_key(at, "driver", key));
 	if (driver && !spec_is_file(driver)) {
 		bool is_known = strcmp(driver, "qcow2") == 0 ||

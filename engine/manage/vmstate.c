@@ -72,7 +72,9 @@ grow_l1(struct image *img, uint64_t end)
 		return 0;
 	if (n * 8 > Q2_MAX_L1_BYTES)
 		return -EFBIG;
-	r = limbo_drain(img);
+	r = POINT_HIT(&img->points, l1_grow);
+	if (r == 0)
+		r = limbo_drain(img);
 	if (r == 0)
 		r = table_init_longer(&t, &img->l1, (uint32_t)n, 0,
 				      img->geom.cluster_size);

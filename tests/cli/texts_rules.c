@@ -41,8 +41,6 @@ static const struct rule rules[] = {
 	 "^io/luks-write-compressed", NULL},
 	{"help is in our own words", IN_ID,
 	 "/o-help|/no-file-help|^create/o-question|^help/io-[^v]", NULL},
-	{"copy on read", IN_ARGV, "^qemu-io -C ", NULL},
-	{"breakpoints", IN_ARGV, "^qemu-io .*(break|resume) ", NULL},
 	{"holes of the host file in map", IN_ID, "^map/mixed-json", NULL},
 	{"a rebase that cannot be copies nothing", IN_ID, "rebase/safe-no-F",
 	 NULL},

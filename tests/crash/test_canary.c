@@ -294,7 +294,7 @@ static const struct canary canaries[] = {
 	 NULL},
 	{"F1", "a cluster is free before its unlink is durable", 2, NULL, NULL,
 	 limbo_is_durable},
-	{"I1", "a cluster is free while requests know it", 5, NULL, NULL,
+	{"I1", "a cluster is free while requests know it", 806, NULL, NULL,
 	 limbo_is_drained},
 	{"Z1", "space below the old end of file counts as zero", 1,
 	 all_is_virgin, NULL, NULL},
