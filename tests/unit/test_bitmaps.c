@@ -178,8 +178,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_two_of_one_name_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			test_what_two_claim_is_not_given_back, setup,
-			teardown),
+			test_what_two_claim_is_not_given_back, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
