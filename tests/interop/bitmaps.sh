@@ -39,29 +39,29 @@ bits() { # image, bitmap
 	qemu-nbd -r -f qcow2 -B "$2" -k "$dir/sock" "$1" &
 	nbd=$!
 	# It answers when it is ready.
-	until qemu-img map --output=json --image-opts "driver=nbd,server.type=unix,server.path=$dir/sock,x-dirty-bitmap=qemu:dirty-bitmap:$2" >map 2>/dev/null; do
-		kill -0 $nbd 2>/dev/null || return 1
+	until qemu-img map --output=json --image-opts "driver=nbd,server.type=unix,server.path=$dir/sock,x-dirty-bitmap=qemu:dirty-bitmap:$2" >bits.json 2>/dev/null; do
+		kill -0 "$nbd" 2>/dev/null || return 1
 	done
-	wait $nbd
-	sed 's/"depth".*"data"/"data"/' map
+	wait "$nbd"
+	sed 's/"depth".*"data"/"data"/' bits.json
 }
 names() { # image
 	qemu-img info "$1" | sed -n 's/^            name: //p'
 }
 agree() { # step
 	for i in a b c; do
-		qemu-img check -q $i.qcow2 || { echo "$1: check of $i"; return 1; }
-		"$img" check -q $i.qcow2 || { echo "$1: our check of $i"; return 1; }
-		qemu-img info $i.qcow2 | sed -n '/bitmaps:/,/refcount/p' >$i.list
-		"$img" info $i.qcow2 | sed -n '/bitmaps:/,/refcount/p' |
-			cmp - $i.list || { echo "$1: info of $i"; return 1; }
-		cmp a.list $i.list || { echo "$1: list of $i"; return 1; }
+		qemu-img check -q "$i".qcow2 || { echo "$1: check of $i"; return 1; }
+		"$img" check -q "$i".qcow2 || { echo "$1: our check of $i"; return 1; }
+		qemu-img info "$i".qcow2 | sed -n '/bitmaps:/,/refcount/p' >"$i".list
+		"$img" info "$i".qcow2 | sed -n '/bitmaps:/,/refcount/p' |
+			cmp - "$i".list || { echo "$1: info of $i"; return 1; }
+		cmp a.list "$i".list || { echo "$1: list of $i"; return 1; }
 	done
 	for n in $(names a.qcow2); do
 		bits a.qcow2 "$n" >a.bits || return 1
 		for i in b c; do
-			bits $i.qcow2 "$n" >$i.bits
-			diff a.bits $i.bits ||
+			bits "$i".qcow2 "$n" >"$i".bits
+			diff a.bits "$i".bits ||
 				{ echo "$1: bits of $n in $i"; return 1; }
 		done
 	done
@@ -82,7 +82,7 @@ both() { # subcommand..., the image is t
 }
 puts() { # qemu-io's options
 	turn=$((turn + 1))
-	qemu-io "$@" a.qcow2 >log 2>&1 && "$img" io "$@" b.qcow2 >log 2>&1 ||
+	{ qemu-io "$@" a.qcow2 && "$img" io "$@" b.qcow2; } >log 2>&1 ||
 		{ cat log; return 1; }
 	if [ $((turn % 2)) = 0 ]; then
 		qemu-io "$@" c.qcow2
@@ -129,8 +129,8 @@ check "... with lazy refcounts" in_turns lazy_refcounts=on
 copies() {
 	both amend -o refcount_bits=32 -f qcow2 t && agree "amend" || return 1
 	for i in a b c; do
-		"$img" convert --bitmaps -O qcow2 $i.qcow2 $i.copy &&
-			qemu-img convert --bitmaps -O qcow2 $i.qcow2 $i.theirs ||
+		"$img" convert --bitmaps -O qcow2 "$i".qcow2 "$i".copy &&
+			qemu-img convert --bitmaps -O qcow2 "$i".qcow2 "$i".theirs ||
 			return 1
 	done
 	mv a.theirs a.qcow2 && mv a.copy b.qcow2 && mv c.copy c.qcow2 &&
@@ -144,11 +144,11 @@ crash() {
 	sh -c "'$img' io -c 'write 0 64k' -c 'sigraise 9' b.qcow2" >log 2>&1
 	cp b.qcow2 c.qcow2
 	for i in a b c; do
-		qemu-img info $i.qcow2 | grep -q 'in-use' || return 1
-		for n in $(names $i.qcow2); do
-			"$img" bitmap --remove $i.qcow2 "$n" || return 1
+		qemu-img info "$i".qcow2 | grep -q 'in-use' || return 1
+		for n in $(names "$i".qcow2); do
+			"$img" bitmap --remove "$i".qcow2 "$n" || return 1
 		done
-		qemu-img check -r all -q $i.qcow2
+		qemu-img check -r all -q "$i".qcow2
 	done
 	agree "after a crash"
 }
