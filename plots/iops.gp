@@ -21,6 +21,8 @@ share = (right - left - gap * (columns - 1)) / columns
 in(p, value) = column(1) == p ? value : NaN
 
 set yrange [configurations + 0.7 : 0.3]
+# gnuplot 5.4 crashes on labels that are all NaN, if there is just one.
+nowhere = 1e9
 
 do for [format = 1:formats] {
 	eval terminal_of(format)
@@ -56,7 +58,7 @@ do for [format = 1:formats] {
 			using (limit(7, 5)):(in(p, $2)):(rate($5)) \
 			with labels left offset 1,0, \
 		     "iops.csv" skip 1 \
-			using (0):(in(p, valid(5) ? NaN : $2)):("not measured") \
+			using (0):(in(p, valid(5) ? nowhere : $2)):("not measured") \
 			with labels left offset 1,0 textcolor rgb "#777777"
 		eval no_frame
 	}
