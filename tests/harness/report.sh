@@ -98,8 +98,8 @@ draws_one() {
 	[ -s single/plots/iops.png ] && ! grep -q 'no picture' err
 }
 if command -v gnuplot >/dev/null; then
-	check "pictures of one configuration and one pass" draws_one
 	check "... and pictures, also by report" draws
+	check "pictures of one configuration and one pass" draws_one
 else
 	echo "skip - pictures of a run # no gnuplot"
 fi
