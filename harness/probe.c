@@ -223,15 +223,15 @@ probe_has_direct(const char *dir)
 	return has;
 }
 
-bool
-probe_has_length(const char *dir, uint64_t bytes)
+int
+probe_length(const char *dir, uint64_t bytes)
 {
-	int fd = nameless_file(dir);
-	bool has;
+	int fd = nameless_file(dir), r = 0;
 
 	if (fd < 0)
-		return false;
-	has = ftruncate(fd, (off_t)bytes) == 0;
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) < 0)
+		r = -errno;
 	(void)close(fd);
-	return has;
+	return r;
 }

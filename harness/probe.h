@@ -32,7 +32,7 @@ double probe_usual_s(void);
  * removes. */
 bool probe_has_direct(const char *dir);
 
-/* Can a file in dir be so long?  The same. */
-bool probe_has_length(const char *dir, uint64_t bytes);
+/* Can a file in dir be so long?  The same; 0 or a negative errno. */
+int probe_length(const char *dir, uint64_t bytes);
 
 #endif

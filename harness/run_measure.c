@@ -49,6 +49,26 @@ probe(struct run *run, uint64_t space, struct q2_err *err)
 	return r;
 }
 
+static void
+fail_length(const struct run *run, const struct config *c, int r,
+	    uint64_t bytes, struct q2_err *err)
+{
+	unsigned long long mib = bytes / MiB;
+
+	if (r == -EFBIG || r == -EINVAL)
+		(void)q2_fail(err, r,
+			      "%s: %s cannot hold a file of %llu MiB; name a "
+			      "smaller --image-size",
+			      c->label,
+			      run->env.filesystem[0] ? run->env.filesystem
+						     : "the file system",
+			      mib);
+	else
+		(void)q2_fail(err, r,
+			      "%s: cannot make a file of %llu MiB in %s: %s",
+			      c->label, mib, run->work.path, strerror(-r));
+}
+
 /*
  * Can the file system hold files as long as they get?  A file of qcow2 without
  * preallocation is short, whatever its disk.
@@ -61,22 +81,19 @@ check_lengths(struct run *run, struct q2_err *err)
 	for (size_t i = 0; i < plan->nconfigs; i++) {
 		const struct config *c = plan->configs[i];
 		uint64_t bytes = plan_config_bytes(plan, c);
+		int r = 0;
 
 		if (strcmp(c->target, "null") == 0 ||
-		    (!c->raw_state && c->prealloc == Q2_PREALLOC_OFF) ||
-		    probe_has_length(run->work.path, bytes))
+		    (!c->raw_state && c->prealloc == Q2_PREALLOC_OFF))
 			continue;
-		(void)q2_fail(err, -EFBIG,
-			      "%s: %s cannot hold a file of %llu GiB; name a "
-			      "smaller --image-size",
-			      c->label,
-			      run->env.filesystem[0] ? run->env.filesystem
-						     : "the file system",
-			      (unsigned long long)(bytes / GiB));
+		r = probe_length(run->work.path, bytes);
+		if (r == 0)
+			continue;
+		fail_length(run, c, r, bytes, err);
 		return BENCH_ENVIRONMENT;
 	}
 	if (plan_has_files(plan) &&
-	    !probe_has_length(run->work.path, plan->disk_bytes))
+	    probe_length(run->work.path, plan->disk_bytes) < 0)
 		plan->disk_most = 1; /* nothing that has tables */
 	return BENCH_OK;
 }

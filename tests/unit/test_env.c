@@ -26,6 +26,7 @@
 #include "harness/env_parts.h"
 #include "harness/env_sys.h"
 #include "harness/host_state.h"
+#include "harness/probe.h"
 
 /* ---- a tree ------------------------------------------------------------ */
 
@@ -693,10 +694,21 @@ test_this_machine(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Every failure was taken for a file that is too long. */
+static void
+test_a_folder_that_is_gone_is_no_file_too_long(void **state)
+{
+	(void)state;
+	assert_int_equal(probe_length("/nowhere/at/all", MiB), -ENOENT);
+	assert_int_equal(probe_length(".", MiB), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			test_a_folder_that_is_gone_is_no_file_too_long),
 		TEST(test_a_field_has_three_states),
 		TEST(test_bytes_that_are_no_text_do_not_break_json),
 		TEST(test_the_fingerprint_is_of_what_changes_performance),
