@@ -3,7 +3,6 @@
  * q2_cor.c - copy on read: what was read from below gets a place in the image
  */
 #include <errno.h>
-#include <string.h>
 
 #include "engine/aio/debug.h"
 #include "engine/base/err.h"
@@ -13,12 +12,6 @@
 
 /* What is copied at once, at most. */
 #define PIECE UINT64_C(1048576)
-
-static bool
-is_zero(const uint8_t *bytes, uint64_t len)
-{
-	return !len || (!bytes[0] && memcmp(bytes, bytes + 1, len - 1) == 0);
-}
 
 /* Copy [off, off + len), of which the image has nothing. */
 static int
@@ -37,8 +30,8 @@ copy(struct q2_image *img, uint8_t *buf, uint64_t off, uint64_t len, bool zero)
 			r = debug_copies(points, off, n);
 		if (r < 0)
 			return r;
-		r = zero || is_zero(buf, n) ? q2_pzero(img, n, off, 0)
-					    : q2_pwrite(img, buf, n, off);
+		r = zero || mem_is_zero(buf, n) ? q2_pzero(img, n, off, 0)
+						: q2_pwrite(img, buf, n, off);
 		if (r < 0)
 			return r;
 		off += n;

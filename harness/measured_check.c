@@ -53,6 +53,22 @@ check_signs(const struct record *rec, struct q2_err *err)
 	return 0;
 }
 
+/* Seconds since 1970: up to the year 9999. */
+#define TIME_MOST 253402300799.0
+
+static int
+check_time(const struct record *rec, struct q2_err *err)
+{
+	char text[NUMBER_SIZE];
+
+	if (!record_has(rec, TRIAL_started_at_s) ||
+	    record_real(rec, TRIAL_started_at_s) <= TIME_MOST)
+		return 0;
+	number_format(record_real(rec, TRIAL_started_at_s), text);
+	return q2_fail(err, -EINVAL, "started_at_s is %s, which is no time",
+		       text);
+}
+
 /* Each quantile that is there is at least the one before it. */
 static int
 check_order(const struct record *rec, const int *cols, size_t n,
@@ -82,6 +98,8 @@ measured_check_trial(const struct record *rec, struct q2_err *err)
 	static const int parts[] = {TRIAL_flush_s, TRIAL_duration_s};
 	int r = check_signs(rec, err);
 
+	if (r >= 0)
+		r = check_time(rec, err);
 	if (r >= 0 && record_has(rec, TRIAL_rw) &&
 	    record_int(rec, TRIAL_ops) == 0)
 		r = q2_fail(err, -EINVAL, "ops is 0 in a pass of requests");

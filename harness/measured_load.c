@@ -230,6 +230,59 @@ check_row(const struct line *line, const char *trial, uint64_t round,
 		       trial, round, line->trial, line->round);
 }
 
+static bool
+names_pass(const json_t *passes, const char *name)
+{
+	const json_t *pass;
+	size_t i;
+
+	json_array_foreach(passes, i, pass)
+	{
+		if (strcmp(measured_text(pass, "name"), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+names_label(const json_t *labels, const char *name)
+{
+	const json_t *label;
+	size_t i;
+
+	json_array_foreach(labels, i, label)
+	{
+		const char *text = json_string_value(label);
+
+		if (text && strcmp(text, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is the row of the plan?  What QEMU is asked has labels of its own. */
+static int
+check_names(const struct loader *l, const struct line *line,
+	    const struct record *rec, struct q2_err *err)
+{
+	const json_t *plan = json_object_get(l->m->run, "plan");
+	const char *label = record_text(rec, TRIAL_label);
+	const char *pass = record_text(rec, TRIAL_pass);
+
+	if (line->part != MEASURED_SUITE)
+		return 0;
+	if (!names_label(json_object_get(plan, "configurations"), label))
+		return q2_fail(
+			err, -EINVAL,
+			"label '%s' is no configuration of run.json; " REMEDY,
+			label);
+	if (!names_pass(json_object_get(plan, "passes"), pass))
+		return q2_fail(err, -EINVAL,
+			       "pass '%s' is no pass of run.json; " REMEDY,
+			       pass);
+	return 0;
+}
+
 static int
 get_records(struct loader *l, const struct line *line, const json_t *array,
 	    struct q2_err *err)
@@ -253,6 +306,8 @@ get_records(struct loader *l, const struct line *line, const json_t *array,
 			return with_remedy(r, err);
 		r = check_row(line, record_text(rec, TRIAL_trial_id),
 			      record_int(rec, TRIAL_round), err);
+		if (r >= 0)
+			r = check_names(l, line, rec, err);
 		if (r < 0)
 			return r;
 		if (strcmp(record_text(rec, TRIAL_run_id), line->run_id) != 0)

@@ -79,7 +79,7 @@ int debug_add(struct debug *d, const struct debug_rule *rule);
  * From now on requests to file are seen, and the hook of its points is taken.
  * With is_format, the file holds the tables of an image, whose events count.
  * said is told "Suspended request 'A'" and the like, with NULL; it may be
- * NULL.  An error: the file cannot have the alignment that is asked for.
+ * NULL.  -EINVAL: d has a file already.
  */
 int debug_attach(struct debug *d, struct aio_file *file, bool is_format,
 		 q2_finding_fn said, struct q2_err *err);

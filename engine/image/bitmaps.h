@@ -36,8 +36,7 @@ struct dirty_bitmap {
 };
 
 struct bitmaps {
-	struct dirty_bitmap
-		*v; /* those of the file's directory, in its order */
+	struct dirty_bitmap *v; /* as in the file's directory */
 	uint32_t n;
 	bool noting;           /* some are to note what the guest changes */
 	bool marked;           /* the file says so */

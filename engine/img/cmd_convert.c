@@ -236,7 +236,6 @@ static const struct manual_option options[] = {
 	{'n', NULL, NULL, NULL, "TARGET is there already, and large enough"},
 	{OPT_TARGET_IS_ZERO, "target-is-zero", NULL, NULL,
 	 "with -n: it reads as zeros"},
-	{'c', NULL, NULL, NULL, "compress the target's clusters"},
 	{'S', NULL, "SIZE", NULL,
 	 "zeros from this length on are not written (4k); 0 writes all"},
 	{'m', NULL, "N", NULL, "pieces under way, 1 to 16 (8)"},
