@@ -33,23 +33,11 @@ struct scene {
 
 static unsigned states, leaky;
 
-static struct loop *
-new_loop(struct sim_opts *sim)
-{
-	struct aio_backend *b = backend_memory_new(1, NULL);
-	struct loop *loop;
-
-	assert_int_equal(
-		loop_new_backend(sim ? sim_new(b, sim) : b, NULL, &loop, NULL),
-		0);
-	return loop;
-}
-
 static void
 record(struct scene *s)
 {
 	struct sim_opts sim = {.seed = s->seed, .log = &s->log};
-	struct loop *loop = new_loop(&sim);
+	struct loop *loop = sim_loop(&sim);
 	struct q2_image *img;
 	struct q2_err err = {0};
 
@@ -70,7 +58,7 @@ record(struct scene *s)
 static void
 crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 {
-	struct loop *loop = new_loop(NULL);
+	struct loop *loop = sim_loop(NULL);
 	const char *const *f = chain_disk_files(&s->disk);
 	struct sim_crash own = *crash;
 	char why[256] = "";

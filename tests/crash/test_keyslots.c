@@ -24,18 +24,6 @@
 #define DISK  "disk.qcow2"
 #define BYTES (64 * KiB)
 
-static struct loop *
-new_loop(struct sim_opts *sim)
-{
-	struct aio_backend *b = backend_memory_new(1, NULL);
-	struct loop *loop;
-
-	if (sim)
-		b = sim_new(b, sim);
-	assert_int_equal(loop_new_backend(b, NULL, &loop, NULL), 0);
-	return loop;
-}
-
 static struct q2_image *
 try_key(struct loop *loop, const char *key)
 {
@@ -133,7 +121,7 @@ refuse(struct q2_image *img, const struct q2_keyslot_opts *o, const char *text)
 static void
 test_passphrases_come_and_go(void **state)
 {
-	struct loop *loop = new_loop(NULL);
+	struct loop *loop = sim_loop(NULL);
 	struct q2_image *img = make(loop);
 	struct q2_keyslot_opts o = adding("neu");
 	struct q2_info info;
@@ -166,7 +154,7 @@ test_passphrases_come_and_go(void **state)
 static void
 test_what_cannot_be_added(void **state)
 {
-	struct loop *loop = new_loop(NULL);
+	struct loop *loop = sim_loop(NULL);
 	struct q2_image *img = make(loop);
 	struct q2_keyslot_opts o = adding("neu");
 
@@ -199,7 +187,7 @@ test_what_cannot_be_added(void **state)
 static void
 test_what_cannot_be_erased(void **state)
 {
-	struct loop *loop = new_loop(NULL);
+	struct loop *loop = sim_loop(NULL);
 	struct q2_image *img = make(loop);
 	struct q2_keyslot_opts o = erasing(NULL);
 
@@ -253,7 +241,7 @@ crash_everywhere(const struct q2_keyslot_opts *o, unsigned slot)
 	uint64_t begin;
 
 	sim_log_init(&log);
-	loop = new_loop(&sim);
+	loop = sim_loop(&sim);
 	img = make(loop);
 	if (o->erase) {
 		struct q2_keyslot_opts first = adding("neu");
@@ -272,7 +260,7 @@ crash_everywhere(const struct q2_keyslot_opts *o, unsigned slot)
 				.seed = seed,
 				.loss = seed ? SIM_SOME : SIM_DROP,
 			};
-			struct loop *other = new_loop(NULL);
+			struct loop *other = sim_loop(NULL);
 
 			assert_int_equal(sim_restore(&log, &crash, DISK, other),
 					 0);

@@ -33,23 +33,11 @@ struct scene {
 	unsigned leaky, went_on;
 };
 
-static struct loop *
-new_loop(struct sim_opts *sim)
-{
-	struct aio_backend *b = backend_memory_new(1, NULL);
-	struct loop *loop;
-
-	assert_int_equal(
-		loop_new_backend(sim ? sim_new(b, sim) : b, NULL, &loop, NULL),
-		0);
-	return loop;
-}
-
 static void
 record(struct scene *s)
 {
 	struct sim_opts sim = {.seed = s->disk.seed, .log = &s->log};
-	struct loop *loop = new_loop(&sim);
+	struct loop *loop = sim_loop(&sim);
 	struct q2_image *img;
 	struct q2_err err = {0};
 	char why[256] = "";
@@ -71,7 +59,7 @@ record(struct scene *s)
 static void
 crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 {
-	struct loop *loop = new_loop(NULL);
+	struct loop *loop = sim_loop(NULL);
 	uint64_t leaks = 0;
 	char why[512] = "";
 	int now;

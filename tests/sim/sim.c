@@ -469,3 +469,17 @@ sim_set_chances(struct loop *loop, const struct sim_opts *opts)
 	s->opts = *opts;
 	s->opts.log = log;
 }
+
+struct loop *
+sim_loop(const struct sim_opts *sim)
+{
+	struct aio_backend *b = backend_memory_new(1, NULL);
+	struct loop *loop = NULL;
+
+	if (sim)
+		b = sim_new(b, sim);
+	/* A test has nothing to say of this. */
+	if (loop_new_backend(b, NULL, &loop, NULL) < 0)
+		abort();
+	return loop;
+}

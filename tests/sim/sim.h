@@ -120,6 +120,9 @@ struct sim_opts {
 /* Takes inner over, also on error, when it returns NULL. */
 struct aio_backend *sim_new(struct aio_backend *inner,
 			    const struct sim_opts *opts);
+/* A loop on files in memory, simulated, or plain if sim is NULL.  Never
+ * NULL. */
+struct loop *sim_loop(const struct sim_opts *sim);
 
 #define SIM_ANY_KIND (-1)
 /*
