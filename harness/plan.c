@@ -8,19 +8,7 @@
 #include "engine/base/num.h"
 #include "engine/base/rng.h"
 
-#define IMAGE_LEAST    (80 * MiB)
-#define IMAGE_SMALLEST (16 * MiB) /* that the user may ask for */
-#define IMAGE_MOST     (1280 * MiB)
-#define IMAGE_S        0.9
-#define REQUESTS_LEAST 128
-#define REQUESTS_MOST  16384
-#define REQUESTS_S     0.45
-#define DISK_DEFAULT   (64 * GiB)
-
-/* Tables of a disk of the user's size: as long as it may take to write them in
- * a round. */
-#define DISK_QUICK_S 2.0
-#define DISK_S       60.0
+#define DISK_DEFAULT (64 * GiB)
 
 /* A tenth more than computed, and what a file system needs to breathe. */
 #define SPACE_SPARE (64 * MiB)
@@ -341,13 +329,13 @@ plan_resolve(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 {
 	int r;
 
-	if (image_bytes < IMAGE_SMALLEST)
+	if (image_bytes < PLAN_IMAGE_SMALLEST)
 		return q2_fail(
 			err, -EINVAL,
 			"an image of %llu bytes is too small to measure; "
 			"the least is %um",
 			(unsigned long long)image_bytes,
-			(unsigned)(IMAGE_SMALLEST / MiB));
+			(unsigned)(PLAN_IMAGE_SMALLEST / MiB));
 	plan->image_bytes = align_down(image_bytes, MiB);
 	plan->requests = requests;
 	for (size_t i = 0; i < plan->npasses; i++) {
@@ -429,8 +417,8 @@ plan_left_out(const struct plan *plan)
 	return NULL;
 }
 
-static unsigned
-count_op(const struct plan *plan, enum pass_op op)
+unsigned
+plan_count(const struct plan *plan, enum pass_op op)
 {
 	unsigned n = 0;
 
@@ -463,7 +451,7 @@ other_space(const struct plan *plan, const struct config *config,
 
 	if (config->fill && config->chain_depth)
 		sum += bytes + plan_metadata_bytes(config, bytes);
-	return count_op(plan, PASS_CONVERT) ? sum + bytes : sum;
+	return plan_count(plan, PASS_CONVERT) ? sum + bytes : sum;
 }
 
 /* Bytes of its files after all passes. */
@@ -489,9 +477,9 @@ config_space(const struct plan *plan, const struct config *config,
 	}
 	bytes = config->image_bytes ? config->image_bytes : image_bytes;
 	touched = min_u64(bytes, touched);
-	all = config->takes_all || count_op(plan, PASS_CONVERT);
+	all = config->takes_all || plan_count(plan, PASS_CONVERT);
 	/* A write after a snapshot is to another cluster. */
-	generations = (config->snapshots > 0) + count_op(plan, PASS_SNAPSHOT);
+	generations = (config->snapshots > 0) + plan_count(plan, PASS_SNAPSHOT);
 	return plan_metadata_bytes(config, bytes) +
 	       other_space(plan, config, bytes) + (all ? bytes : touched) +
 	       generations * touched;
@@ -534,7 +522,7 @@ plan_compressible(const struct plan *plan)
 uint64_t
 plan_prepare_bytes(const struct plan *plan, const struct config *config)
 {
-	bool prepares = config->fill || count_op(plan, PASS_CONVERT);
+	bool prepares = config->fill || plan_count(plan, PASS_CONVERT);
 
 	return prepares ? plan_config_bytes(plan, config) : 0;
 }
@@ -634,152 +622,8 @@ plan_cost(const struct plan *plan)
 	return cost;
 }
 
-/* Images that are filled before are written more than once. */
-static double
-image_seconds(const struct plan *plan)
-{
-	for (size_t i = 0; i < plan->nconfigs; i++) {
-		if (plan->configs[i]->fill || count_op(plan, PASS_CONVERT))
-			return IMAGE_S / 2;
-	}
-	return IMAGE_S;
-}
-
-uint64_t
-plan_quick_image(const struct probe *probe, const struct plan *plan,
-		 uint64_t space)
-{
-	uint64_t requests = plan_quick_requests(probe);
-	uint64_t bytes = IMAGE_MOST;
-	double seconds = image_seconds(plan);
-
-	while (bytes > IMAGE_LEAST &&
-	       ((double)bytes / probe->bytes_per_s > seconds ||
-		plan_space(plan, bytes, requests) > space))
-		bytes /= 2;
-	return bytes;
-}
-
-uint64_t
-plan_quick_requests(const struct probe *probe)
-{
-	uint64_t n = REQUESTS_MOST;
-
-	while (n > REQUESTS_LEAST && (double)n / probe->iops > REQUESTS_S)
-		n /= 2;
-	return n;
-}
-
-const char *const plan_disk_names[] = {"hdd", "ssd", "nvme", NULL};
-
-const struct probe *
-plan_disk(const char *name)
-{
-	/* SATA. */
-	static const struct probe ssd = {.iops = 20000, .bytes_per_s = 500e6};
-
-	if (strcmp(name, "ssd") == 0)
-		return &ssd;
-	return strcmp(name, "hdd") == 0 ? &plan_slow_disk : &plan_fast_disk;
-}
-
-const struct probe plan_slow_disk = {.iops = 280, .bytes_per_s = 90e6};
-const struct probe plan_fast_disk = {.iops = 1e5, .bytes_per_s = 2e9};
-
-/* Has all work of the plan room in images of this size? */
-static bool
-can_be(const struct plan *plan, uint64_t image_bytes)
-{
-	struct plan other = *plan;
-	struct q2_err ignored;
-
-	return plan_resolve(&other, image_bytes, plan->requests, &ignored) >= 0;
-}
-
-/* The largest image with which a round fits into space, in whole GiB if there
- * is one; 0: none does. */
-static uint64_t
-fitting_image(const struct plan *plan, uint64_t space)
-{
-	uint64_t least = 0, most = plan->image_bytes / MiB;
-
-	while (least < most) {
-		uint64_t middle = least + (most - least + 1) / 2;
-
-		if (plan_space(plan, middle * MiB, plan->requests) <= space)
-			least = middle;
-		else
-			most = middle - 1;
-	}
-	least *= MiB;
-	if (least >= GiB)
-		least = align_down(least, GiB);
-	return can_be(plan, least) ? least : 0;
-}
-
-/* What may be written of the disk that the user wants, in each round. */
-static uint64_t
-disk_most(const struct plan *plan, uint64_t space)
-{
-	double seconds = plan->quick ? DISK_QUICK_S : DISK_S;
-
-	return max_u64(
-		min_u64((uint64_t)(plan->bytes_per_s * seconds), space / 10),
-		1);
-}
-
-/* The least space that is enough for the smallest images.  Where there is more,
- * more is made of the disk that the user wants. */
-static uint64_t
-smallest_space(const struct plan *plan)
-{
-	struct plan other = *plan;
-	uint64_t space = 0, need;
-
-	for (;;) {
-		other.disk_most = disk_most(plan, space);
-		need = align_up(
-			plan_space(&other, IMAGE_SMALLEST, plan->requests),
-			MiB);
-		if (need <= space)
-			return space;
-		space = need;
-	}
-}
-
-static int
-does_not_fit(const struct plan *plan, uint64_t need, uint64_t space,
-	     struct q2_err *err)
-{
-	uint64_t fits = fitting_image(plan, space);
-	char how[160] = "", size[24];
-
-	(void)snprintf(size, sizeof(size), "%llu%c",
-		       (unsigned long long)(fits / (fits >= GiB ? GiB : MiB)),
-		       fits >= GiB ? 'g' : 'm');
-	if (fits)
-		(void)snprintf(how, sizeof(how),
-			       "images of %s fit: --size %s, or --image-size "
-			       "%s%s; or ",
-			       size, size, size,
-			       plan->suite->quick ? ", or --quick" : "");
-	else if (plan->image_bytes > IMAGE_SMALLEST &&
-		 can_be(plan, IMAGE_SMALLEST))
-		(void)snprintf(
-			how, sizeof(how),
-			"the smallest, --image-size %um, need %llu MiB; ",
-			(unsigned)(IMAGE_SMALLEST / MiB),
-			(unsigned long long)(smallest_space(plan) / MiB));
-	return q2_fail(err, -ENOSPC,
-		       "the images of a round need %llu MiB and there are %llu "
-		       "MiB free; %sname another disk with --dir",
-		       (unsigned long long)div_up(need, MiB),
-		       (unsigned long long)(space / MiB), how);
-}
-
-/* Are the sizes those of images that can be made? */
-static int
-check_images(const struct plan *plan, struct q2_err *err)
+int
+plan_check_images(const struct plan *plan, struct q2_err *err)
 {
 	int r = 0;
 
@@ -812,35 +656,4 @@ check_images(const struct plan *plan, struct q2_err *err)
 				       (unsigned long long)plan->disk_bytes);
 	}
 	return r;
-}
-
-int
-plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
-	   const struct probe *probe, uint64_t space, struct q2_err *err)
-{
-	const struct suite *suite = plan->suite;
-	uint64_t need;
-	int r;
-
-	plan->ops_per_s = probe->iops;
-	plan->bytes_per_s = probe->bytes_per_s;
-	plan->disk_most = disk_most(plan, space);
-	if (!requests)
-		requests = suite->probe_requests ? plan_quick_requests(probe)
-						 : suite->requests;
-	if (!image_bytes) {
-		image_bytes = suite->probe_image
-				      ? plan_quick_image(probe, plan, space)
-				      : suite->image_bytes;
-		/* What is larger than the user's disk says nothing of it. */
-		if (plan->disk_wished)
-			image_bytes = min_u64(image_bytes, plan->disk_bytes);
-	}
-	r = plan_resolve(plan, image_bytes, requests, err);
-	if (r >= 0)
-		r = check_images(plan, err);
-	if (r < 0)
-		return r;
-	need = plan_space(plan, plan->image_bytes, plan->requests);
-	return need > space ? does_not_fit(plan, need, space, err) : 0;
 }

@@ -77,6 +77,9 @@ enum q2_cache plan_cache_mode(const char *name);
 const char *plan_prealloc_name(enum q2_prealloc prealloc);
 const char *plan_zero_name(enum q2_zero zero);
 
+/* Of images; less cannot be asked for. */
+#define PLAN_IMAGE_SMALLEST (16 * MiB)
+
 /* S and N of the quick form.  space: free bytes that may be used. */
 uint64_t plan_quick_image(const struct probe *probe, const struct plan *plan,
 			  uint64_t space);
@@ -99,6 +102,11 @@ int plan_resolve(struct plan *plan, uint64_t image_bytes, uint64_t requests,
  */
 int plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 	       const struct probe *probe, uint64_t space, struct q2_err *err);
+
+/* Are the sizes those of images that can be made?  0 or -EINVAL. */
+int plan_check_images(const struct plan *plan, struct q2_err *err);
+/* Passes of that kind. */
+unsigned plan_count(const struct plan *plan, enum pass_op op);
 
 /* Disks at which the sizes of the quick form end. */
 extern const struct probe plan_slow_disk, plan_fast_disk;
