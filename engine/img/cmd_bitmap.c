@@ -55,7 +55,6 @@ static const struct manual_option options[] = {
 	MANUAL_FORMAT,
 	MANUAL_OBJECT,
 	MANUAL_IMAGE_OPTS,
-	MANUAL_SHARE,
 	MANUAL_HELP,
 	MANUAL_OWN,
 	MANUAL_AIO,
