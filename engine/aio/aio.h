@@ -108,6 +108,12 @@ struct loop_opts {
 	unsigned workers;
 };
 
+/* host.c: how many large operations on files in memory may come until there
+ * are no reads, or no writes, among them any more. */
+struct aio_mix {
+	unsigned reads, writes;
+};
+
 struct loop {
 	struct co_sched sched;
 	struct aio_backend *backend;
@@ -118,6 +124,7 @@ struct loop {
 	unsigned inflight;      /* ops given to the backend */
 	unsigned requests_done; /* guest requests finished; see loop_run() */
 	uint64_t syscalls, sqes;
+	struct aio_mix mix;
 	char notice[256]; /* why a better backend is not in use, or "" */
 	/* Tests: loop_offload() and the like run at once, in the loop's
 	 * thread, so that a run depends on its seed alone. */

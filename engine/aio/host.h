@@ -32,11 +32,15 @@ void host_submit(struct workers *pool, struct aio_op *op);
  */
 bool host_never_waits(const struct aio_file *file);
 
-/*
- * Is op to be done here and now, or by host_submit()?  On files of which
- * host_never_waits() is true; others must not ask.
- */
-bool host_runs_inline(const struct aio_op *op, const struct workers *pool);
+/* Who does an operation on a file of which host_never_waits() is true. */
+enum host_place {
+	HOST_HERE,  /* the loop's thread, at once */
+	HOST_POOL,  /* host_submit() */
+	HOST_KERNEL /* a thread of the kernel's, where the backend has such, else
+			    as HOST_HERE */
+};
+/* Not for other files.  Takes note of op: once for each. */
+enum host_place host_place(const struct aio_op *op, const struct workers *pool);
 
 /* dioalign.c: what O_DIRECT on file->fd wants of offsets and memory. */
 void host_detect_align(struct aio_file *file);

@@ -108,7 +108,7 @@ libaio_submit(struct aio_backend *b, struct aio_op *op)
 {
 	struct libaio *l = libaio_of(b);
 
-	if (op->file->inline_io && host_runs_inline(op, l->pool)) {
+	if (op->file->inline_io && host_place(op, l->pool) != HOST_POOL) {
 		b->loop->syscalls++;
 		aio_complete(op, host_attempt(op));
 	} else if (op->file->inline_io || goes_to_pool(l, op)) {

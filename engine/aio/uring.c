@@ -6,7 +6,7 @@
  *	    |           ^
  *	    +-> waiting-+      beyond the depth, or no entry left
  *	    +-> pool           ftruncate, which the ring has only since 6.9
- *	    +-> at once        files in memory: see host_never_waits()
+ *	    +-> at once        files in memory: see host_place()
  *
  * What the kernel cannot do without blocking (fdatasync, fallocate, and
  * buffered writes on some file systems) it gives to threads of its own.  A
@@ -177,11 +177,13 @@ static void
 uring_submit(struct aio_backend *b, struct aio_op *op)
 {
 	struct uring *u = uring_of(b);
+	enum host_place place = op->file->inline_io ? host_place(op, u->pool)
+						    : HOST_KERNEL;
 
-	if (op->file->inline_io && host_runs_inline(op, u->pool)) {
+	if (place == HOST_HERE) {
 		b->loop->syscalls++;
 		aio_complete(op, host_attempt(op));
-	} else if (op->kind == AIO_TRUNCATE || op->file->inline_io) {
+	} else if (op->kind == AIO_TRUNCATE || place == HOST_POOL) {
 		host_submit(u->pool, op);
 	} else if (!list_empty(&u->waiting) || !start(u, op)) {
 		list_append(&u->waiting, &op->link);

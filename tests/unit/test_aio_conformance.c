@@ -64,17 +64,24 @@ call(struct aio_file *file, enum aio_kind kind, void *buf, uint64_t len,
 
 /* Stripes that share blocks with their neighbours, each with its writer. */
 #define WRITERS 8
-#define STRIPE  40013
-#define AREA    (WRITERS * STRIPE)
-#define LEN_MAX 20000
+
+struct sizes {
+	uint64_t stripe;
+	uint64_t len_max;
+	uint64_t steps;
+};
+static const struct sizes few_bytes = {40013, 20000, 60};
+/* Up to what files in memory have threads for: see host_place(). */
+static const struct sizes many_bytes = {800011, 400000, 12};
 
 struct writer {
 	struct bed *bed;
 	struct co_join *join;
+	const struct sizes *sizes;
 	struct rng rng;
 	uint64_t start;
 	char *model; /* of the whole area */
-	char *buf;   /* LEN_MAX and some */
+	char *buf;   /* len_max and some */
 	int step;
 };
 
@@ -129,16 +136,17 @@ discard_some(struct writer *w, uint64_t len, uint64_t off)
 static int Q2_CO
 one_step(struct writer *w)
 {
-	uint64_t len = 1 + rng_below(&w->rng, LEN_MAX);
-	uint64_t off = w->start + rng_below(&w->rng, STRIPE - len + 1);
+	uint64_t max = w->sizes->len_max, stripe = w->sizes->stripe;
+	uint64_t len = 1 + rng_below(&w->rng, max);
+	uint64_t off = w->start + rng_below(&w->rng, stripe - len + 1);
 
 	/* Where the neighbours are. */
 	if (rng_below(&w->rng, 2) == 0)
-		off = w->start + rng_below(&w->rng, 2) * (STRIPE - len);
+		off = w->start + rng_below(&w->rng, 2) * (stripe - len);
 	else if (rng_below(&w->rng, 2) == 0) {
 		off = align_up(off, 4096);
-		len = min_u64(align_up(len, 4096), LEN_MAX / 4096 * 4096);
-		if (off + len > w->start + STRIPE)
+		len = min_u64(align_up(len, 4096), max / 4096 * 4096);
+		if (off + len > w->start + stripe)
 			return 0;
 	}
 	switch (rng_below(&w->rng, 8)) {
@@ -160,7 +168,7 @@ static void Q2_CO
 writer_main(void *arg)
 {
 	struct writer *w = arg;
-	int steps = (int)test_rounds(60), r = 0;
+	int steps = (int)test_rounds(w->sizes->steps), r = 0;
 
 	for (w->step = 0; r == 0 && w->step < steps; w->step++)
 		r = one_step(w);
@@ -184,28 +192,42 @@ run_writers(void *arg)
 }
 
 static void
-test_neighbours_lose_no_byte(void **state)
+write_beside_each_other(const struct variant *v, const struct sizes *sizes)
 {
-	struct bed *bed = bed_open(*state);
-	Q2_AUTO_FREE char *model = calloc(1, AREA);
-	Q2_AUTO_FREE char *all = malloc(AREA + 1);
+	struct bed *bed = bed_open(v);
+	uint64_t area = WRITERS * sizes->stripe;
+	Q2_AUTO_FREE char *model = calloc(1, area);
+	Q2_AUTO_FREE char *all = malloc(area + 1);
 	struct writer w[WRITERS];
 
 	assert_true(model && all);
 	for (int i = 0; i < WRITERS; i++)
 		w[i] = (struct writer){
 			.bed = bed,
+			.sizes = sizes,
 			.rng = {rng_next(&bed->rng)},
-			.start = (uint64_t)i * STRIPE,
+			.start = (uint64_t)i * sizes->stripe,
 			.model = model,
-			.buf = mem_aligned(LEN_MAX + 2048),
+			.buf = mem_aligned(sizes->len_max + 2048),
 		};
 	assert_int_equal(loop_call(bed->loop, run_writers, w), 0);
-	assert_int_equal(call(bed->file, AIO_READ, all + 1, AREA, 0), 0);
-	assert_memory_equal(all + 1, model, AREA);
+	assert_int_equal(call(bed->file, AIO_READ, all + 1, area, 0), 0);
+	assert_memory_equal(all + 1, model, area);
 	for (int i = 0; i < WRITERS; i++)
 		free(w[i].buf);
 	bed_close(bed);
+}
+
+static void
+test_neighbours_lose_no_byte(void **state)
+{
+	write_beside_each_other(*state, &few_bytes);
+}
+
+static void
+test_large_neighbours_lose_no_byte(void **state)
+{
+	write_beside_each_other(*state, &many_bytes);
 }
 
 /* A whole write and two that lie within it, started together. */
@@ -524,6 +546,8 @@ main(void)
 	static const struct variant_test tests[] = {
 		{"neighbours lose no byte", test_neighbours_lose_no_byte,
 		 false},
+		{"large neighbours lose no byte",
+		 test_large_neighbours_lose_no_byte, false},
 		{"a write within a write loses nothing around it",
 		 test_a_write_within_a_write_loses_nothing_around_it, false},
 		{"there are zeros beyond the end",
