@@ -7,6 +7,7 @@
 #   make test-interop       with QEMU's tools and block devices
 #   make test-turns         turns against whole passes (FROM=, ROUNDS=; 3 min)
 #   make test-aa            equal files: how often no pair differs (RUNS=1)
+#   make test-newer-qemu    the interoperability with Debian 13's QEMU
 #   make test-fresh         both quickstart commands on a bare Debian 12
 #   make test-quick         the quick form on ext4 and xfs (loop devices, root)
 #   make lint               formatting, clang-tidy, cppcheck, shellcheck
@@ -121,7 +122,8 @@ aa    := $B/tests/aa/aa
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all man bench test test-interop test-quick test-turns test-aa test-fresh lint format \
+.PHONY: all man bench test test-interop test-quick test-turns test-aa test-fresh test-newer-qemu \
+        lint format \
         install uninstall clean help \
         units FORCE
 
@@ -254,6 +256,9 @@ test-interop: all $(interop) $(with_qemu) $(tools)
 
 test-quick: all
 	B=$B sh tests/quick.sh
+
+test-newer-qemu: all $(interop)
+	@B=$B MODE=$(MODE) sh tests/newer-qemu.sh
 
 test-fresh:
 	sh tests/fresh.sh

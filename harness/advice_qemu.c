@@ -142,7 +142,7 @@ say(const struct advice *own, const char *version, double margin,
 	case ADVICE_QEMU_CANNOT_TELL:
 		SAY(ret->note,
 		    "Through %s it cannot be told whether %s and %s differ by "
-		    "%g %%: %s is %s (%s, %zu rounds).",
+		    "%g %%: round by round, %s is %s (%s, %zu rounds).",
 		    version, policy, rival, 100 * margin, policy,
 		    advice_change(ret->ratio).text,
 		    advice_range(ret->lo, ret->hi).text, ret->rounds);

@@ -154,7 +154,7 @@ paid_back(const struct advice *ret)
 		p.text[0] = '\0';
 	else if (ret->never_pays)
 		put(p.text, sizeof(p.text),
-		    ", which is more than all its first writes save");
+		    ", which takes longer than all its first writes save");
 	else if (ret->break_even_gib < 0.01)
 		put(p.text, sizeof(p.text),
 		    ", paid back by the very first writes");
@@ -178,8 +178,10 @@ say_better(const struct advice_case *c, struct advice *ret)
 		    c->price_at_most ? "at most " : "",
 		    seconds(c->price_s).text, seconds(c->off_s).text,
 		    bytes(c->price_bytes).text, paid_back(ret).text);
+	/* Who never gets the price back is told first what it is for. */
 	put(ret->sentence, sizeof(ret->sentence),
-	    "Use preallocation=%s: first writes are %s (%s, %zu rounds)%s.",
+	    "%s preallocation=%s: first writes are %s (%s, %zu rounds)%s.",
+	    ret->never_pays ? "For the guest's speed use" : "Use",
 	    advice_policy_name(ret->policy), change_from_off(ret->ratio).text,
 	    advice_range(ret->ratio_lo, ret->ratio_hi).text, ret->rounds,
 	    price);
@@ -354,13 +356,11 @@ note_payer(const struct advice_case *c, struct advice *ret)
 	if (!ret->never_pays)
 		return;
 	if (c->payer == ADVICE_OFF)
-		note(ret, "That is for the guest's speed; if the time to "
-			  "create counts as much, use off.");
+		note(ret, "If the time to create counts as much, use off.");
 	else
 		note(ret,
-		     "That is for the guest's speed; if the time to create "
-		     "counts as much, use %s: %s, paid back after %s of first "
-		     "writes.",
+		     "If the time to create counts as much, use %s: %s, paid "
+		     "back after %s of first writes.",
 		     advice_policy_name(c->payer),
 		     change_from_off(exp(c->of[c->payer].shift.hl)).text,
 		     bytes(c->payer_bytes).text);
@@ -386,6 +386,17 @@ note_winner(const struct advice_case *c, struct advice *ret)
 	note(ret, "A restore, a move to other storage, a linked clone or the "
 		  "first internal snapshot undoes the policy: preallocate "
 		  "again then.");
+}
+
+/* What the passes are called is not what every reader takes it for. */
+static void
+note_first_write(const struct advice_case *c, struct advice *ret)
+{
+	if (c->stride_bytes > c->bs_bytes)
+		note(ret,
+		     "A first write is the first into its %s of the disk; what "
+		     "goes there later counts as a rewrite.",
+		     bytes((double)c->stride_bytes).text);
 }
 
 static void
@@ -423,5 +434,6 @@ advice_write(const struct advice_case *c, struct advice *ret)
 	if (ret->kind == ADVICE_BETTER)
 		note_winner(c, ret);
 	note_storage(c, ret);
+	note_first_write(c, ret);
 	note_discard(c, ret);
 }

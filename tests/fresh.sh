@@ -36,15 +36,8 @@ give_up() {
 command -v debootstrap >/dev/null || give_up "debootstrap is not installed"
 unshare --mount --pid --fork true 2>/dev/null || give_up "no namespaces here"
 
-# URI of the host's own main archive: "main" of a suite like bookworm, not
-# bookworm-updates.
-# shellcheck disable=SC2016 # $(...) is apt's
-apt_mirror() {
-	apt-get indextargets --no-release-info \
-		--format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
-		'Created-By: Packages' |
-		awk '$3 == "main" && $2 !~ /[-\/]/ { print $1; exit }'
-}
+# shellcheck source=tests/apt.sh
+. tests/apt.sh
 mirror=${FRESH_MIRROR:-$(apt_mirror)}
 [ -n "$mirror" ] || give_up "apt has no Debian mirror; set FRESH_MIRROR=URI"
 

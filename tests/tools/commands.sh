@@ -33,6 +33,7 @@ make MODE=asan test|.ci/run|^stage_asan\(\) .* MODE=asan .*test;
 make MODE=tsan test|.ci/run|^stage_tsan\(\) .* MODE=tsan .*test;
 make lint|.ci/run|^stage_lint\(\) \{ make -s lint;
 make test-interop|.ci/run|^stage_interop\(\) \{ make -s test-interop;
+make test-newer-qemu|.ci/run|^stage_newer_qemu\(\) \{ make -s test-newer-qemu;
 make test-quick|.ci/run|^stage_quick\(\) \{ make -s test-quick;
 make test-fresh|.ci/run|^[[:space:]]*make -s test-fresh$
 '"$(for s in cluster-size cache-size compression encryption chain snapshot-internal; do
