@@ -92,8 +92,9 @@ supported() { # stdout of the run, cells.csv
 	END {
 		for (p in lo)
 			printf "# %s: %.3f .. %.3f of off\n", p, lo[p], hi[p]
-		if (match(text, /Use preallocation=[a-z]+/)) {
-			p = substr(text, RSTART + 18, RLENGTH - 18)
+		if (match(text, /[Uu]se +preallocation=[a-z]+/)) {
+			p = substr(text, RSTART, RLENGTH)
+			sub(/.*=/, "", p)
 			print "# the sentence: use " p
 			if (p in lo)
 				exit !(lo[p] > 1.05)
