@@ -26,14 +26,12 @@
 #include "engine/image/image.h"
 #include "tests/bitmap_disk.h"
 #include "tests/env.h"
+#include "tests/fault/faults.h"
 #include "tests/sim/sim.h"
 
 struct trial {
 	struct bitmap_disk disk;
-	enum aio_kind kind;
-	int error;
-	bool forever;
-	uint64_t nth;
+	struct fault fault;
 	struct q2_err err, close_err;
 };
 
@@ -50,7 +48,7 @@ complain(const struct trial *t, const char *fmt, ...)
 	va_end(ap);
 	print_error("%s\n", text);
 	fail_msg("kind %d, number %" PRIu64 ", error %d, forever %d: %s",
-		 t->kind, t->nth, t->error, t->forever,
+		 t->fault.kind, t->fault.nth, t->fault.error, t->fault.forever,
 		 bitmap_disk_text(&t->disk));
 	abort();
 }
@@ -86,8 +84,8 @@ check_result(struct trial *t, struct loop *loop, int r, int r_close)
 			complain(t, "closed with: %s", t->close_err.text);
 	}
 	/* What cannot be read, such as an old table, is let go of. */
-	if (r_close == 0 && !t->forever && atomic && leaks &&
-	    t->kind != AIO_READ)
+	if (r_close == 0 && !t->fault.forever && atomic && leaks &&
+	    t->fault.kind != AIO_READ)
 		complain(t, "%" PRIu64 " leaks after: %s", leaks, t->err.text);
 	if (bitmap_disk_go_on(&t->disk, loop, why, sizeof(why)) < 0)
 		complain(t, "%s", why);
@@ -109,7 +107,8 @@ try_again(struct trial *t, struct q2_image *img, int r)
 static int
 open_or_not(struct trial *t, struct loop *loop, struct q2_image **ret)
 {
-	sim_fail_nth(loop, (int)t->kind, t->nth, t->error, t->forever);
+	sim_fail_nth(loop, (int)t->fault.kind, t->fault.nth, t->fault.error,
+		     t->fault.forever);
 	return bitmap_disk_open(loop, 0, ret, &t->err);
 }
 
@@ -117,7 +116,7 @@ open_or_not(struct trial *t, struct loop *loop, struct q2_image **ret)
 static bool
 run_trial(struct trial *t)
 {
-	struct sim_opts sim = {.seed = t->nth};
+	struct sim_opts sim = {.seed = t->fault.nth};
 	struct q2_image *img = NULL;
 	struct loop *loop;
 	int r, r_close = 0;
@@ -133,11 +132,11 @@ run_trial(struct trial *t)
 		r = bitmap_disk_run(&t->disk, img, &t->err);
 	hit = sim_has_failed(loop);
 	refused += r < 0;
-	if (hit && t->nth % 2)
+	if (hit && t->fault.nth % 2)
 		sim_fail_nth(loop, SIM_ANY_KIND, 0, 0, false);
 	if (img) {
 		latched += ((struct image *)img)->failed != 0;
-		if (r < 0 && hit && t->nth % 2)
+		if (r < 0 && hit && t->fault.nth % 2)
 			r = try_again(t, img, r);
 		r_close = q2_close(img, &t->close_err);
 	}
@@ -150,39 +149,13 @@ run_trial(struct trial *t)
 	return hit;
 }
 
-static void
-run_kinds(unsigned disk, enum bitmap_disk_op op)
+/* arg: the disk, with the operation. */
+static bool
+run_fault(const struct fault *fault, void *arg)
 {
-	static const struct {
-		enum aio_kind kind;
-		int error;
-	} faults[] = {
-		{AIO_READ, -EIO}, {AIO_WRITE, -EIO},   {AIO_WRITE, -ENOSPC},
-		{AIO_SYNC, -EIO}, {AIO_DISCARD, -EIO}, {AIO_TRUNCATE, -EIO},
-	};
+	struct trial t = {.fault = *fault, .disk = *(struct bitmap_disk *)arg};
 
-	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
-		/* A short run has each fault once or for good. */
-		int first = test_stride() > 1 && i % 2;
-		int last = test_stride() > 1 ? first : 1;
-
-		for (int forever = first; forever <= last; forever++) {
-			struct trial t = {.kind = faults[i].kind,
-					  .error = faults[i].error,
-					  .forever = forever};
-			bool hit = true;
-
-			for (t.nth = 1; hit && t.nth < 2000;
-			     t.nth += test_stride()) {
-				t.disk = bitmap_disks[disk];
-				t.disk.op = op;
-				t.disk.seed = 1;
-				t.err.text[0] = t.close_err.text[0] = 0;
-				hit = run_trial(&t);
-			}
-			assert_false(hit);
-		}
-	}
+	return run_trial(&t);
 }
 
 static void
@@ -190,8 +163,13 @@ test_a_failure_leaves_no_bitmap_that_misses_a_change(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < n_bitmap_disks; i++)
-		for (int op = 0; op < N_OPS; op++)
-			run_kinds(i, (enum bitmap_disk_op)op);
+		for (int op = 0; op < N_OPS; op++) {
+			struct bitmap_disk disk = bitmap_disks[i];
+
+			disk.op = (enum bitmap_disk_op)op;
+			disk.seed = 1;
+			faults_all(run_fault, &disk);
+		}
 	print_message("%" PRIu64 " failures, %" PRIu64 " refused, %" PRIu64
 		      " latched, %" PRIu64 " retried, %" PRIu64 " unstored\n",
 		      failures, refused, latched, retried, unstored);

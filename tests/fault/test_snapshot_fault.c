@@ -24,15 +24,13 @@
 #include "engine/base/num.h"
 #include "engine/image/image.h"
 #include "tests/env.h"
+#include "tests/fault/faults.h"
 #include "tests/sim/sim.h"
 #include "tests/snapshot_disk.h"
 
 struct trial {
 	struct snapshot_disk disk;
-	enum aio_kind kind;
-	int error;
-	bool forever;
-	uint64_t nth;
+	struct fault fault;
 	struct q2_err err;
 };
 
@@ -49,7 +47,7 @@ complain(const struct trial *t, const char *fmt, ...)
 	va_end(ap);
 	print_error("%s\n", text);
 	fail_msg("kind %d, number %" PRIu64 ", error %d, forever %d: %s",
-		 t->kind, t->nth, t->error, t->forever,
+		 t->fault.kind, t->fault.nth, t->fault.error, t->fault.forever,
 		 snapshot_disk_text(&t->disk));
 	abort();
 }
@@ -81,7 +79,7 @@ check_result(struct trial *t, struct loop *loop, int r, int r_close)
 	if (r < 0 && !text_is_right(t->err.text, now))
 		complain(t, "the image is as %s, but: %s",
 			 now ? "after" : "before", t->err.text);
-	if (r < 0 && now == 0 && r_close == 0 && !t->forever) {
+	if (r < 0 && now == 0 && r_close == 0 && !t->fault.forever) {
 		undone++;
 		if (leaks)
 			complain(t, "%" PRIu64 " leaks after: %s", leaks,
@@ -108,7 +106,7 @@ try_again(struct trial *t, struct q2_image *img, int r)
 static bool
 run_trial(struct trial *t)
 {
-	struct sim_opts sim = {.seed = t->nth};
+	struct sim_opts sim = {.seed = t->fault.nth};
 	struct q2_image *img;
 	struct loop *loop;
 	char why[256];
@@ -122,14 +120,15 @@ run_trial(struct trial *t)
 	assert_int_equal(snapshot_disk_make(&t->disk, loop), 0);
 	if (snapshot_disk_open(loop, &img, why, sizeof(why)) < 0)
 		complain(t, "%s", why);
-	sim_fail_nth(loop, (int)t->kind, t->nth, t->error, t->forever);
+	sim_fail_nth(loop, (int)t->fault.kind, t->fault.nth, t->fault.error,
+		     t->fault.forever);
 	r = snapshot_disk_run(&t->disk, img, &t->err);
 	hit = sim_has_failed(loop);
 	latched += ((struct image *)img)->failed != 0;
 	refused += r < 0;
 	if (hit)
 		sim_fail_nth(loop, SIM_ANY_KIND, 0, 0, false);
-	if (r < 0 && t->nth % 2)
+	if (r < 0 && t->fault.nth % 2)
 		r = try_again(t, img, r);
 	r_close = q2_close(img, NULL);
 	hit = hit || sim_has_failed(loop);
@@ -141,38 +140,14 @@ run_trial(struct trial *t)
 	return hit;
 }
 
-static void
-run_kinds(unsigned disk, enum snapshot_disk_op op)
+/* arg: the disk, with the operation. */
+static bool
+run_fault(const struct fault *fault, void *arg)
 {
-	static const struct {
-		enum aio_kind kind;
-		int error;
-	} faults[] = {
-		{AIO_READ, -EIO}, {AIO_WRITE, -EIO},   {AIO_WRITE, -ENOSPC},
-		{AIO_SYNC, -EIO}, {AIO_DISCARD, -EIO}, {AIO_TRUNCATE, -EIO},
-	};
+	struct trial t = {.fault = *fault,
+			  .disk = *(struct snapshot_disk *)arg};
 
-	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
-		/* A short run has each fault once or for good. */
-		int first = test_stride() > 1 && i % 2;
-		int last = test_stride() > 1 ? first : 1;
-
-		for (int forever = first; forever <= last; forever++) {
-			struct trial t = {.kind = faults[i].kind,
-					  .error = faults[i].error,
-					  .forever = forever};
-			bool hit = true;
-
-			for (t.nth = 1; hit && t.nth < 2000;
-			     t.nth += test_stride()) {
-				t.disk = snapshot_disks[disk];
-				t.disk.op = op;
-				t.disk.seed = 1;
-				hit = run_trial(&t);
-			}
-			assert_false(hit);
-		}
-	}
+	return run_trial(&t);
 }
 
 static void
@@ -180,8 +155,13 @@ test_a_failure_leaves_before_or_after_and_says_which(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < n_snapshot_disks; i++)
-		for (int op = 0; op < N_OPS; op++)
-			run_kinds(i, (enum snapshot_disk_op)op);
+		for (int op = 0; op < N_OPS; op++) {
+			struct snapshot_disk disk = snapshot_disks[i];
+
+			disk.op = (enum snapshot_disk_op)op;
+			disk.seed = 1;
+			faults_all(run_fault, &disk);
+		}
 	print_message("%" PRIu64 " failures, %" PRIu64 " refused, %" PRIu64
 		      " latched, %" PRIu64 " undone, %" PRIu64 " retried\n",
 		      failures, refused, latched, undone, retried);
