@@ -290,6 +290,9 @@ int Q2_CO file_writev(struct aio_file *file, enum aio_class cls,
  */
 int Q2_CO file_zero(struct aio_file *file, uint64_t len, uint64_t off,
 		    bool native_only);
+/* Zero a range: holes where whole blocks can be some, zeros written for the
+ * rest. */
+int Q2_CO file_punch(struct aio_file *file, uint64_t len, uint64_t off);
 /* Best effort on the whole blocks inside the range; never an error for what a
  * file system cannot do. */
 int Q2_CO file_discard(struct aio_file *file, uint64_t len, uint64_t off);

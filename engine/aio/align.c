@@ -384,8 +384,10 @@ whole_blocks(const struct aio_file *file, uint64_t len, uint64_t off,
 	return start < end;
 }
 
-int Q2_CO
-file_zero(struct aio_file *file, uint64_t len, uint64_t off, bool native_only)
+/* By AIO_ZERO or AIO_DISCARD, as file_zero(). */
+static int Q2_CO
+zero_by(struct aio_file *file, enum aio_kind kind, uint64_t len, uint64_t off,
+	bool native_only)
 {
 	uint64_t start, end;
 	int r;
@@ -394,7 +396,7 @@ file_zero(struct aio_file *file, uint64_t len, uint64_t off, bool native_only)
 		return write_zeros(file, len, off);
 
 	wait_unlocked(file, start, end - start);
-	r = change_range(file, AIO_ZERO, end - start, start);
+	r = change_range(file, kind, end - start, start);
 	if (r == -ENOTSUP && !native_only)
 		return write_zeros(file, len, off);
 	if (r == 0)
@@ -402,6 +404,18 @@ file_zero(struct aio_file *file, uint64_t len, uint64_t off, bool native_only)
 	if (r == 0)
 		r = write_zeros(file, off + len - end, end);
 	return r;
+}
+
+int Q2_CO
+file_zero(struct aio_file *file, uint64_t len, uint64_t off, bool native_only)
+{
+	return zero_by(file, AIO_ZERO, len, off, native_only);
+}
+
+int Q2_CO
+file_punch(struct aio_file *file, uint64_t len, uint64_t off)
+{
+	return zero_by(file, AIO_DISCARD, len, off, false);
 }
 
 int Q2_CO

@@ -338,12 +338,18 @@ grow_file(struct image *img, uint64_t end)
 	return r;
 }
 
+bool
+alloc_is_covered(const struct image *img, uint64_t end)
+{
+	return end <= img->alloc.file_bytes && end <= alloc_close_bytes(img);
+}
+
 int Q2_CO
 alloc_cover(struct image *img, uint64_t end)
 {
 	struct alloc *a = &img->alloc;
 
-	if (end <= a->file_bytes)
+	if (alloc_is_covered(img, end))
 		return 0;
 	a->handed_out = max_u64(a->handed_out, end);
 	return grow_file(img, end);

@@ -52,6 +52,8 @@ int Q2_CO alloc_run(struct image *img, uint64_t want, struct host_run *ret_run);
 /* Somebody will write up to end, in clusters that are in use: the file reaches
  * that far from now on, so that it is never cut below (Z2). */
 int Q2_CO alloc_cover(struct image *img, uint64_t end);
+/* Does it reach that far, also when it has been closed? */
+bool alloc_is_covered(const struct image *img, uint64_t end);
 
 /* Take the file system's blocks for a cluster of metadata now: a commit must
  * not find the disk full.  0, also where that cannot be done, or -ENOSPC. */

@@ -158,7 +158,7 @@ describe(const struct chain_extent *c, uint64_t off, struct q2_extent *ret)
 	ret->off = off;
 	ret->len = c->ext.len;
 	if (ret->data && ret->has_host && holes_expected(c->layer))
-		ret->zero = holes_at(c->layer->file, c->ext.host, c->ext.len,
+		ret->zero = holes_at(c->layer->data, c->ext.host, c->ext.len,
 				     &ret->len);
 	return 0;
 }

@@ -47,8 +47,9 @@ look(struct image *img)
 	int64_t allocated = aio_allocated(img->file);
 	uint64_t clusters, there, threshold;
 
+	/* Also where the clusters are in another file, QEMU counts in this. */
 	if (bytes < 0 || allocated < 0 || img->file->fd < 0 ||
-	    img->data != img->file || img->file->base || img->file->end)
+	    img->file->base || img->file->end)
 		return false;
 	clusters = div_up((uint64_t)bytes, img->geom.cluster_size);
 	there = (uint64_t)allocated >> img->geom.cluster_bits;

@@ -99,7 +99,7 @@ may_write(struct image *img, const struct q2_req *rq,
 		return false;
 	if (img->data == img->file &&
 	    (meta_hit(img, ext->host, rq->len) ||
-	     ext->host + rq->len > img->alloc.file_bytes))
+	     !alloc_is_covered(img, ext->host + rq->len)))
 		return false;
 	return list_empty(&img->inflight.ranges) ||
 	       inflight_next(&img->inflight, first, n) == first + n;

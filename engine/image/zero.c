@@ -306,24 +306,26 @@ static int Q2_CO
 change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 {
 	uint64_t off = first << img->geom.sub_bits, end;
+	bool punches = gives_bytes_up(img, change);
+	bool is_raw = image_data_is_raw(img);
 	struct map_extent ext;
 	int r = 0;
 
-	if (!gives_bytes_up(img, change) &&
-	    (change != KEEP || !image_data_is_raw(img)))
+	if (!punches && !is_raw)
 		return 0;
 	end = min_u64((first + n) << img->geom.sub_bits, img->size);
 	for (; r == 0 && off < end; off += ext.len) {
 		r = map_lookup(img, off, end - off, &ext);
 		if (r < 0)
 			return r;
-		if (image_data_is_raw(img) && change == KEEP)
+		if (is_raw && !punches)
 			r = cow_zero_host(
 				img, &(struct data_place){ext.len, off, off});
 		else if (ext.kind == CLUSTER_NORMAL && ext.copied &&
 			 (img->data != img->file ||
 			  !meta_hit(img, ext.host, ext.len)))
-			r = file_discard(img->data, ext.len, ext.host);
+			r = is_raw ? file_punch(img->data, ext.len, ext.host)
+				   : file_discard(img->data, ext.len, ext.host);
 		cache_data_written(img);
 	}
 	return r;

@@ -42,8 +42,19 @@ static const char *const encryptions[] = {
 	"encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,"
 	"encrypt.ivgen-alg=essiv",
 };
+/* "": no cluster is written compressed. */
+static const char *const compressions[] = {
+	"",
+	",compression_type=zlib",
+	",compression_type=zstd",
+};
 
-/* What cannot be: a value of a factor with values of another. */
+#define DATA_FILES \
+	(1u << DATA_FILE | 1u << RAW_DATA_FILE | 1u << EXTENDED_DATA_FILE)
+#define NOT_THE_FIRST(n) ((1u << (n)) - 2)
+
+/* What cannot be, with the reason: a value of a factor with values of
+ * another. */
 static const struct conflict {
 	enum matrix_factor f;
 	unsigned value;
@@ -52,17 +63,30 @@ static const struct conflict {
 } conflicts[] = {
 	/* version 2 has 16 bits and none of the layouts */
 	{MATRIX_VERSION, 0, MATRIX_WIDTH, 0x6f},
-	{MATRIX_VERSION, 0, MATRIX_LAYOUT, 0x3e},
+	{MATRIX_VERSION, 0, MATRIX_LAYOUT, NOT_THE_FIRST(6)},
+	/* its header has no place for another compression, nor for bitmaps */
+	{MATRIX_VERSION, 0, MATRIX_COMPRESSION, 0x04},
+	{MATRIX_VERSION, 0, MATRIX_EXTRA, 1u << MATRIX_BITMAP},
 	/* 32 subclusters of a sector are 16 KiB */
 	{MATRIX_LAYOUT, EXTENDED, MATRIX_CLUSTER, 0x03},
 	{MATRIX_LAYOUT, EXTENDED_DATA_FILE, MATRIX_CLUSTER, 0x03},
 	/* a raw data file holds all of the content */
-	{MATRIX_LAYOUT, RAW_DATA_FILE, MATRIX_BACKING, 0x7e},
+	{MATRIX_LAYOUT, RAW_DATA_FILE, MATRIX_BACKING, NOT_THE_FIRST(7)},
 	/* zeros of the file are none to an encrypted guest */
-	{MATRIX_LAYOUT, RAW_DATA_FILE, MATRIX_ENCRYPTION, 0x0e},
-	{MATRIX_PREALLOC, 1, MATRIX_ENCRYPTION, 0x0e},
-	{MATRIX_PREALLOC, 2, MATRIX_ENCRYPTION, 0x0e},
-	{MATRIX_PREALLOC, 3, MATRIX_ENCRYPTION, 0x0e},
+	{MATRIX_LAYOUT, RAW_DATA_FILE, MATRIX_ENCRYPTION, NOT_THE_FIRST(4)},
+	{MATRIX_PREALLOC, 1, MATRIX_ENCRYPTION, NOT_THE_FIRST(4)},
+	{MATRIX_PREALLOC, 2, MATRIX_ENCRYPTION, NOT_THE_FIRST(4)},
+	{MATRIX_PREALLOC, 3, MATRIX_ENCRYPTION, NOT_THE_FIRST(4)},
+	/* we refuse what QEMU would store in the clear */
+	{MATRIX_COMPRESSION, 1, MATRIX_ENCRYPTION, NOT_THE_FIRST(4)},
+	{MATRIX_COMPRESSION, 2, MATRIX_ENCRYPTION, NOT_THE_FIRST(4)},
+	/* the place of a cluster in a data file is given */
+	{MATRIX_COMPRESSION, 1, MATRIX_LAYOUT, DATA_FILES},
+	{MATRIX_COMPRESSION, 2, MATRIX_LAYOUT, DATA_FILES},
+	/* ... and there is no count of who uses it */
+	{MATRIX_EXTRA, MATRIX_SNAPSHOT, MATRIX_LAYOUT, DATA_FILES},
+	/* a count of two does not fit into a bit */
+	{MATRIX_EXTRA, MATRIX_SNAPSHOT, MATRIX_WIDTH, 0x01},
 };
 
 bool
@@ -88,17 +112,40 @@ is_extended(const struct pairwise_row *row)
 	       row->value[MATRIX_LAYOUT] == EXTENDED_DATA_FILE;
 }
 
+/* Values of three factors that cannot meet. */
+static bool
+is_valid_triple(const struct pairwise_row *row)
+{
+	const uint8_t *v = row->value;
+	bool is_preallocated = v[MATRIX_PREALLOC] != PAIRWISE_ANY &&
+			       v[MATRIX_PREALLOC] != 0;
+	bool has_backing = v[MATRIX_BACKING] != PAIRWISE_ANY &&
+			   v[MATRIX_BACKING] != 0;
+	bool is_compressed = v[MATRIX_COMPRESSION] != PAIRWISE_ANY &&
+			     v[MATRIX_COMPRESSION] != 0;
+
+	/* What is preallocated hides the backing file, but for subclusters. */
+	if (is_preallocated && has_backing &&
+	    v[MATRIX_LAYOUT] != PAIRWISE_ANY && !is_extended(row))
+		return false;
+	/* Compressed clusters fill a host cluster until its count is at the
+	 * limit: a snapshot would double it. */
+	return !is_compressed || v[MATRIX_EXTRA] != MATRIX_SNAPSHOT ||
+	       v[MATRIX_WIDTH] == PAIRWISE_ANY || widths[v[MATRIX_WIDTH]] >= 16;
+}
+
 static bool
 is_valid(const struct pairwise_row *row)
 {
-	for (unsigned f = 0; f < MATRIX_FACTORS; f++)
-		for (unsigned g = f + 1; g < MATRIX_FACTORS; g++)
-			if (matrix_in_conflict(f, row->value[f], g,
-					       row->value[g]))
-				return false;
-	/* What is preallocated hides the backing file, but for subclusters. */
-	return is_extended(row) || row->value[MATRIX_BACKING] == 0 ||
-	       row->value[MATRIX_PREALLOC] == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(conflicts); i++) {
+		const struct conflict *c = &conflicts[i];
+		uint8_t other = row->value[c->other];
+
+		if (row->value[c->f] == c->value && other != PAIRWISE_ANY &&
+		    (c->others >> other & 1))
+			return false;
+	}
+	return is_valid_triple(row);
 }
 
 const struct pairwise matrix_factors = {
@@ -110,7 +157,9 @@ const struct pairwise matrix_factors = {
 		   [MATRIX_LAYOUT] = ARRAY_SIZE(layouts),
 		   [MATRIX_BACKING] = ARRAY_SIZE(backings),
 		   [MATRIX_PREALLOC] = ARRAY_SIZE(preallocs),
-		   [MATRIX_ENCRYPTION] = ARRAY_SIZE(encryptions)},
+		   [MATRIX_ENCRYPTION] = ARRAY_SIZE(encryptions),
+		   [MATRIX_COMPRESSION] = ARRAY_SIZE(compressions),
+		   [MATRIX_EXTRA] = MATRIX_EXTRAS},
 	.is_valid = is_valid,
 };
 
@@ -131,5 +180,7 @@ matrix_kind(const struct pairwise_row *row)
 		.backing_longer = backings[v[MATRIX_BACKING]].longer,
 		.prealloc = preallocs[v[MATRIX_PREALLOC]],
 		.encryption = encryptions[v[MATRIX_ENCRYPTION]],
+		.compression = compressions[v[MATRIX_COMPRESSION]],
+		.extra = v[MATRIX_EXTRA],
 	};
 }

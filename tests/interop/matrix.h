@@ -20,7 +20,16 @@ enum matrix_factor {
 	MATRIX_BACKING,
 	MATRIX_PREALLOC,
 	MATRIX_ENCRYPTION,
+	MATRIX_COMPRESSION,
+	MATRIX_EXTRA,
 	MATRIX_FACTORS
+};
+
+enum matrix_extra {
+	MATRIX_NOTHING,
+	MATRIX_SNAPSHOT,
+	MATRIX_BITMAP,
+	MATRIX_EXTRAS
 };
 
 enum side {
@@ -38,7 +47,9 @@ struct matrix_kind {
 	const char *backing; /* its format, or NULL */
 	int backing_longer;  /* than the image; 0: equal, -1: shorter */
 	const char *prealloc;
-	const char *encryption; /* options, with key secret s; or "" */
+	const char *encryption;  /* options, with key secret s; or "" */
+	const char *compression; /* options; "": nothing is compressed */
+	enum matrix_extra extra;
 };
 
 /* For pairwise_rows(). */

@@ -2,158 +2,243 @@
 /*
  * pairwise.c - covering arrays, greedily
  *
- * Of all valid rows the one is taken in which most pairs meet that have not
- * met yet, until there is none; of equals one by chance.  Of a few tries the
- * shortest is kept.  The product of all factors is small enough to be looked
- * at as a whole.
+ * A row begins with a pair that has not met yet.  Its other factors get their
+ * values in an order by chance, each the one that meets most of the values
+ * chosen before for the first time; what leads to no valid row is taken back.
+ * Of a few such rows the one with most new pairs is taken, and of a few arrays
+ * the shortest (Cohen and others, 1997).
  */
 #include "tests/interop/pairwise.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/rng.h"
+#define ARRAYS     20
+#define CANDIDATES 50
 
-#define TRIES  4
-#define VALUES (PAIRWISE_FACTORS * PAIRWISE_VALUES)
+/* Every pair of values of two factors. */
+#define PAIRS                                                              \
+	(PAIRWISE_FACTORS * (PAIRWISE_FACTORS - 1) / 2 * PAIRWISE_VALUES * \
+	 PAIRWISE_VALUES)
 
-/* Which pairs have met; each value of each factor has a bit. */
-struct met {
-	uint64_t with[VALUES];
+struct pair {
+	uint8_t f, a, g, b; /* value a of factor f, and b of g */
 };
 
-static_assert(VALUES <= 64, "a value has a bit of a word");
+struct maker {
+	const struct pairwise *p;
+	struct rng *rng;
+	bool met[PAIRWISE_FACTORS][PAIRWISE_VALUES][PAIRWISE_FACTORS]
+		[PAIRWISE_VALUES];
+	struct pair missing[PAIRS];
+	size_t n_missing;
+};
 
+/* Pairs of factor f with the other factors' values that are new. */
 static unsigned
-index_of(const struct pairwise_row *row, unsigned factor)
+count_new(const struct maker *m, const struct pairwise_row *row, unsigned f)
 {
-	return factor * PAIRWISE_VALUES + row->value[factor];
-}
-
-static unsigned
-count_new(const struct pairwise *p, const struct met *met,
-	  const struct pairwise_row *row)
-{
-	uint64_t all = 0;
 	unsigned n = 0;
 
-	for (unsigned f = 0; f < p->factors; f++)
-		all |= UINT64_C(1) << index_of(row, f);
-	for (unsigned f = 0; f < p->factors; f++) {
-		unsigned at = index_of(row, f);
-
-		/* with each value but itself; so each pair counts twice */
-		n += (unsigned)__builtin_popcountll(all & ~met->with[at] &
-						    ~(UINT64_C(1) << at));
-	}
-	return n / 2;
+	for (unsigned g = 0; g < m->p->factors; g++)
+		n += g != f && row->value[g] != PAIRWISE_ANY &&
+		     !m->met[f][row->value[f]][g][row->value[g]];
+	return n;
 }
 
+/* One of the factors that have no value yet; all have: the number of them. */
+static unsigned
+pick_factor(const struct maker *m, const struct pairwise_row *row)
+{
+	unsigned open = 0, f = 0;
+	uint64_t skip;
+
+	for (unsigned i = 0; i < m->p->factors; i++)
+		open += row->value[i] == PAIRWISE_ANY;
+	if (open == 0)
+		return m->p->factors;
+	skip = rng_below(m->rng, open);
+	while (row->value[f] != PAIRWISE_ANY || skip-- > 0)
+		f++;
+	return f;
+}
+
+/* The values of factor f, those with most new pairs first, equals by chance. */
 static void
-meet(const struct pairwise *p, struct met *met, const struct pairwise_row *row)
+rank_values(const struct maker *m, const struct pairwise_row *row, unsigned f,
+	    uint8_t values[PAIRWISE_VALUES])
 {
-	for (unsigned f = 0; f < p->factors; f++)
-		for (unsigned g = 0; g < p->factors; g++)
-			met->with[index_of(row, f)] |= UINT64_C(1)
-						       << index_of(row, g);
+	struct pairwise_row with = *row;
+	uint64_t rank[PAIRWISE_VALUES];
+
+	for (unsigned v = 0; v < m->p->values[f]; v++) {
+		unsigned at = v;
+		uint64_t r;
+
+		with.value[f] = (uint8_t)v;
+		r = (uint64_t)count_new(m, &with, f) << 32 |
+		    (rng_next(m->rng) >> 32);
+		for (; at > 0 && rank[at - 1] < r; at--) {
+			rank[at] = rank[at - 1];
+			values[at] = values[at - 1];
+		}
+		rank[at] = r;
+		values[at] = (uint8_t)v;
+	}
 }
 
-/* To the next row of the product; false after the last. */
+/* Give values to all factors that have none; false: it cannot be, and the row
+ * is as it was. */
 static bool
-step(const struct pairwise *p, struct pairwise_row *row)
+complete(struct maker *m, struct pairwise_row *row)
 {
-	for (unsigned f = p->factors; f-- > 0;) {
-		if (++row->value[f] < p->values[f])
+	unsigned f = pick_factor(m, row);
+	uint8_t values[PAIRWISE_VALUES];
+
+	if (f == m->p->factors)
+		return m->p->is_valid(row);
+	rank_values(m, row, f, values);
+	for (unsigned i = 0; i < m->p->values[f]; i++) {
+		row->value[f] = values[i];
+		if (m->p->is_valid(row) && complete(m, row))
 			return true;
-		row->value[f] = 0;
 	}
+	row->value[f] = PAIRWISE_ANY;
 	return false;
 }
 
-static struct pairwise_row *
-valid_rows(const struct pairwise *p, size_t *ret_n)
+static struct pairwise_row
+empty_row(void)
 {
-	struct pairwise_row row = {0}, *rows;
-	size_t all = 1, n = 0;
+	struct pairwise_row row;
 
-	for (unsigned f = 0; f < p->factors; f++)
-		all *= p->values[f];
-	rows = calloc(all, sizeof(*rows));
-	if (!rows)
-		return NULL;
-	do {
-		if (p->is_valid(&row))
-			rows[n++] = row;
-	} while (step(p, &row));
-	*ret_n = n;
-	return rows;
+	memset(row.value, PAIRWISE_ANY, sizeof(row.value));
+	return row;
+}
+
+/* With one of the missing pairs.  If there can be none, the pair is no longer
+ * missed. */
+static bool
+candidate(struct maker *m, struct pairwise_row *ret_row)
+{
+	size_t i = (size_t)rng_below(m->rng, m->n_missing);
+	const struct pair *pair = &m->missing[i];
+	struct pairwise_row row = empty_row();
+
+	row.value[pair->f] = pair->a;
+	row.value[pair->g] = pair->b;
+	if (!m->p->is_valid(&row) || !complete(m, &row)) {
+		m->missing[i] = m->missing[--m->n_missing];
+		return false;
+	}
+	*ret_row = row;
+	return true;
 }
 
 static void
-swap(struct pairwise_row *a, struct pairwise_row *b)
+meet(struct maker *m, const struct pairwise_row *row)
 {
-	struct pairwise_row old = *a;
+	size_t left = 0;
 
-	*a = *b;
-	*b = old;
+	for (unsigned f = 0; f < m->p->factors; f++)
+		for (unsigned g = 0; g < m->p->factors; g++)
+			m->met[f][row->value[f]][g][row->value[g]] = true;
+	for (size_t i = 0; i < m->n_missing; i++) {
+		struct pair pair = m->missing[i];
+
+		if (!m->met[pair.f][pair.a][pair.g][pair.b])
+			m->missing[left++] = pair;
+	}
+	m->n_missing = left;
 }
 
-/* Moves the chosen rows, which it counts, to the front. */
-static size_t
-choose(const struct pairwise *p, struct pairwise_row *rows, size_t n)
+static void
+miss_all(struct maker *m)
 {
-	struct met met = {0};
-	size_t chosen = 0;
+	const struct pairwise *p = m->p;
 
-	while (chosen < n) {
+	memset(m->met, 0, sizeof(m->met));
+	m->n_missing = 0;
+	for (uint8_t f = 0; f < p->factors; f++)
+		for (uint8_t g = f + 1; g < p->factors; g++)
+			for (uint8_t a = 0; a < p->values[f]; a++)
+				for (uint8_t b = 0; b < p->values[g]; b++)
+					m->missing[m->n_missing++] =
+						(struct pair){f, a, g, b};
+}
+
+/* Returns how many; at most PAIRS. */
+static size_t
+make_array(struct maker *m, struct pairwise_row *rows)
+{
+	size_t n = 0;
+
+	miss_all(m);
+	while (m->n_missing > 0) {
 		unsigned most = 0;
-		size_t best = 0;
 
-		for (size_t i = chosen; i < n; i++) {
-			unsigned k = count_new(p, &met, &rows[i]);
+		for (unsigned i = 0; i < CANDIDATES && m->n_missing > 0; i++) {
+			struct pairwise_row row;
+			unsigned k = 0;
 
+			if (!candidate(m, &row))
+				continue;
+			for (unsigned f = 0; f < m->p->factors; f++)
+				k += count_new(m, &row, f);
 			if (k > most) {
 				most = k;
-				best = i;
+				rows[n] = row;
 			}
 		}
-		if (most == 0)
-			break;
-		meet(p, &met, &rows[best]);
-		swap(&rows[best], &rows[chosen++]);
+		if (most > 0)
+			meet(m, &rows[n++]);
 	}
-	return chosen;
+	return n;
 }
 
 struct pairwise_row *
 pairwise_rows(const struct pairwise *p, size_t *ret_n)
 {
 	struct rng rng = {.state = 1};
-	struct pairwise_row *rows, *least;
-	size_t n = 0, few = SIZE_MAX;
+	struct maker *m = calloc(1, sizeof(*m));
+	struct pairwise_row *rows = calloc(PAIRS, sizeof(*rows));
+	struct pairwise_row *least = calloc(PAIRS, sizeof(*least));
+	size_t few = PAIRS + 1;
 
-	rows = valid_rows(p, &n);
-	least = calloc(n + 1, sizeof(*least));
-	if (!rows || !least) {
+	if (!m || !rows || !least) {
+		free(m);
 		free(rows);
 		free(least);
 		return NULL;
 	}
-	for (unsigned try = 0; try < TRIES; try++) {
-		size_t chosen;
+	m->p = p;
+	m->rng = &rng;
+	for (unsigned i = 0; i < ARRAYS; i++) {
+		size_t n = make_array(m, rows);
 
-		for (size_t i = n; i > 1; i--)
-			swap(&rows[i - 1], &rows[rng_below(&rng, i)]);
-		chosen = choose(p, rows, n);
-		if (chosen >= few)
+		if (n >= few)
 			continue;
-		few = chosen;
-		memcpy(least, rows, few * sizeof(*rows));
+		few = n;
+		memcpy(least, rows, n * sizeof(*rows));
 	}
+	free(m);
 	free(rows);
 	*ret_n = few;
 	return least;
+}
+
+bool
+pairwise_random(const struct pairwise *p, struct rng *rng,
+		struct pairwise_row *ret_row)
+{
+	struct maker m = {.p = p, .rng = rng};
+	struct pairwise_row row = empty_row();
+
+	/* Where all pairs are new, the choice is by chance. */
+	if (!complete(&m, &row))
+		return false;
+	*ret_row = row;
+	return true;
 }
 
 size_t

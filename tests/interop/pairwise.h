@@ -14,8 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAIRWISE_FACTORS 8 /* at most */
-#define PAIRWISE_VALUES  8 /* of a factor, at most */
+#include "engine/base/rng.h"
+
+#define PAIRWISE_FACTORS 12 /* at most */
+#define PAIRWISE_VALUES  8  /* of a factor, at most */
+
+#define PAIRWISE_ANY UINT8_MAX /* a value that is not chosen yet */
 
 struct pairwise_row {
 	uint8_t value[PAIRWISE_FACTORS];
@@ -24,6 +28,7 @@ struct pairwise_row {
 struct pairwise {
 	unsigned factors;
 	uint8_t values[PAIRWISE_FACTORS]; /* how many each has */
+	/* Of a row with some values: do those that it has go together? */
 	bool (*is_valid)(const struct pairwise_row *row);
 };
 
@@ -32,6 +37,10 @@ struct pairwise {
  * ones each time, *ret_n of them.  The caller frees them.  NULL: no memory.
  */
 struct pairwise_row *pairwise_rows(const struct pairwise *p, size_t *ret_n);
+
+/* A valid row, by chance; false: there is none. */
+bool pairwise_random(const struct pairwise *p, struct rng *rng,
+		     struct pairwise_row *ret_row);
 
 /* The rows, of n, in which factor f has value a and factor g has b. */
 size_t pairwise_count(const struct pairwise_row *rows, size_t n,

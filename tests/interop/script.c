@@ -12,6 +12,8 @@
 
 /* Lines that one command takes at most. */
 #define COMMAND_LINES 5
+/* Commands that write compressed clusters before all else, at most. */
+#define FIRST_COMMANDS 3
 
 const char *const script_kinds[SCRIPT_KINDS] = {
 	[SCRIPT_WRITE] = "writes",
@@ -24,14 +26,17 @@ const char *const script_kinds[SCRIPT_KINDS] = {
 	[SCRIPT_READ] = "reads",
 	[SCRIPT_VERIFY] = "verified reads",
 	[SCRIPT_FLUSH] = "flushes",
+	[SCRIPT_COMPRESS] = "compressed writes",
 };
 
 /* How often, of the sum of all. */
 static const unsigned weights[SCRIPT_KINDS] = {
-	[SCRIPT_WRITE] = 8,       [SCRIPT_WRITEV] = 2, [SCRIPT_WRITE_FUA] = 2,
-	[SCRIPT_WRITE_ASYNC] = 2, [SCRIPT_ZERO] = 4,   [SCRIPT_ZERO_UNMAP] = 4,
-	[SCRIPT_DISCARD] = 4,     [SCRIPT_READ] = 2,   [SCRIPT_VERIFY] = 3,
-	[SCRIPT_FLUSH] = 2,
+	[SCRIPT_WRITE] = 8,     [SCRIPT_WRITEV] = 2,
+	[SCRIPT_WRITE_FUA] = 2, [SCRIPT_WRITE_ASYNC] = 2,
+	[SCRIPT_ZERO] = 4,      [SCRIPT_ZERO_UNMAP] = 4,
+	[SCRIPT_DISCARD] = 4,   [SCRIPT_READ] = 2,
+	[SCRIPT_VERIFY] = 3,    [SCRIPT_FLUSH] = 2,
+	[SCRIPT_COMPRESS] = 4,
 };
 
 struct range {
@@ -42,7 +47,7 @@ struct maker {
 	struct script *s;
 	struct disk *d;
 	struct rng *rng;
-	enum script_discard discard;
+	struct script_how how;
 	struct range last; /* write, all of one byte; len 0: none, or changed */
 	uint8_t byte;
 };
@@ -71,7 +76,10 @@ pick_kind(struct maker *m)
 	at = rng_below(m->rng, sum);
 	while (at >= weights[kind])
 		at -= weights[kind++];
-	if (kind == SCRIPT_DISCARD && m->discard == SCRIPT_NO_DISCARD)
+	if (kind == SCRIPT_DISCARD && m->how.discard == SCRIPT_NO_DISCARD)
+		return SCRIPT_WRITE;
+	if (kind == SCRIPT_COMPRESS &&
+	    m->how.compress != SCRIPT_COMPRESS_ANYTIME)
 		return SCRIPT_WRITE;
 	if (kind == SCRIPT_VERIFY && m->last.len == 0)
 		return SCRIPT_READ;
@@ -98,8 +106,19 @@ pick_range(struct maker *m)
 }
 
 static void
+mark(struct maker *m, struct range r, unsigned marks)
+{
+	if (!m->d->marks)
+		return;
+	for (uint64_t i = r.off / DISK_SECTOR; i * DISK_SECTOR < r.off + r.len;
+	     i++)
+		m->d->marks[i] |= (uint8_t)marks;
+}
+
+static void
 fill(struct maker *m, struct range r, uint8_t byte)
 {
+	mark(m, r, DISK_TOUCHED | DISK_CHANGED | DISK_MAYBE);
 	memset(m->d->bytes + r.off, byte, r.len);
 	m->last = r;
 	m->byte = byte;
@@ -152,10 +171,45 @@ discard(struct maker *m, struct range r)
 
 	add(m->s, "discard -q %" PRIu64 " %" PRIu64, r.off, r.len);
 	m->last.len = 0;
+	mark(m, r, DISK_TOUCHED | DISK_MAYBE);
 	if (end < m->d->size)
 		end = align_down(end, m->d->grain);
-	if (m->discard == SCRIPT_DISCARD_ZEROES && start < end)
+	if (m->how.discard == SCRIPT_DISCARD_ZEROES && start < end) {
 		memset(m->d->bytes + start, 0, end - start);
+		mark(m, (struct range){start, end - start}, DISK_CHANGED);
+	}
+}
+
+static bool
+is_fresh(const struct maker *m, uint64_t cluster_off)
+{
+	uint64_t end = min_u64(cluster_off + m->d->cluster, m->d->size);
+
+	for (uint64_t i = cluster_off / DISK_SECTOR; i * DISK_SECTOR < end; i++)
+		if (m->d->marks[i] & DISK_TOUCHED)
+			return false;
+	return true;
+}
+
+/* Whole clusters from one by chance on, as many as are fresh; the last may be
+ * cut by the disk's end. */
+static void
+compress(struct maker *m)
+{
+	uint64_t cluster = m->d->cluster;
+	uint64_t off = align_down(rng_below(m->rng, m->d->size), cluster);
+	uint64_t n = 1 + rng_below(m->rng, max_u64(4, 32768 / cluster));
+	struct range r = {off, 0};
+
+	for (; n > 0 && off < m->d->size; n--, off += cluster) {
+		if (!is_fresh(m, off))
+			break;
+		r.len = min_u64(off + cluster, m->d->size) - r.off;
+	}
+	if (r.len == 0)
+		return;
+	m->s->counts[SCRIPT_COMPRESS]++;
+	write_line(m, "write -c", r);
 }
 
 static void
@@ -163,6 +217,10 @@ command(struct maker *m, enum script_kind kind)
 {
 	struct range r = pick_range(m);
 
+	if (kind == SCRIPT_COMPRESS) {
+		compress(m);
+		return;
+	}
 	m->s->counts[kind]++;
 	if (kind == SCRIPT_WRITE) {
 		write_line(m, "write", r);
@@ -190,11 +248,14 @@ command(struct maker *m, enum script_kind kind)
 
 void
 script_make(struct script *s, struct disk *d, struct rng *rng,
-	    unsigned commands, enum script_discard discard)
+	    unsigned commands, struct script_how how)
 {
-	struct maker m = {.s = s, .d = d, .rng = rng, .discard = discard};
+	struct maker m = {.s = s, .d = d, .rng = rng, .how = how};
 
 	*s = (struct script){0};
+	if (how.compress == SCRIPT_COMPRESS_FIRST)
+		for (unsigned i = 0; i < FIRST_COMMANDS; i++)
+			compress(&m);
 	while (commands-- > 0 && s->n + COMMAND_LINES <= SCRIPT_LINES)
 		command(&m, pick_kind(&m));
 }

@@ -28,16 +28,27 @@ enum script_kind {
 	SCRIPT_READ,
 	SCRIPT_VERIFY, /* a read that checks what the last write wrote */
 	SCRIPT_FLUSH,
+	SCRIPT_COMPRESS,
 	SCRIPT_KINDS
 };
 
 /* Names for people. */
 extern const char *const script_kinds[SCRIPT_KINDS];
 
+#define DISK_SECTOR 512 /* sizes are a multiple of it */
+
+/* What happened to a sector. */
+enum disk_mark {
+	DISK_TOUCHED = 1, /* its cluster may have a place in the file */
+	DISK_CHANGED = 2, /* a bitmap must have noted it */
+	DISK_MAYBE = 4    /* a bitmap may have noted it */
+};
+
 struct disk {
 	uint64_t size, cluster; /* cluster: of the image */
 	uint64_t grain;         /* whole ones of that size can be discarded */
 	uint8_t *bytes;         /* the owner's, size of them */
+	uint8_t *marks;         /* of each sector, the owner's too; or NULL */
 };
 
 /* What becomes of whole grains that are discarded; the rest stays. */
@@ -45,6 +56,18 @@ enum script_discard {
 	SCRIPT_NO_DISCARD, /* there shall be none in the script */
 	SCRIPT_DISCARD_STAYS,
 	SCRIPT_DISCARD_ZEROES,
+};
+
+/* When clusters that nobody touched are written compressed. */
+enum script_compress {
+	SCRIPT_NOT_COMPRESSED,
+	SCRIPT_COMPRESS_FIRST, /* before all else */
+	SCRIPT_COMPRESS_ANYTIME
+};
+
+struct script_how {
+	enum script_discard discard;
+	enum script_compress compress; /* needs the disk's marks */
 };
 
 struct script {
@@ -55,6 +78,6 @@ struct script {
 
 /* Make up about that many commands and do them to the disk. */
 void script_make(struct script *s, struct disk *d, struct rng *rng,
-		 unsigned commands, enum script_discard discard);
+		 unsigned commands, struct script_how how);
 
 #endif

@@ -3,8 +3,8 @@
  * test_matrix.c - every kind of image, written by us and by QEMU in turns
  *
  * Each pair of values of two factors (who made it, version, cluster size,
- * refcount width, layout, backing file, preallocation) is in one image at
- * least (matrix.h).  Our program and qemu-io write it in turns, each opening
+ * refcount width, layout, backing file, preallocation, encryption, compression,
+ * a snapshot or a bitmap) is in one image at least (matrix.h).  Our program and qemu-io write it in turns, each opening
  * what the other left.  After each turn both checkers find nothing and say the
  * same, both maps are the same text, and both sides read what a plain array of
  * bytes holds.
@@ -13,14 +13,19 @@
  * and our program once for each image; else its subcommands run within the
  * test.
  *
- *	test_matrix		all images
- *	test_matrix N		the image of that number only
+ *	test_matrix			all images
+ *	test_matrix N			the image of that number only
+ *	test_matrix random N		N images of kinds by chance
+ *	test_matrix random N FROM	... of the numbers from FROM on
+ *
+ * Those by chance are smaller, and of fewer turns.
  *
  * Needs qemu-img and qemu-io.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,16 +43,12 @@
 #include "engine/img/cmd.h"
 #include "engine/q2.h"
 #include "tests/env.h"
-#include "tests/interop/matrix.h"
+#include "tests/interop/matrix_extra.h"
+#include "tests/interop/matrix_image.h"
 #include "tests/interop/own.h"
-#include "tests/interop/pairwise.h"
-#include "tests/interop/qio.h"
-#include "tests/interop/script.h"
-#include "tests/interop/spawn.h"
 
 /* ---- the test's world -------------------------------------------------- */
 
-static const char *const sides[SIDES] = {"qcowimg", "QEMU"};
 static const char *const caches[] = {"none", "writeback", "writethrough",
 				     "directsync", "unsafe"};
 static const char *const discards[] = {"ignore", "unmap"};
@@ -60,11 +61,14 @@ static struct {
 	const char *aios[3];
 	unsigned n_aios;
 	uint64_t seed;
-	int only; /* image; -1: all */
+	int only;              /* image; -1: all */
+	unsigned random, from; /* that many by chance, the first of them */
 	struct pairwise_row *rows;
 	size_t n_rows;
 	unsigned commands[SIDES][SCRIPT_KINDS];
-	unsigned turns, ours_by_aio[3], ours_by_cache[ARRAY_SIZE(caches)];
+	unsigned extras[MATRIX_EXTRAS];
+	unsigned turns, compressing_turns, ours_by_aio[3],
+		ours_by_cache[ARRAY_SIZE(caches)];
 } world = {.only = -1};
 
 static void
@@ -128,8 +132,8 @@ static int
 teardown(void **state)
 {
 	static const char *const names[] = {
-		"probe", "base",  "t.qcow2", "t.data",
-		"out.0", "out.1", "out.2",   "out.3",
+		"probe", "base",  "t.qcow2", "t.data", "out.0",  "out.1",
+		"out.2", "out.3", "out.4",   "t.raw",  "socket",
 	};
 
 	(void)state;
@@ -144,132 +148,12 @@ teardown(void **state)
 
 /* ---- one image --------------------------------------------------------- */
 
-struct image {
-	unsigned number;
-	struct matrix_kind kind;
-	char options[400]; /* of create */
-	struct rng rng;
-	struct disk disk;
-	uint64_t base_size;
-	char *base; /* the backing file as it was made; NULL: none */
-	uint64_t base_bytes;
-	bool was_started;     /* our program */
-	struct script script; /* of this turn */
-	char turn[120];       /* who plays it, and how */
-};
-
-/* Why it failed, and how to see it again; does not return. */
-__attribute__((noreturn)) static void
-blame(const struct image *img, const char *what, const char *text)
-{
-	print_error("image %u of %" PRIu64 " bytes: made by %s, %s",
-		    img->number, img->disk.size, sides[img->kind.maker],
-		    img->options);
-	if (img->base)
-		print_error(", backing file %s of %" PRIu64 " bytes",
-			    img->kind.backing, img->base_size);
-	print_error("\n%s\n", img->turn);
-	for (unsigned i = 0; i < img->script.n; i++)
-		print_error("  %s\n", img->script.line[i]);
-	print_error("again: Q2_SEED=%" PRIu64 " test_matrix %u\n", world.seed,
-		    img->number);
-	fail_msg("%s: %s", what, text);
-	abort(); /* fail_msg() does not return, which the compiler cannot see */
-}
-
-/* A status that is not 0, and out.0: the image is to blame. */
-static void
-must_be_zero(const struct image *img, const struct words *w, int status)
-{
-	char what[64], *text;
-
-	if (status == 0)
-		return;
-	text = spawn_output(0);
-	(void)snprintf(what, sizeof(what), "%s, status %d",
-		       strrchr(w->word[0], '/') ? sides[OURS] : w->word[0],
-		       status);
-	blame(img, what, text);
-}
-
-/* QEMU's way of measuring how long PBKDF2 takes fails on a busy machine. */
-static bool
-was_too_busy(void)
-{
-	char *said = spawn_output(0);
-	bool was = strstr(said, "Unable to get accurate CPU usage");
-
-	free(said);
-	return was;
-}
-
-/* Run it alone. */
-static void
-must(const struct image *img, const struct words *w)
-{
-	int status = spawn_wait(spawn(w, 0));
-
-	for (int i = 0; status && i < 50 && was_too_busy(); i++)
-		status = spawn_wait(spawn(w, 0));
-	must_be_zero(img, w, status);
-}
-
-/* The options by which qemu-io opens it. */
-static const char *
-how_to_open(const struct image *img)
-{
-	return *img->kind.encryption ? "driver=qcow2,encrypt.key-secret=s"
-				     : "driver=qcow2";
-}
-
-/* Its name as the last words of a command. */
-static void
-add_name(struct words *w, const struct image *img)
-{
-	if (*img->kind.encryption)
-		WORDS_ADD(w, "--image-opts",
-			  "driver=qcow2,file.filename=t.qcow2,"
-			  "encrypt.key-secret=s");
-	else
-		WORDS_ADD(w, "-f", "qcow2", "t.qcow2");
-}
-
-/* Our program, with a name and the subcommand in front: started for the first
- * time in the life of this image, later within the test. */
-static void
-must_ours(struct image *img, int (*command)(int argc, char **argv),
-	  const struct words *w)
-{
-	struct words rest = {0};
-
-	if (!img->was_started) {
-		img->was_started = true;
-		must(img, w);
-		return;
-	}
-	/* The test has the secret already. */
-	words_add(&rest, w->word + 1, 1);
-	words_add(&rest, w->word + 4, w->n - 4);
-	must_be_zero(img, w, own_run(command, &rest, 0));
-}
-
-/* What qemu-io was told went without a word. */
-static void
-must_qio(const struct image *img, const char *what)
-{
-	char *said = qio_result(world.qio);
-
-	if (*said)
-		blame(img, what, said);
-	free(said);
-}
-
 static void
 qio_script(const struct image *img)
 {
 	for (unsigned i = 0; i < img->script.n; i++)
-		qio_do(world.qio, "%s", img->script.line[i]);
-	qio_do(world.qio, "close");
+		qio_do(img->qio, "%s", img->script.line[i]);
+	qio_do(img->qio, "close");
 	must_qio(img, "qemu-io");
 }
 
@@ -293,7 +177,8 @@ make_base(struct image *img)
 		disk.size += 512 * (1 + rng_below(&img->rng, 2048));
 	disk.bytes = calloc(1, disk.size);
 	assert_non_null(disk.bytes);
-	script_make(&img->script, &disk, &img->rng, 12, SCRIPT_NO_DISCARD);
+	script_make(&img->script, &disk, &img->rng, 12,
+		    (struct script_how){.discard = SCRIPT_NO_DISCARD});
 	(void)snprintf(img->turn, sizeof(img->turn), "making the backing file");
 	(void)snprintf(size, sizeof(size), "%" PRIu64, disk.size);
 	WORDS_ADD(&create, "qemu-img", "create", "-q", "-f", k->backing);
@@ -301,7 +186,7 @@ make_base(struct image *img)
 		WORDS_ADD(&create, "-o", options[rng_below(&img->rng, 3)]);
 	WORDS_ADD(&create, "base", size);
 	must(img, &create);
-	qio_do(world.qio, "open -t writeback -o driver=%s base", k->backing);
+	qio_do(img->qio, "open -t writeback -o driver=%s base", k->backing);
 	qio_script(img);
 	memcpy(img->disk.bytes, disk.bytes, min_u64(img->disk.size, disk.size));
 	free(disk.bytes);
@@ -319,7 +204,7 @@ make_image(struct image *img)
 	(void)snprintf(size, sizeof(size), "%" PRIu64, img->disk.size);
 	(void)snprintf(img->turn, sizeof(img->turn), "making it");
 	img->script.n = 0;
-	WORDS_ADD(&w, k->maker == OURS ? world.program : "qemu-img", "create",
+	WORDS_ADD(&w, k->maker == OURS ? img->program : "qemu-img", "create",
 		  "--object", QIO_SECRET, "-q", "-f", "qcow2", "-o",
 		  img->options);
 	if (k->backing)
@@ -332,6 +217,16 @@ make_image(struct image *img)
 }
 
 /* ---- a turn ------------------------------------------------------------ */
+
+/* QEMU 7.2 corrupts an image if in one session it overwrites a compressed
+ * cluster and writes another one after that. */
+static enum script_compress
+compress_of(const struct image *img, enum side side)
+{
+	if (!*img->kind.compression)
+		return SCRIPT_NOT_COMPRESSED;
+	return side == OURS ? SCRIPT_COMPRESS_ANYTIME : SCRIPT_COMPRESS_FIRST;
+}
 
 /* Version 2 has no zero clusters, and what is discarded must not show the
  * backing file. */
@@ -374,78 +269,63 @@ write_turn(struct image *img, enum side side)
 	const char *cache = pick_cache(img, side);
 	const char *aio = pick_aio(img, side);
 	struct words w = {0};
+	struct script_how how = {.discard = discard_of(img, unmap),
+				 .compress = compress_of(img, side)};
+	/* Whatever fills a cluster, also where there is something. */
+	bool compresses = side == OURS && *img->kind.compression &&
+			  rng_below(&img->rng, 2) == 0;
 
 	(void)snprintf(img->turn, sizeof(img->turn),
-		       "%s writes, cache %s, aio %s, discard %s", sides[side],
-		       cache, aio, discards[unmap]);
+		       "%s writes, cache %s, aio %s, discard %s%s",
+		       matrix_sides[side], cache, aio, discards[unmap],
+		       compresses ? ", compress" : "");
 	/* We discard subclusters, QEMU clusters only. */
 	img->disk.grain = img->disk.cluster;
 	if (side == OURS && img->kind.is_extended)
 		img->disk.grain /= 32;
 	script_make(&img->script, &img->disk, &img->rng,
-		    5 + (unsigned)rng_below(&img->rng, 25),
-		    discard_of(img, unmap));
+		    5 + (unsigned)rng_below(&img->rng, 25), how);
 	for (unsigned k = 0; k < SCRIPT_KINDS; k++)
 		world.commands[side][k] += img->script.counts[k];
 	world.turns++;
+	world.compressing_turns += compresses;
 	if (side == QEMUS) {
-		qio_do(world.qio, "open -t %s -i %s -d %s -o %s t.qcow2", cache,
-		       aio, discards[unmap], how_to_open(img));
+		qio_do(img->qio, "open -t %s -i %s -d %s -o %s t.qcow2", cache,
+		       aio, discards[unmap], image_how_to_open(img));
 		qio_script(img);
 		return;
 	}
-	WORDS_ADD(&w, world.program, "io", "--object", QIO_SECRET, "-t", cache,
+	WORDS_ADD(&w, img->program, "io", "--object", QIO_SECRET, "-t", cache,
 		  "-i", aio, "-d", discards[unmap]);
 	for (unsigned i = 0; i < img->script.n; i++)
 		WORDS_ADD(&w, "-c", img->script.line[i]);
-	add_name(&w, img);
+	if (compresses)
+		WORDS_ADD(&w, "--image-opts",
+			  "driver=qcow2,file.filename=t.qcow2,compress=on");
+	else
+		image_add_name(&w, img);
 	must_ours(img, cmd_io, &w);
 }
 
 /* ---- what both must say ------------------------------------------------ */
 
-static void
-same_bytes(const struct image *img, const char *what, const uint8_t *bytes)
-{
-	char text[200];
-	uint64_t at = 0, n = 0;
-
-	if (memcmp(bytes, img->disk.bytes, img->disk.size) == 0)
-		return;
-	while (bytes[at] == img->disk.bytes[at])
-		at++;
-	for (uint64_t i = at; i < img->disk.size; i++)
-		n += bytes[i] != img->disk.bytes[i];
-	(void)snprintf(text, sizeof(text),
-		       "%" PRIu64 " bytes differ, the first at %" PRIu64
-		       " is %#x instead of %#x",
-		       n, at, bytes[at], img->disk.bytes[at]);
-	blame(img, what, text);
-}
-
 /* By the engine itself, whole. */
 static void
 read_ours(const struct image *img)
 {
-	struct q2_open_opts opts = {.size = sizeof(opts),
-				    .driver = "qcow2",
-				    .flags = Q2_RDONLY,
-				    .key = QIO_KEY,
-				    .key_len = strlen(QIO_KEY)};
 	uint8_t *bytes = malloc(img->disk.size);
-	struct q2_image *image;
+	struct q2_image *image = image_open_ours(img);
 	struct q2_err err = {0};
 	int r;
 
 	assert_non_null(bytes);
-	if (q2_open(world.loop, "t.qcow2", &opts, &image, &err) < 0)
-		blame(img, "we open it", err.text);
 	assert_int_equal(q2_size(image), img->disk.size);
 	r = q2_pread(image, bytes, img->disk.size, 0);
 	if (r < 0)
 		blame(img, "we read it", strerror(-r));
+	image_same_bytes(img, "we read it", bytes, img->disk.bytes);
+	extra_judge_ours(img, image);
 	assert_int_equal(q2_close(image, &err), 0);
-	same_bytes(img, "we read it", bytes);
 	free(bytes);
 }
 
@@ -482,15 +362,16 @@ ask_both(const struct image *img)
 	static const char *const names[] = {"our check", "QEMU's check",
 					    "our map", "QEMU's map"};
 	int status[ARRAY_SIZE(names)];
-	pid_t pids[2];
+	pid_t pids[2], snapshot;
 
-	qio_do(world.qio, "open -r -o %s t.qcow2", how_to_open(img));
-	qio_verify(world.qio, img->disk.bytes, img->disk.size);
+	qio_do(img->qio, "open -r -o %s t.qcow2", image_how_to_open(img));
+	qio_verify(img->qio, img->disk.bytes, img->disk.size);
 	for (unsigned i = 0; i < 2; i++) {
-		add_name(&ours[i], img);
-		add_name(&qemus[i], img);
+		image_add_name(&ours[i], img);
+		image_add_name(&qemus[i], img);
 		pids[i] = spawn(&qemus[i], 2 * i + 1);
 	}
+	snapshot = extra_ask_qemu(img, 4);
 	for (unsigned i = 0; i < 2; i++)
 		status[2 * i] = own_run(commands[i], &ours[i], 2 * i);
 	for (unsigned i = 0; i < 2; i++)
@@ -498,7 +379,8 @@ ask_both(const struct image *img)
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (status[i] != 0)
 			blame(img, names[i], spawn_output(i));
-	qio_do(world.qio, "close");
+	extra_judge_qemu(img, snapshot, 4);
+	qio_do(img->qio, "close");
 	must_qio(img, "QEMU reads it");
 	same_output(img, "the checks", 0);
 	same_output(img, "the maps", 2);
@@ -515,7 +397,8 @@ read_data_file(const struct image *img)
 	if (len < img->disk.size ||
 	    len > align_up(img->disk.size, max_u64(img->disk.cluster, 4096)))
 		blame(img, "the raw data file", "it has another length");
-	same_bytes(img, "the raw data file", (const uint8_t *)raw);
+	image_same_bytes(img, "the raw data file", (const uint8_t *)raw,
+			 img->disk.bytes);
 	for (uint64_t i = img->disk.size; i < len; i++)
 		if (raw[i])
 			blame(img, "the raw data file",
@@ -547,49 +430,104 @@ judge(const struct image *img)
 
 /* ---- tests ------------------------------------------------------------- */
 
+/* Where something is preallocated, nothing is fresh. */
+static void
+make_disk(struct image *img, uint64_t size)
+{
+	const struct matrix_kind *k = &img->kind;
+	uint64_t sectors;
+
+	img->disk.cluster = k->cluster;
+	img->disk.size = size;
+	if (k->cluster > 512 && is_aligned(size, k->cluster))
+		img->disk.size += 512;
+	sectors = img->disk.size / DISK_SECTOR;
+	img->disk.bytes = calloc(1, img->disk.size);
+	img->disk.marks = malloc(sectors);
+	assert_non_null(img->disk.bytes);
+	assert_non_null(img->disk.marks);
+	memset(img->disk.marks,
+	       strcmp(k->prealloc, "off") == 0 ? 0 : DISK_TOUCHED, sectors);
+	(void)snprintf(img->options, sizeof(img->options),
+		       "compat=v%u,cluster_size=%u,refcount_bits=%u%s,"
+		       "preallocation=%s%s%s",
+		       k->version, k->cluster, k->width, k->layout, k->prealloc,
+		       k->encryption, k->compression);
+}
+
 /* The others' first turn is on what the maker made. */
 static void
-play(unsigned number)
+play(struct image *img, const struct pairwise_row *row, unsigned turns)
 {
-	struct image img = {
-		.number = number,
-		.kind = matrix_kind(&world.rows[number % world.n_rows]),
-		.rng = {.state = rng_derive(world.seed, number)},
-	};
-	const struct matrix_kind *k = &img.kind;
-	unsigned turns = 3 + number % 2;
+	const struct matrix_kind *k = &img->kind;
+	uint64_t size = MiB;
 
-	(void)snprintf(img.options, sizeof(img.options),
-		       "compat=v%u,cluster_size=%u,refcount_bits=%u%s,"
-		       "preallocation=%s%s",
-		       k->version, k->cluster, k->width, k->layout, k->prealloc,
-		       k->encryption);
-	img.disk.cluster = k->cluster;
-	img.disk.size = MiB + 512 * (1 + rng_below(&img.rng, 4095));
-	if (img.disk.cluster > 512 &&
-	    is_aligned(img.disk.size, img.disk.cluster))
-		img.disk.size += 512;
-	img.disk.bytes = calloc(1, img.disk.size);
-	assert_non_null(img.disk.bytes);
-	make_base(&img);
-	make_image(&img);
+	img->kind = matrix_kind(row);
+	img->program = world.program;
+	img->qio = world.qio;
+	img->loop = world.loop;
+	world.extras[k->extra]++;
+	if (world.random > 0)
+		size = 64 * KiB;
+	size += 512 * (1 + rng_below(&img->rng, size == MiB ? 4095 : 1023));
+	make_disk(img, size);
+	make_base(img);
+	make_image(img);
 	for (unsigned t = 0; t < turns; t++) {
-		write_turn(&img, (k->maker + 1 + t) % SIDES);
-		judge(&img);
+		extra_before_turn(img, t);
+		write_turn(img, (k->maker + 1 + t) % SIDES);
+		judge(img);
 	}
-	free(img.base);
-	free(img.disk.bytes);
+	if (extra_end(img))
+		judge(img);
+	extra_judge_bitmap(img);
+	extra_done(img);
+	free(img->base);
+	free(img->disk.bytes);
+	free(img->disk.marks);
 	(void)unlink("base");
 	(void)unlink("t.qcow2");
 	(void)unlink("t.data");
 }
 
 static void
+play_number(unsigned number)
+{
+	struct image img = {.rng = {rng_derive(world.seed, number)}};
+
+	(void)snprintf(img.again, sizeof(img.again),
+		       "Q2_SEED=%" PRIu64 " test_matrix %u", world.seed,
+		       number);
+	play(&img, &world.rows[number % world.n_rows], 3 + number % 2);
+}
+
+static void
+play_by_chance(unsigned number)
+{
+	struct image img = {.rng = {rng_derive(world.seed, number)}};
+	struct pairwise_row row;
+
+	(void)snprintf(img.again, sizeof(img.again),
+		       "Q2_SEED=%" PRIu64 " test_matrix random 1 %u",
+		       world.seed, number);
+	assert_true(pairwise_random(&matrix_factors, &img.rng, &row));
+	/* QEMU takes seconds to measure how long PBKDF2 takes. */
+	if (strstr(matrix_kind(&row).encryption, "luks") &&
+	    rng_below(&img.rng, 8) > 0)
+		row.value[MATRIX_MAKER] = OURS;
+	play(&img, &row, 2 + (unsigned)rng_below(&img.rng, 2));
+}
+
+static void
 report(void)
 {
+	print_message("%5u images with a snapshot, %u with a bitmap\n",
+		      world.extras[MATRIX_SNAPSHOT],
+		      world.extras[MATRIX_BITMAP]);
 	for (unsigned k = 0; k < SCRIPT_KINDS; k++)
 		print_message("%5u + %-5u %s\n", world.commands[OURS][k],
 			      world.commands[QEMUS][k], script_kinds[k]);
+	print_message("%5u turns with compress=on\n", world.compressing_turns);
 	for (unsigned i = 0; i < world.n_aios; i++)
 		print_message("%5u turns with aio %s\n", world.ours_by_aio[i],
 			      world.aios[i]);
@@ -629,12 +567,10 @@ test_every_pair_of_values_has_an_image(void **state)
 }
 
 static void
-test_both_write_every_kind_of_image_in_turns(void **state)
+find_qemu(void)
 {
-	unsigned rounds = test_rounds((unsigned)world.n_rows);
 	struct words w = {0};
 
-	(void)state;
 	WORDS_ADD(&w, "qemu-img", "--version");
 	world.qio = qio_start();
 	if (!world.qio || spawn_wait(spawn(&w, 0)) != 0) {
@@ -642,12 +578,21 @@ test_both_write_every_kind_of_image_in_turns(void **state)
 		skip();
 	}
 	find_aios();
+}
+
+static void
+test_both_write_every_kind_of_image_in_turns(void **state)
+{
+	unsigned rounds = test_rounds((unsigned)world.n_rows);
+
+	(void)state;
+	find_qemu();
 	if (world.only >= 0) {
-		play((unsigned)world.only);
+		play_number((unsigned)world.only);
 		return;
 	}
 	for (unsigned i = 0; i < rounds; i++)
-		play(i);
+		play_number(i);
 	print_message("%u images, %u turns; commands, ours + QEMU's:\n", rounds,
 		      world.turns);
 	report();
@@ -660,6 +605,49 @@ test_both_write_every_kind_of_image_in_turns(void **state)
 		assert_true(world.ours_by_aio[i] > 0);
 }
 
+static void
+test_both_write_images_of_kinds_by_chance(void **state)
+{
+	(void)state;
+	find_qemu();
+	for (unsigned i = 0; i < world.random; i++) {
+		play_by_chance(world.from + i);
+		if ((i + 1) % 100 == 0 || i + 1 == world.random)
+			print_message("%u images, the last is %u\n", i + 1,
+				      world.from + i);
+		(void)fflush(stdout);
+	}
+	report();
+}
+
+static bool
+take_number(const char *text, unsigned *ret_n)
+{
+	char *rest;
+	unsigned long n = strtoul(text, &rest, 10);
+
+	if (*rest || rest == text || n > INT_MAX)
+		return false;
+	*ret_n = (unsigned)n;
+	return true;
+}
+
+static bool
+take_arguments(int argc, char **argv)
+{
+	unsigned n;
+
+	if (argc == 1)
+		return true;
+	if (argc == 2 && take_number(argv[1], &n)) {
+		world.only = (int)n;
+		return true;
+	}
+	return (argc == 3 || argc == 4) && strcmp(argv[1], "random") == 0 &&
+	       take_number(argv[2], &world.random) && world.random > 0 &&
+	       (argc == 3 || take_number(argv[3], &world.from));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -668,14 +656,16 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_both_write_every_kind_of_image_in_turns),
 	};
 
-	if (argc > 1) {
-		char *rest;
+	const struct CMUnitTest by_chance[] = {
+		cmocka_unit_test(test_both_write_images_of_kinds_by_chance),
+	};
 
-		world.only = (int)strtoul(argv[1], &rest, 10);
-		if (*rest || rest == argv[1]) {
-			(void)fprintf(stderr, "usage: test_matrix [N]\n");
-			return 2;
-		}
+	if (!take_arguments(argc, argv)) {
+		(void)fprintf(stderr,
+			      "usage: test_matrix [N | random N [FROM]]\n");
+		return 2;
 	}
+	if (world.random > 0)
+		return cmocka_run_group_tests(by_chance, setup, teardown);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -473,6 +473,152 @@ test_closing_waits_for_what_is_in_flight(void **state)
 	close_disk(b);
 }
 
+/* ---- files shorter than their clusters ---------------------------------- */
+
+struct cut {
+	struct loop *loop;
+	uint64_t bytes; /* to be cut off, less than the file has */
+};
+
+static int Q2_CO
+cut_file(void *arg)
+{
+	struct cut *cut = arg;
+	struct points points = {0};
+	struct aio_file *file;
+	int r;
+
+	r = aio_open(cut->loop, NAME, 0, &points, &file, NULL);
+	if (r < 0)
+		return r;
+	r = file_truncate(file, (uint64_t)aio_size(file) - cut->bytes);
+	aio_close(file);
+	return r;
+}
+
+/* QEMU leaves such files where subclusters, or parts of an encrypted cluster,
+ * were written.  The first write behind the end makes the file grow ahead of
+ * need; what the next ones write there must not be cut off at close. */
+static void
+test_a_last_cluster_that_the_file_has_in_part(void **state)
+{
+	struct bed *b = *state;
+	struct cut cut = {b->loop, CLUSTER - 512};
+
+	make(b, IMAGE_EMPTY);
+	open_disk(b);
+	memset(b->buf, 1, CLUSTER);
+	assert_int_equal(q2_pwrite(disk(b), b->buf, 512, 0), 0);
+	close_disk(b);
+	assert_int_equal(loop_call(b->loop, cut_file, &cut), 0);
+	open_disk(b);
+	for (uint64_t off = 4096; off < CLUSTER; off += 4096)
+		assert_int_equal(q2_pwrite(disk(b), b->buf, 4096, off), 0);
+	close_disk(b);
+	open_disk(b);
+	assert_int_equal(q2_pread(disk(b), b->back, CLUSTER - 4096, 4096), 0);
+	assert_memory_equal(b->back, b->buf, CLUSTER - 4096);
+	close_disk(b);
+}
+
+/* ---- raw data files ------------------------------------------------------ */
+
+static int Q2_CO
+fill_data(void *arg)
+{
+	struct points points = {0};
+	struct aio_file *file;
+	uint8_t *ones;
+	int r;
+
+	r = aio_open(arg, "data", AIO_CREATE, &points, &file, NULL);
+	if (r < 0)
+		return r;
+	ones = malloc(CLUSTER);
+	memset(ones, 1, CLUSTER);
+	r = file_write(file, AIO_DATA, ones, CLUSTER, 0);
+	free(ones);
+	aio_close(file);
+	return r;
+}
+
+struct look {
+	struct loop *loop;
+	uint8_t *bytes;
+};
+
+static int Q2_CO
+read_data(void *arg)
+{
+	struct look *l = arg;
+	struct points points = {0};
+	struct aio_file *file;
+	int r;
+
+	r = aio_open(l->loop, "data", 0, &points, &file, NULL);
+	if (r < 0)
+		return r;
+	r = file_read(file, AIO_DATA, l->bytes, CLUSTER, 0);
+	aio_close(file);
+	return r;
+}
+
+static void
+set_ended(struct q2_req *rq)
+{
+	*(bool *)rq->user = true;
+}
+
+static void
+discard(struct bed *b, uint64_t off, uint64_t len)
+{
+	bool is_done = false;
+	struct q2_req rq = {.op = Q2_DISCARD,
+			    .off = off,
+			    .len = len,
+			    .done = set_ended,
+			    .user = &is_done};
+
+	q2_submit(disk(b), &rq);
+	while (!is_done)
+		(void)q2_loop_run((struct q2_loop *)b->loop, 1, -1);
+	assert_int_equal(rq.result, 0);
+}
+
+/* Blocks of the file are larger than clusters: there are no holes for the parts
+ * of blocks, which whoever reads the file directly must see as zeros. */
+static void
+test_a_raw_data_file_is_zero_where_it_was_discarded(void **state)
+{
+	struct bed *b = *state, small = {.buf = b->buf, .back = b->back};
+	enum image_cluster normal = IMAGE_NORMAL;
+	struct image_make m = {.bytes = CLUSTER,
+			       .cluster_bits = 9,
+			       .refcount_order = 4,
+			       .state = same_state,
+			       .arg = &normal,
+			       .data_file = "data",
+			       .data_file_raw = true};
+	struct look look;
+
+	assert_int_equal(loop_new_backend(backend_memory_new(4096, NULL), NULL,
+					  &small.loop, NULL),
+			 0);
+	assert_int_equal(image_make(small.loop, NAME, &m), 0);
+	assert_int_equal(loop_call(small.loop, fill_data, small.loop), 0);
+	open_disk(&small);
+	/* A part of a block, and a whole one with parts around it. */
+	discard(&small, 512, 512);
+	discard(&small, 7680, 8192);
+	close_disk(&small);
+	look = (struct look){small.loop, b->back};
+	assert_int_equal(loop_call(small.loop, read_data, &look), 0);
+	for (unsigned i = 0; i < CLUSTER; i++)
+		assert_int_equal(b->back[i], (i < 512 || i >= 1024) &&
+						     (i < 7680 || i >= 15872));
+	loop_free(small.loop);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -485,6 +631,8 @@ main(void)
 		TEST(test_a_preallocated_zero_cluster_keeps_its_place),
 		TEST(test_the_header_keeps_what_is_unknown),
 		TEST(test_closing_waits_for_what_is_in_flight),
+		TEST(test_a_last_cluster_that_the_file_has_in_part),
+		TEST(test_a_raw_data_file_is_zero_where_it_was_discarded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
