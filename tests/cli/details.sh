@@ -1,0 +1,61 @@
+#!/bin/sh
+# Small things that users and scripts of qemu-img notice: names, options and
+# marks that are seldom used, as QEMU has them; its tools are asked too where
+# they are installed.
+#
+# modes: all
+set -u
+LC_ALL=C
+export LC_ALL
+B=${B:-build/release}
+img=$PWD/$B/qcowimg
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-details.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+mkdir "$work/ours"
+ln -s "$img" "$work/ours/qemu-img"
+ln -s "$img" "$work/ours/qemu-io"
+cd "$work" || exit 1
+bad=0
+
+# says NAME STATUS TEXT COMMAND...: both outputs hold the lines TEXT.
+says() {
+	name=$1 status=$2
+	printf '%s\n' "$3" >want
+	shift 3
+	for side in ours QEMU; do
+		if [ $side = ours ]; then
+			PATH=$work/ours:$PATH "$@" >have 2>&1 </dev/null
+		elif command -v "$1" >/dev/null; then
+			"$@" >have 2>&1 </dev/null
+		else
+			echo "skip - details: $name, QEMU # no $1"
+			continue
+		fi
+		have=$?
+		if [ $have = "$status" ] && ! grep -vxFf have want; then
+			echo "ok - details: $name, $side"
+		else
+			sed 's/^/# /' have
+			echo "not ok - details: $name, $side # status $have"
+			bad=1
+		fi
+	done
+}
+
+# bytes FILE OFFSET OCTAL: what printf makes of it, written there
+bytes() {
+	# shellcheck disable=SC2059 # escapes
+	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+# ---- names of features -------------------------------------------------------
+
+# The feature table starts behind the header; its last entry is cut short.
+"$img" create -q -f qcow2 names.qcow2 1M
+bytes names.qcow2 72 '\200'
+bytes names.qcow2 112 '\150\003\370\127\0\0\0\006\0\077abcd\0\0\0\0\0\0\0\0\0\0'
+says "a feature name that is cut short" 1 "qemu-img: Could not open \
+'names.qcow2': Unsupported qcow2 feature(s): abcd" qemu-img info names.qcow2
+
+exit $bad
