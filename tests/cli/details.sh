@@ -58,4 +58,29 @@ bytes names.qcow2 112 '\150\003\370\127\0\0\0\006\0\077abcd\0\0\0\0\0\0\0\0\0\0'
 says "a feature name that is cut short" 1 "qemu-img: Could not open \
 'names.qcow2': Unsupported qcow2 feature(s): abcd" qemu-img info names.qcow2
 
+# ---- marks that nobody knows ---------------------------------------------------
+
+"$img" create -q -f qcow2 marks.qcow2 1M
+bytes marks.qcow2 88 '\200'
+says "check with a mark that nobody knows" 0 \
+	"No errors were found on the image." qemu-img check marks.qcow2
+[ "$(od -An -tu1 -j88 -N1 marks.qcow2)" -eq 128 ] || {
+	echo "not ok - details: check wrote to an image"
+	bad=1
+}
+for r in leaks all; do
+	bytes marks.qcow2 88 '\200'
+	says "check -r $r with a mark that nobody knows" 0 \
+		"No errors were found on the image." \
+		qemu-img check -r $r marks.qcow2
+	bytes marks.qcow2 88 '\200'
+	"$img" check -q -r $r marks.qcow2
+	if [ "$(od -An -tu1 -j88 -N1 marks.qcow2)" -eq 0 ]; then
+		echo "ok - details: check -r $r takes it away"
+	else
+		echo "not ok - details: check -r $r takes it away"
+		bad=1
+	fi
+done
+
 exit $bad
