@@ -83,4 +83,12 @@ for r in leaks all; do
 	fi
 done
 
+# ---- options of a node -----------------------------------------------------------
+
+"$img" create -q -f qcow2 plain.qcow2 1M
+says "three sizes of caches, all 0" 1 "qemu-io: can't open device plain.qcow2: \
+cache-size, l2-cache-size and refcount-cache-size may not be set at the same \
+time" qemu-io -c "open -o cache-size=0,l2-cache-size=0,refcount-cache-size=0 \
+plain.qcow2"
+
 exit $bad
