@@ -91,4 +91,14 @@ cache-size, l2-cache-size and refcount-cache-size may not be set at the same \
 time" qemu-io -c "open -o cache-size=0,l2-cache-size=0,refcount-cache-size=0 \
 plain.qcow2"
 
+# ---- file names --------------------------------------------------------------------
+
+"$img" create -q -f qcow2 base.qcow2 1M
+"$img" create -q -f qcow2 -b base.qcow2 -F qcow2 file:a:b.qcow2
+says "a colon behind file:" 0 "image: ./a:b.qcow2
+backing file: base.qcow2 (actual path: ./base.qcow2)" \
+	qemu-img info file:a:b.qcow2
+"$img" create -q -f qcow2 file:c.qcow2 1M
+says "file: before a plain name" 0 "image: c.qcow2" qemu-img info file:c.qcow2
+
 exit $bad
