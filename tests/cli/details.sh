@@ -101,4 +101,11 @@ backing file: base.qcow2 (actual path: ./base.qcow2)" \
 "$img" create -q -f qcow2 file:c.qcow2 1M
 says "file: before a plain name" 0 "image: c.qcow2" qemu-img info file:c.qcow2
 
+# ---- chains ------------------------------------------------------------------------
+
+"$img" create -q -f qcow2 -b base.qcow2 -F qcow2 over.qcow2
+says "info of a chain whose first image is options" 0 "image: over.qcow2
+image: base.qcow2" qemu-img info --backing-chain --image-opts \
+	driver=qcow2,file.driver=file,file.filename=over.qcow2
+
 exit $bad
