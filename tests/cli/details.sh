@@ -108,4 +108,19 @@ says "info of a chain whose first image is options" 0 "image: over.qcow2
 image: base.qcow2" qemu-img info --backing-chain --image-opts \
 	driver=qcow2,file.driver=file,file.filename=over.qcow2
 
+# ---- version 2 ---------------------------------------------------------------------
+
+"$img" create -q -f qcow2 sizes.qcow2 1M
+"$img" snapshot -c small sizes.qcow2
+"$img" resize -q sizes.qcow2 2M
+says "a snapshot of another size keeps version 3" 1 \
+	"qemu-img: Internal snapshots prevent downgrade of image" \
+	qemu-img amend -o compat=0.10 sizes.qcow2
+"$img" snapshot -a small sizes.qcow2 &&
+	"$img" amend -o compat=0.10 sizes.qcow2 &&
+	"$img" check -q sizes.qcow2 || {
+	echo "not ok - details: of the same size version 2 can be had"
+	bad=1
+}
+
 exit $bad
