@@ -286,6 +286,8 @@ amend_image(struct image *img, const struct q2_amend_opts *opts,
 
 	if (r == 0)
 		r = settle(img, err);
+	if (r == 0 && new_version(img, opts) > img->header.version)
+		r = snapshot_complete_table(img, err);
 	if (r == 0 && new_version(img, opts) >= img->header.version)
 		r = write_header(img, opts, err);
 	if (r == 0 && bits != img->geom.refcount_bits)
