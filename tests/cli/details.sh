@@ -138,4 +138,19 @@ says "a snapshot of an old version" 0 "1         sn" \
 says "its entry is completed for version 3" 0 \
 	"No errors were found on the image." qemu-img check short.qcow2
 
+# ---- reopen -------------------------------------------------------------------------
+
+for both in '-r -o read-only=on' '-w -o read-only=off'; do
+	says "reopen $both" 1 "qemu-io: Cannot set both -r/-w and 'read-only'" \
+		qemu-io -c "reopen $both" plain.qcow2
+done
+for both in '-c none -o cache.direct=on' \
+	'-c directsync -o detect-zeroes=off,cache.no-flush=on'; do
+	says "reopen $both" 1 \
+		"qemu-io: Cannot set both -c and the cache options" \
+		qemu-io -c "reopen $both" plain.qcow2
+done
+says "reopen -r -c and other options" 0 "1 MiB" qemu-io \
+	-c "reopen -r -c none -o detect-zeroes=off" -c length plain.qcow2
+
 exit $bad
