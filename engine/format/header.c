@@ -264,11 +264,12 @@ fail_features(const struct header_span *s, const struct header *h,
 	while (header_next_ext(s, &off, &ext, &r)) {
 		if (ext.type != EXT_FEATURE_NAMES)
 			continue;
-		for (uint32_t i = 0; i + FEATURE_BYTES <= ext.len;
-		     i += FEATURE_BYTES) {
+		/* The last entry may be cut: what is missing is zero. */
+		for (uint32_t i = 0; i < ext.len; i += FEATURE_BYTES) {
 			char f[FEATURE_BYTES + 1] = "";
 
-			header_span_read(s, f, ext.off + i, FEATURE_BYTES);
+			header_span_read(s, f, ext.off + i,
+					 min_u64(FEATURE_BYTES, ext.len - i));
 			if (!f[2])
 				break;
 			if (f[0] != FEATURE_INCOMPATIBLE || (f[1] & ~63) ||

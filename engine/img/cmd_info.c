@@ -78,6 +78,8 @@ load(const struct info_args *args, const char *filename, const char *format,
 	int r;
 
 	opts.format = format;
+	/* What is below the image is named by a header. */
+	opts.image_opts = opts.image_opts && filename == args->filename;
 	opts.open.flags |= Q2_RDONLY | Q2_NO_IO;
 	r = file_open_or_complain(filename, &opts, &ret->file);
 	if (r != 0)

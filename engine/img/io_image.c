@@ -230,10 +230,45 @@ open_anew(struct io *io, const struct file_opts *opts)
 	return r;
 }
 
+/* Is there such a key in a list of options? */
+static bool
+has_option(const char *list, const char *key)
+{
+	size_t n = strlen(key);
+
+	while (list) {
+		if (strncmp(list, key, n) == 0 &&
+		    (!list[n] || list[n] == '=' || list[n] == ','))
+			return true;
+		list = strchr(list, ',');
+		/* A comma that is doubled is one of a value. */
+		while (list && list[1] == ',')
+			list = strchr(list + 2, ',');
+		list = list ? list + 1 : NULL;
+	}
+	return false;
+}
+
+/* A letter and an option would say the same, or not. */
+static int
+judge_both(const char *list, bool has_mode, bool has_cache)
+{
+	if (has_mode && has_option(list, "read-only")) {
+		(void)complain("Cannot set both -r/-w and 'read-only'");
+		return -EINVAL;
+	}
+	if (has_cache && (has_option(list, "cache.direct") ||
+			  has_option(list, "cache.no-flush"))) {
+		(void)complain("Cannot set both -c and the cache options");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int
 parse_reopen(int argc, char **argv, struct file_opts *opts)
 {
-	bool has_mode = false;
+	bool has_mode = false, has_cache = false;
 	int c;
 
 	while ((c = getopt(argc, argv, "c:o:rw")) != -1) {
@@ -241,6 +276,7 @@ parse_reopen(int argc, char **argv, struct file_opts *opts)
 			return io_usage("reopen");
 		if (c == 'c' && !file_parse_cache(optarg, &opts->open.cache))
 			return bad_value("cache", optarg);
+		has_cache |= c == 'c';
 		if (c == 'o')
 			opts->extra = optarg;
 		if ((c == 'r' || c == 'w') && has_mode) {
@@ -253,7 +289,9 @@ parse_reopen(int argc, char **argv, struct file_opts *opts)
 		else if (c == 'w')
 			opts->open.flags &= ~(unsigned)Q2_RDONLY;
 	}
-	return optind == argc ? 0 : io_usage("reopen");
+	if (optind != argc)
+		return io_usage("reopen");
+	return judge_both(opts->extra, has_mode, has_cache);
 }
 
 /* Nothing is closed for options that cannot be had. */

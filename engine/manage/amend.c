@@ -144,6 +144,21 @@ judge_snapshot(struct image *img, const struct snapshot *sn, struct q2_err *err)
 		 : 0;
 }
 
+/* Version 2 has no place for a snapshot's own disk size, nor for more than 32
+ * bits of its machine's. */
+static bool
+has_wide_snapshot(const struct image *img)
+{
+	for (uint32_t i = 0; i < img->snapshots.n; i++) {
+		const struct snapshot *sn = &img->snapshots.v[i];
+
+		if (sn->state_bytes > UINT32_MAX ||
+		    (sn->has_disk_bytes && sn->disk_bytes != img->size))
+			return true;
+	}
+	return false;
+}
+
 static int Q2_CO
 judge_downgrade(struct image *img, const struct q2_amend_opts *o,
 		struct q2_err *err)
@@ -166,6 +181,9 @@ judge_downgrade(struct image *img, const struct q2_amend_opts *o,
 			       "Cannot downgrade an image with incompatible "
 			       "features 0x%" PRIx64 " set",
 			       bits);
+	if (has_wide_snapshot(img))
+		return q2_fail(err, -ENOTSUP,
+			       "Internal snapshots prevent downgrade of image");
 	r = judge_compression(img, err);
 	for (uint32_t i = 0; r == 0 && i < img->snapshots.n; i++)
 		r = judge_snapshot(img, &img->snapshots.v[i], err);
@@ -268,6 +286,8 @@ amend_image(struct image *img, const struct q2_amend_opts *opts,
 
 	if (r == 0)
 		r = settle(img, err);
+	if (r == 0 && new_version(img, opts) > img->header.version)
+		r = snapshot_complete_table(img, err);
 	if (r == 0 && new_version(img, opts) >= img->header.version)
 		r = write_header(img, opts, err);
 	if (r == 0 && bits != img->geom.refcount_bits)

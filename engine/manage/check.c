@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/image/mark.h"
 #include "engine/manage/check_priv.h"
 
 void
@@ -322,6 +323,12 @@ check_image(struct image *img, enum q2_repair fix, struct q2_check *ret_check,
 		r = judge_l1(img, err);
 		if (r < 0)
 			return r;
+		r = mark_clear_unknown(img);
+		if (r < 0)
+			return q2_fail(err, r,
+				       "Could not clear unknown autoclear "
+				       "bits: %s",
+				       strerror(-r));
 	}
 	c.file_bytes = (uint64_t)size;
 	counters.total_clusters = div_up(img->size, c.g->cluster_size);

@@ -57,6 +57,9 @@ struct snapshot_op {
 };
 int Q2_CO snapshot_run(struct image *img, const struct snapshot_op *op,
 		       struct q2_err *err);
+/* Write the entries anew, if one is shorter than version 3 wants.  Of an image
+ * without requests, all of whose metadata is in the file. */
+int Q2_CO snapshot_complete_table(struct image *img, struct q2_err *err);
 /* The disk is what snapshot index has, at the image's size; read-only. */
 int Q2_CO snapshot_load(struct image *img, uint32_t index, struct q2_err *err);
 /* bitmap.c; the change is in the file when it returns */

@@ -732,6 +732,45 @@ snapshot_run(struct image *img, const struct snapshot_op *op,
 }
 
 int Q2_CO
+snapshot_complete_table(struct image *img, struct q2_err *err)
+{
+	struct new_table t = {0};
+	uint64_t old_host = img->header.snapshots_offset;
+	uint64_t old_bytes = img->snapshots.bytes;
+	uint32_t i = 0;
+	int r;
+
+	while (i < img->snapshots.n &&
+	       img->snapshots.v[i].extra_len >= SNAPSHOT_V3_EXTRA)
+		i++;
+	if (i == img->snapshots.n)
+		return 0;
+	r = encode(&t, &img->snapshots, UINT32_MAX, NULL);
+	if (r == 0)
+		r = place_write(img, AIO_HEADER, t.bytes, t.len, &t.host);
+	free(t.bytes);
+	if (r < 0)
+		return fail_unchanged(err, r, "Could not write a new table");
+	/* The table and its refcounts before the header that names it (W4). */
+	r = cache_commit(img);
+	if (r == 0)
+		r = name_table(img, &t);
+	if (r < 0 && img->failed)
+		return fail_header(err, r, "has the old snapshot table",
+				   "has the new one");
+	if (r < 0) {
+		place_free(img, t.host, table_clusters(img, t.len));
+		(void)limbo_drain(img);
+		return fail_unchanged(err, r, "Could not name a new table");
+	}
+	place_free(img, old_host, table_clusters(img, old_bytes));
+	r = limbo_drain(img);
+	return r < 0 ? q2_fail(err, r, "Could not free the old table: %s",
+			       strerror(-r))
+		     : 0;
+}
+
+int Q2_CO
 snapshot_load(struct image *img, uint32_t index, struct q2_err *err)
 {
 	const struct snapshot *sn = &img->snapshots.v[index];

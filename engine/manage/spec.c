@@ -15,6 +15,7 @@
 #include "engine/aio/aio.h"
 #include "engine/aio/debug.h"
 #include "engine/base/err.h"
+#include "engine/base/mem.h"
 #include "engine/base/num.h"
 #include "engine/image/open.h"
 #include "engine/manage/spec_priv.h"
@@ -258,19 +259,28 @@ interpret(struct pairs *p, const char *name, struct q2_spec *spec,
 	return take_format(spec, spec->opts.driver, err);
 }
 
-/* The path in a file name: "file:" in front of it is left out, and what looks
- * like another protocol is an error. */
+/* The path in a file name, which lives as long as the pairs: "file:" in front
+ * of it is left out, and what looks like another protocol is an error.  What
+ * looks like one behind "file:" gets a "./" and is a path to everybody. */
 static int
-plain_name(const char **name, struct q2_err *err)
+take_name(struct pairs *p, const char **name, struct q2_err *err)
 {
-	size_t protocol = strcspn(*name, ":/");
+	Q2_AUTO_FREE char *path = NULL;
+	bool is_file = strncmp(*name, "file:", 5) == 0;
+	const char *rest = *name + (is_file ? 5 : 0);
+	size_t protocol = strcspn(rest, ":/");
+	int r;
 
-	if (strncmp(*name, "file:", 5) == 0)
-		*name += 5;
-	else if ((*name)[protocol] == ':')
+	if (rest[protocol] == ':' && !is_file)
 		return q2_fail(err, -EINVAL, "Unknown protocol '%.*s'",
-			       (int)min_u64(protocol, 100), *name);
-	return 0;
+			       (int)min_u64(protocol, 100), rest);
+	if (rest[protocol] == ':' && asprintf(&path, "./%s", rest) < 0) {
+		path = NULL;
+		return q2_fail(err, -ENOMEM, "no memory for a file name");
+	}
+	r = pairs_set(p, "", path ? path : rest, err);
+	*name = pairs_value(p, "");
+	return r;
 }
 
 static int
@@ -288,12 +298,7 @@ parse(struct pairs *p, const char *name, const char *list, struct q2_spec *spec,
 	if (r == 0 && name)
 		r = spec_split_debug(p, &name, err);
 	if (r == 0 && name)
-		r = plain_name(&name, err);
-	/* A copy of the name, to live as long as the rest. */
-	if (r == 0 && name) {
-		r = pairs_set(p, "", name, err);
-		name = pairs_value(p, "");
-	}
+		r = take_name(p, &name, err);
 	if (r == 0 && !spec->is_reopen)
 		r = spec_lift_filters(p, spec, err);
 	return r < 0 ? r : interpret(p, name, spec, err);

@@ -107,6 +107,14 @@ take_caches(struct pairs *p, const char *prefix, struct q2_open_opts *o,
 	for (size_t i = 0; i < ARRAY_SIZE(sizes) && r == 0; i++)
 		r = spec_take_size(p, spec_key(prefix, sizes[i].name, key),
 				   sizes[i].value, err);
+	/* A size of 0 is one that is set, too. */
+	if (r == 0 && pairs_has(p, spec_key(prefix, "cache-size", key)) &&
+	    pairs_has(p, spec_key(prefix, "l2-cache-size", key)) &&
+	    pairs_has(p, spec_key(prefix, "refcount-cache-size", key)))
+		r = q2_fail(err, -EINVAL,
+			    "cache-size, l2-cache-size and "
+			    "refcount-cache-size may not be set at the same "
+			    "time");
 	/* 0 is the default in the struct, and too small in a text. */
 	if (pairs_has(p, spec_key(prefix, "l2-cache-entry-size", key)) &&
 	    !o->l2_cache_entry_size)

@@ -1,0 +1,156 @@
+#!/bin/sh
+# Small things that users and scripts of qemu-img notice: names, options and
+# marks that are seldom used, as QEMU has them; its tools are asked too where
+# they are installed.
+#
+# modes: all
+set -u
+LC_ALL=C
+export LC_ALL
+B=${B:-build/release}
+img=$PWD/$B/qcowimg
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/q2-details.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+mkdir "$work/ours"
+ln -s "$img" "$work/ours/qemu-img"
+ln -s "$img" "$work/ours/qemu-io"
+cd "$work" || exit 1
+bad=0
+
+# says NAME STATUS TEXT COMMAND...: both outputs hold the lines TEXT.
+says() {
+	name=$1 status=$2
+	printf '%s\n' "$3" >want
+	shift 3
+	for side in ours QEMU; do
+		if [ $side = ours ]; then
+			PATH=$work/ours:$PATH "$@" >have 2>&1 </dev/null
+		elif command -v "$1" >/dev/null; then
+			"$@" >have 2>&1 </dev/null
+		else
+			echo "skip - details: $name, QEMU # no $1"
+			continue
+		fi
+		have=$?
+		if [ $have = "$status" ] && ! grep -vxFf have want; then
+			echo "ok - details: $name, $side"
+		else
+			sed 's/^/# /' have
+			echo "not ok - details: $name, $side # status $have"
+			bad=1
+		fi
+	done
+}
+
+# bytes FILE OFFSET OCTAL: what printf makes of it, written there
+bytes() {
+	# shellcheck disable=SC2059 # escapes
+	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+# ---- names of features -------------------------------------------------------
+
+# The feature table starts behind the header; its last entry is cut short.
+"$img" create -q -f qcow2 names.qcow2 1M
+bytes names.qcow2 72 '\200'
+bytes names.qcow2 112 '\150\003\370\127\0\0\0\006\0\077abcd\0\0\0\0\0\0\0\0\0\0'
+says "a feature name that is cut short" 1 "qemu-img: Could not open \
+'names.qcow2': Unsupported qcow2 feature(s): abcd" qemu-img info names.qcow2
+
+# ---- marks that nobody knows ---------------------------------------------------
+
+"$img" create -q -f qcow2 marks.qcow2 1M
+bytes marks.qcow2 88 '\200'
+says "check with a mark that nobody knows" 0 \
+	"No errors were found on the image." qemu-img check marks.qcow2
+[ "$(od -An -tu1 -j88 -N1 marks.qcow2)" -eq 128 ] || {
+	echo "not ok - details: check wrote to an image"
+	bad=1
+}
+for r in leaks all; do
+	bytes marks.qcow2 88 '\200'
+	says "check -r $r with a mark that nobody knows" 0 \
+		"No errors were found on the image." \
+		qemu-img check -r $r marks.qcow2
+	bytes marks.qcow2 88 '\200'
+	"$img" check -q -r $r marks.qcow2
+	if [ "$(od -An -tu1 -j88 -N1 marks.qcow2)" -eq 0 ]; then
+		echo "ok - details: check -r $r takes it away"
+	else
+		echo "not ok - details: check -r $r takes it away"
+		bad=1
+	fi
+done
+
+# ---- options of a node -----------------------------------------------------------
+
+"$img" create -q -f qcow2 plain.qcow2 1M
+says "three sizes of caches, all 0" 1 "qemu-io: can't open device plain.qcow2: \
+cache-size, l2-cache-size and refcount-cache-size may not be set at the same \
+time" qemu-io -c "open -o cache-size=0,l2-cache-size=0,refcount-cache-size=0 \
+plain.qcow2"
+
+# ---- file names --------------------------------------------------------------------
+
+"$img" create -q -f qcow2 base.qcow2 1M
+"$img" create -q -f qcow2 -b base.qcow2 -F qcow2 file:a:b.qcow2
+says "a colon behind file:" 0 "image: ./a:b.qcow2
+backing file: base.qcow2 (actual path: ./base.qcow2)" \
+	qemu-img info file:a:b.qcow2
+"$img" create -q -f qcow2 file:c.qcow2 1M
+says "file: before a plain name" 0 "image: c.qcow2" qemu-img info file:c.qcow2
+
+# ---- chains ------------------------------------------------------------------------
+
+"$img" create -q -f qcow2 -b base.qcow2 -F qcow2 over.qcow2
+says "info of a chain whose first image is options" 0 "image: over.qcow2
+image: base.qcow2" qemu-img info --backing-chain --image-opts \
+	driver=qcow2,file.driver=file,file.filename=over.qcow2
+
+# ---- version 2 ---------------------------------------------------------------------
+
+"$img" create -q -f qcow2 sizes.qcow2 1M
+"$img" snapshot -c small sizes.qcow2
+"$img" resize -q sizes.qcow2 2M
+says "a snapshot of another size keeps version 3" 1 \
+	"qemu-img: Internal snapshots prevent downgrade of image" \
+	qemu-img amend -o compat=0.10 sizes.qcow2
+if "$img" snapshot -a small sizes.qcow2 &&
+	"$img" amend -o compat=0.10 sizes.qcow2; then
+	echo "ok - details: with one of its size it can be version 2"
+else
+	echo "not ok - details: with one of its size it can be version 2"
+	bad=1
+fi
+
+# ---- version 3 ---------------------------------------------------------------------
+
+"$img" create -q -f qcow2 -o compat=0.10 short.qcow2 1M
+"$img" snapshot -c sn short.qcow2
+# The entry as it was before there was any extra data.
+at=$(($(od -An -tu1 -j68 -N4 short.qcow2 | awk '{
+	print (($1 * 256 + $2) * 256 + $3) * 256 + $4 }')))
+bytes short.qcow2 $((at + 36)) '\0\0\0\0001sn\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+says "a snapshot of an old version" 0 "1         sn" \
+	sh -c "qemu-img snapshot -l short.qcow2 | grep -o '^1 *sn'"
+"$img" amend -o compat=1.1 short.qcow2
+says "its entry is completed for version 3" 0 \
+	"No errors were found on the image." qemu-img check short.qcow2
+
+# ---- reopen -------------------------------------------------------------------------
+
+for both in '-r -o read-only=on' '-w -o read-only=off'; do
+	says "reopen $both" 1 "qemu-io: Cannot set both -r/-w and 'read-only'" \
+		qemu-io -c "reopen $both" plain.qcow2
+done
+for both in '-c none -o cache.direct=on' \
+	'-c directsync -o detect-zeroes=off,cache.no-flush=on'; do
+	says "reopen $both" 1 \
+		"qemu-io: Cannot set both -c and the cache options" \
+		qemu-io -c "reopen $both" plain.qcow2
+done
+says "reopen -r -c and other options" 0 "1 MiB" qemu-io \
+	-c "reopen -r -c none -o detect-zeroes=off" -c length plain.qcow2
+
+exit $bad
