@@ -93,7 +93,7 @@ static bool
 complete(struct maker *m, struct pairwise_row *row)
 {
 	unsigned f = pick_factor(m, row);
-	uint8_t values[PAIRWISE_VALUES];
+	uint8_t values[PAIRWISE_VALUES] = {0};
 
 	if (f == m->p->factors)
 		return m->p->is_valid(row);
