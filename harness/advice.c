@@ -345,22 +345,28 @@ find_payer(struct advice_case *c, const struct advice *ret)
 	c->price_computed = computed;
 }
 
+/* What it takes to make the user's disk with p. */
 static void
-find_price(struct advice_case *c, struct advice *ret)
+set_price(struct advice_case *c, enum advice_policy p)
 {
-	const struct advice_found *won = &c->of[ret->policy];
-	double bytes;
-
 	c->disk_bytes = c->opts->user_bytes ? c->opts->user_bytes
 					    : c->image_bytes;
 	c->off_s = create_seconds(c, ADVICE_OFF);
 	c->price_computed = false;
-	c->price_s = create_seconds(c, ret->policy);
+	c->price_s = create_seconds(c, p);
 	/* fallocate takes about as long for any size: in proportion is a
 	 * bound. */
-	c->price_at_most = c->price_computed && ret->policy == ADVICE_FALLOC &&
-			   !won->emulated;
-	c->price_bytes = alloc_bytes(c, ret->policy);
+	c->price_at_most = c->price_computed && p == ADVICE_FALLOC &&
+			   !c->of[p].emulated;
+	c->price_bytes = alloc_bytes(c, p);
+}
+
+static void
+find_price(struct advice_case *c, struct advice *ret)
+{
+	double bytes;
+
+	set_price(c, ret->policy);
 	bytes = break_even_bytes(c, ret->policy);
 	if (bytes >= 0)
 		ret->break_even_gib = bytes / (double)GiB;
@@ -386,6 +392,19 @@ fastest_but(const struct advice_case *c, enum advice_policy but)
 	return best;
 }
 
+/* It may be the one to take in the end, if QEMU's order is another. */
+static void
+find_rival(const struct advice_case *c, struct advice *ret)
+{
+	struct advice_case rival = *c;
+
+	ret->rival = fastest_but(c, ret->policy);
+	if (ret->rival == ADVICE_OFF || ret->rival == ADVICE_POLICIES)
+		return;
+	set_price(&rival, ret->rival);
+	advice_price(&rival, ret->rival_price, sizeof(ret->rival_price));
+}
+
 static void
 decide(struct advice_case *c, struct advice *ret)
 {
@@ -405,7 +424,7 @@ decide(struct advice_case *c, struct advice *ret)
 	} else {
 		ret->kind = kind_without_winner(c);
 	}
-	ret->rival = fastest_but(c, ret->policy);
+	find_rival(c, ret);
 	ret->decided = ret->kind != ADVICE_CANNOT_TELL;
 	if (ret->decided)
 		return;

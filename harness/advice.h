@@ -62,6 +62,7 @@ struct advice {
 	/* From ADVICE_BETTER on: the fastest of the others in first-write, the
 	 * one to compare policy with once more. */
 	enum advice_policy rival;
+	char rival_price[256];            /* as advice_price() */
 	int exit_code;                    /* 0, or 4: nothing could be judged */
 	double ratio, ratio_lo, ratio_hi; /* first-write against off */
 	double break_even_gib;            /* negative: never, or no price */

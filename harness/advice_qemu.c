@@ -87,27 +87,41 @@ than(double ratio)
 
 #define SAY(text, ...) (void)snprintf(text, sizeof(text), __VA_ARGS__)
 
+/* What stands against QEMU's order. */
+static void
+say_own(const struct advice *own, char *ret_text, size_t size)
+{
+	const char *policy = advice_policy_name(own->policy);
+
+	if (own->kind == ADVICE_BETTER)
+		(void)snprintf(ret_text, size,
+			       "Our own engine alone would say %s; QEMU is "
+			       "what will write, so its order counts.",
+			       policy);
+	else
+		(void)snprintf(ret_text, size,
+			       "With our own engine alone %s; QEMU is what "
+			       "will write, so its order counts.",
+			       own->kind == ADVICE_CANNOT_TELL
+				       ? "it cannot be told"
+				       : "it makes no difference");
+}
+
 /* Turned over: the rival's speed against the policy. */
 static void
 say_differs(const struct advice *own, const char *version,
 	    struct advice_qemu *ret)
 {
-	const char *policy = advice_policy_name(own->policy);
-
 	ret->policy = own->rival;
 	SAY(ret->sentence,
 	    "Use preallocation=%s: through %s, first writes are %s %s with %s "
-	    "(%s, %zu rounds).",
+	    "(%s, %zu rounds)%s.",
 	    advice_policy_name(own->rival), version,
-	    advice_change(1 / ret->ratio).text, than(1 / ret->ratio), policy,
-	    advice_range(1 / ret->hi, 1 / ret->lo).text, ret->rounds);
-	SAY(ret->note,
-	    "Our own engine alone would say %s; QEMU is what will "
-	    "write, so its order counts.%s",
-	    policy,
-	    own->rival > own->policy
-		    ? " What it takes to create is in the table."
-		    : "");
+	    advice_change(1 / ret->ratio).text, than(1 / ret->ratio),
+	    advice_policy_name(own->policy),
+	    advice_range(1 / ret->hi, 1 / ret->lo).text, ret->rounds,
+	    own->rival_price);
+	say_own(own, ret->note, sizeof(ret->note));
 }
 
 static void

@@ -25,7 +25,7 @@ struct advice_qemu {
 	enum advice_policy policy; /* what to use now */
 	double ratio, lo, hi;      /* speed of own->policy against its rival */
 	size_t rounds;             /* with both */
-	char sentence[512]; /* instead of own->sentence; "": that holds */
+	char sentence[1024]; /* instead of own->sentence; "": that holds */
 	char note[512];
 };
 

@@ -165,26 +165,33 @@ paid_back(const struct advice *ret)
 	return p;
 }
 
-static void
-say_better(const struct advice_case *c, struct advice *ret)
+void
+advice_price(const struct advice_case *c, char *ret_text, size_t size)
 {
-	char price[256] = "";
-
+	ret_text[0] = '\0';
 	if (isfinite(c->price_s) && isfinite(c->price_bytes))
-		put(price, sizeof(price),
+		put(ret_text, size,
 		    "; creating a %s disk then takes %s%s (off: %s) "
-		    "and %s of space at once%s",
+		    "and %s of space at once",
 		    bytes((double)c->disk_bytes).text,
 		    c->price_at_most ? "at most " : "",
 		    seconds(c->price_s).text, seconds(c->off_s).text,
-		    bytes(c->price_bytes).text, paid_back(ret).text);
+		    bytes(c->price_bytes).text);
+}
+
+static void
+say_better(const struct advice_case *c, struct advice *ret)
+{
+	char price[256];
+
+	advice_price(c, price, sizeof(price));
 	/* Who never gets the price back is told first what it is for. */
 	put(ret->sentence, sizeof(ret->sentence),
-	    "%s preallocation=%s: first writes are %s (%s, %zu rounds)%s.",
+	    "%s preallocation=%s: first writes are %s (%s, %zu rounds)%s%s.",
 	    ret->never_pays ? "For the guest's speed use" : "Use",
 	    advice_policy_name(ret->policy), change_from_off(ret->ratio).text,
-	    advice_range(ret->ratio_lo, ret->ratio_hi).text, ret->rounds,
-	    price);
+	    advice_range(ret->ratio_lo, ret->ratio_hi).text, ret->rounds, price,
+	    price[0] ? paid_back(ret).text : "");
 }
 
 static void

@@ -11,6 +11,8 @@
 
 enum bench_exit {
 	BENCH_OK = 0,
+	BENCH_REGRESSION = 1, /* not used yet: a regression against an earlier
+				 run */
 	BENCH_USAGE = 2, /* unknown option, key or value; no such directory;
 			    the output exists */
 	BENCH_TRIAL = 3, /* a trial failed: I/O error, a child ended early */

@@ -91,11 +91,14 @@ print_exit_codes(FILE *f)
 		const char *meaning;
 	} codes[] = {
 		{BENCH_OK, "done"},
+		{BENCH_REGRESSION, "not used: kept for a regression against an "
+				   "earlier run"},
 		{BENCH_USAGE, "unknown command, option, key or value; no such "
 			      "directory; the output exists"},
 		{BENCH_TRIAL, "a trial failed: I/O error, or its process ended "
 			      "early"},
-		{BENCH_INCONCLUSIVE, "nothing could be judged"},
+		{BENCH_INCONCLUSIVE, "nothing could be judged: every verdict "
+				     "is 'cannot tell'"},
 		{BENCH_NOTHING, "nothing measured, or different operations in "
 				"one round"},
 		{BENCH_ENVIRONMENT, "refused: no space, read-only, or --aio, "

@@ -407,6 +407,18 @@ finish_complete(struct run *run, struct q2_err *err)
 	return run_finish(run, BENCH_OK, err);
 }
 
+/* Somebody removed the folder meanwhile: nothing can be gone on with. */
+static enum bench_exit
+tell_removed(struct run *run, struct q2_err *err)
+{
+	progress_done(&run->progress);
+	(void)q2_fail(err, -ENOENT,
+		      "%s was removed while the run went on, and with it what "
+		      "was measured; run it again",
+		      run->out.path);
+	return BENCH_NOTHING;
+}
+
 /* What became of it, besides the reason. */
 static void
 tell_end(struct run *run, enum bench_exit code, struct q2_err *err)
@@ -458,7 +470,10 @@ run_group(const struct run_args *args, struct q2_err *err)
 		if (code == BENCH_OK)
 			code = measure(&run, err);
 	}
-	tell_end(&run, code, err);
+	if (run.began && access(run.out.path, F_OK) < 0)
+		code = tell_removed(&run, err);
+	else
+		tell_end(&run, code, err);
 	workdir_done(&run.work, run.kept);
 	output_done(&run.out);
 	measured_done(&run.measured);

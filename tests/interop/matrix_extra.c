@@ -197,8 +197,8 @@ noted_by_us(const struct image *img, struct q2_image *image,
 	while ((r = q2_bitmap_next(image, (unsigned)index, &off, &len, &err)) >
 	       0) {
 		for (uint64_t i = off;
-		     i < off + len && i / DISK_SECTOR <
-					      img->disk.size / DISK_SECTOR;
+		     i < off + len &&
+		     i / DISK_SECTOR < img->disk.size / DISK_SECTOR;
 		     i += DISK_SECTOR)
 			noted[i / DISK_SECTOR] = 1;
 		off += len;

@@ -79,10 +79,9 @@ void
 image_add_options(struct words *w, const struct image *img)
 {
 	WORDS_ADD(w, "--image-opts",
-		  *img->kind.encryption
-			  ? "driver=qcow2,file.filename=t.qcow2,"
-			    "encrypt.key-secret=s"
-			  : "driver=qcow2,file.filename=t.qcow2");
+		  *img->kind.encryption ? "driver=qcow2,file.filename=t.qcow2,"
+					  "encrypt.key-secret=s"
+					: "driver=qcow2,file.filename=t.qcow2");
 }
 
 void

@@ -179,6 +179,13 @@ play(const struct scene *s, struct advice_qemu *ret)
 		.kind = ADVICE_BETTER, .policy = s->policy, .rival = s->rival};
 	struct rows rows = {0};
 
+	/* Who says off has nothing better, for one reason or another. */
+	if (s->policy == ADVICE_OFF)
+		own.kind = strstr(s->name, "twice") ? ADVICE_NO_DIFFERENCE
+						    : ADVICE_CANNOT_TELL;
+	if (s->rival != ADVICE_OFF)
+		(void)snprintf(own.rival_price, sizeof(own.rival_price),
+			       "; creating it then takes 2 s");
 	add_rounds(s, &rows);
 	advice_qemu_of(&rows, &own, "QEMU 7.2.22", 0.05, ret);
 	rows_done(&rows);
