@@ -220,6 +220,16 @@ read_only() {
 	[ "$rc" = 0 ] && cmp out j/trials.csv && cp -r fixed/j copied &&
 		q report copied && [ "$rc" = 0 ]
 }
+# Nothing is left that could be gone on with.
+remove_results() { rm -rf gone; }
+results_gone() {
+	when "round 1/1000, raw-b" gone remove_results
+	[ "$rc" = 5 ] && [ ! -e gone ] && empty "$fast" &&
+		grep -q 'gone was removed while the run went on' err &&
+		! grep -q -e --resume err
+}
+check "the folder of the results is removed: status 5, no way to resume" \
+	results_gone
 if mount_small fixed 16m; then
 	check "report of a folder that cannot be written" read_only
 else
