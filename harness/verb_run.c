@@ -409,14 +409,15 @@ finish_complete(struct run *run, struct q2_err *err)
 
 /* Somebody removed the folder meanwhile: nothing can be gone on with. */
 static enum bench_exit
-tell_removed(struct run *run, struct q2_err *err)
+tell_removed(struct run *run, enum bench_exit code, struct q2_err *err)
 {
 	progress_done(&run->progress);
-	(void)q2_fail(err, -ENOENT,
-		      "%s was removed while the run went on, and with it what "
-		      "was measured; run it again",
-		      run->out.path);
-	return BENCH_NOTHING;
+	/* Else who wrote to it has said so. */
+	if (code != BENCH_ENVIRONMENT)
+		(void)q2_fail(err, -ENOENT,
+			      "%s was removed while it was written",
+			      run->out.path);
+	return BENCH_ENVIRONMENT;
 }
 
 /* What became of it, besides the reason. */
@@ -471,7 +472,7 @@ run_group(const struct run_args *args, struct q2_err *err)
 			code = measure(&run, err);
 	}
 	if (run.began && access(run.out.path, F_OK) < 0)
-		code = tell_removed(&run, err);
+		code = tell_removed(&run, code, err);
 	else
 		tell_end(&run, code, err);
 	workdir_done(&run.work, run.kept);

@@ -224,11 +224,11 @@ read_only() {
 remove_results() { rm -rf gone; }
 results_gone() {
 	when "round 1/1000, raw-b" gone remove_results
-	[ "$rc" = 5 ] && [ ! -e gone ] && empty "$fast" &&
-		grep -q 'gone was removed while the run went on' err &&
+	[ "$rc" = 6 ] && [ ! -e gone ] && empty "$fast" &&
+		grep -q 'removed while it was written' err &&
 		! grep -q -e --resume err
 }
-check "the folder of the results is removed: status 5, no way to resume" \
+check "the folder of the results is removed: status 6, no way to resume" \
 	results_gone
 if mount_small fixed 16m; then
 	check "report of a folder that cannot be written" read_only
