@@ -33,14 +33,14 @@ make MODE=asan test|.ci/run|^stage_asan\(\) .* MODE=asan .*test;
 make MODE=tsan test|.ci/run|^stage_tsan\(\) .* MODE=tsan .*test;
 make lint|.ci/run|^stage_lint\(\) \{ make -s lint;
 make test-interop|.ci/run|^stage_interop\(\) \{ make -s test-interop;
-make test-newer-qemu|.ci/run|^stage_newer_qemu\(\) \{ make -s test-newer-qemu;
 make test-quick|.ci/run|^stage_quick\(\) \{ make -s test-quick;
 make test-fresh|.ci/run|^[[:space:]]*make -s test-fresh$
 '"$(for s in cluster-size cache-size compression encryption chain snapshot-internal; do
 	echo "qcowbench run $s --quick|tests/harness/suites.sh|^[[:space:]]tiny $s "
 done)"
 # Run by hand only, for minutes: here make says what it would do.
-by_hand='make test-turns
+by_hand='make test-newer-qemu
+make test-turns
 make test-aa RUNS=20'
 
 result() { # status, name
