@@ -91,7 +91,7 @@ cat >"$cache/bin/qemu-img" <<-END
 		-e 's/, "compressed": (true|false)//' \\
 		-e "/^Child node '.file':/,/^    file length/d" \\
 		-e 's/^ID      TAG               VM_SIZE                DATE        VM_CLOCK     ICOUNT/ID        TAG               VM SIZE                DATE     VM CLOCK     ICOUNT/' \\
-		-e 's/^(.{7}) (.{16} .{8} .{19})  00(..:..:......)(.{11})\$/\\1   \\2 \\3\\4/'
+		-e 's/^(.{7}) (.{16,} .{8} .{19})  00(..:..:......)(.{11})\$/\\1   \\2 \\3\\4/'
 	exit \$status
 END
 chmod +x "$cache/bin/qemu-img"
