@@ -168,14 +168,21 @@ paid_back(const struct advice *ret)
 void
 advice_price(const struct advice_case *c, char *ret_text, size_t size)
 {
+	char computed[64] = "";
+
 	ret_text[0] = '\0';
+	if (c->price_computed)
+		put(computed, sizeof(computed), "computed from %s; ",
+		    bytes((double)c->image_bytes).text);
 	if (isfinite(c->price_s) && isfinite(c->price_bytes))
 		put(ret_text, size,
-		    "; creating a %s disk then takes %s%s (off: %s) "
+		    "; creating a %s disk then takes %s%s (%soff: %s) "
 		    "and %s of space at once",
 		    bytes((double)c->disk_bytes).text,
-		    c->price_at_most ? "at most " : "",
-		    seconds(c->price_s).text, seconds(c->off_s).text,
+		    c->price_at_most ? "at most "
+		    : computed[0]    ? "about "
+				     : "",
+		    seconds(c->price_s).text, computed, seconds(c->off_s).text,
 		    bytes(c->price_bytes).text);
 }
 
@@ -380,12 +387,6 @@ note_winner(const struct advice_case *c, struct advice *ret)
 
 	note_payer(c, ret);
 	note_dearer(c, ret);
-	if (c->price_computed)
-		note(ret,
-		     "The time to create is computed from an image of %s, "
-		     "%.0f times smaller.",
-		     bytes((double)c->image_bytes).text,
-		     (double)c->disk_bytes / (double)c->image_bytes);
 	if (won->slower_elsewhere && strcmp(c->medium, "hdd") != 0)
 		note(ret, "But %s is slower than off in %s: see the table.",
 		     advice_policy_name(ret->policy), won->slower_pass);

@@ -96,11 +96,11 @@ print_exit_codes(FILE *f)
 		{BENCH_USAGE, "unknown command, option, key or value; no such "
 			      "directory; the output exists"},
 		{BENCH_TRIAL, "a trial failed: I/O error, or its process ended "
-			      "early"},
+			      "early; the rounds before it are kept"},
 		{BENCH_INCONCLUSIVE, "nothing could be judged: every verdict "
 				     "is 'cannot tell'"},
-		{BENCH_NOTHING, "nothing measured, or different operations in "
-				"one round"},
+		{BENCH_NOTHING, "no results in the folder, or different "
+				"operations in one round: not to be used"},
 		{BENCH_ENVIRONMENT, "refused: no space, read-only, or --aio, "
 				    "O_DIRECT or QEMU asked for and not to be "
 				    "had"},

@@ -52,6 +52,16 @@ forget_winner(struct advice *advice)
 	advice->nwinner = 0;
 }
 
+/* First of all: QEMU is what will write.  There is room. */
+static void
+note_first(struct advice *advice, const char *fmt, const char *text)
+{
+	memmove(advice->notes[1], advice->notes[0],
+		advice->nnotes * sizeof(advice->notes[0]));
+	advice->nnotes++;
+	(void)snprintf(advice->notes[0], sizeof(advice->notes[0]), fmt, text);
+}
+
 void
 report_qemu_advise(const struct measured *m, double margin,
 		   struct advice *advice)
@@ -59,26 +69,23 @@ report_qemu_advise(const struct measured *m, double margin,
 	const json_t *qemu = qemu_of(m);
 	const char *why_not = measured_text(qemu, "why_not");
 	struct advice_qemu a;
-	char *note;
 
 	if (advice->kind < ADVICE_BETTER || advice->nnotes == ADVICE_NOTES)
 		return;
-	note = advice->notes[advice->nnotes];
 	if (why_not[0]) {
-		(void)snprintf(note, sizeof(advice->notes[0]),
-			       "Not confirmed through QEMU: %.400s.", why_not);
-		advice->nnotes++;
+		note_first(advice, "Not confirmed through QEMU: %.400s.",
+			   why_not);
 		return;
 	}
 	if (!json_is_true(json_object_get(qemu, "wanted")))
 		return;
 	advice_qemu_of(&m->of[MEASURED_QEMU].trials, advice,
 		       measured_text(qemu, "version"), margin, &a);
-	(void)snprintf(note, sizeof(advice->notes[0]), "%s", a.note);
-	advice->nnotes++;
+	if (a.sentence[0])
+		forget_winner(advice);
+	note_first(advice, "%s", a.note);
 	if (!a.sentence[0])
 		return;
-	forget_winner(advice);
 	/* QEMU's order is beyond doubt: so much could be judged. */
 	advice->exit_code = BENCH_OK;
 	(void)snprintf(advice->sentence, sizeof(advice->sentence), "%s",

@@ -308,12 +308,6 @@ check_creation(const struct spec_group *group, struct q2_err *err)
 	return 0;
 }
 
-static const char *
-pass_at(const void *arg, size_t i)
-{
-	return ((const struct spec_group *)arg)->passes[i]->label;
-}
-
 /* touch=NAME of pass i is no pass of the group. */
 static int
 no_such_pass(const struct spec_group *group, size_t i, struct q2_err *err)
@@ -322,18 +316,17 @@ no_such_pass(const struct spec_group *group, size_t i, struct q2_err *err)
 							 "touch");
 	const struct spec_item *item = spec_items_find(&group->form->passes,
 						       touch->text);
-	const char *near = options_nearest(touch->text, i, pass_at, group);
-	char buf[SPEC_CUT];
+	char buf[SPEC_CUT], hint[256];
 
 	if (item && item->dropped)
 		return spec_fail(&touch->pos, err,
 				 "touch: '%s' is dropped in [quick]; drop '%s' "
 				 "too",
 				 item->label, group->passes[i]->label);
-	return spec_fail(&touch->pos, err, "touch: there is no pass '%s'%s%s%s",
-			 spec_cut(touch->text, buf),
-			 near ? "; did you mean '" : "", near ? near : "",
-			 near ? "'?" : "");
+	return spec_fail(
+		&touch->pos, err, "touch: there is no pass '%s' before it%s",
+		spec_cut(touch->text, buf),
+		spec_group_hint(group, touch->text, i, hint, sizeof(hint)));
 }
 
 static int

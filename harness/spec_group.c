@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness/spec_group.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "harness/options.h"
@@ -202,6 +203,31 @@ spec_group_pass(const struct spec_group *group, const char *name)
 			return (int)i;
 	}
 	return -1;
+}
+
+static const char *
+pass_at(const void *arg, size_t i)
+{
+	return ((const struct spec_group *)arg)->passes[i]->label;
+}
+
+const char *
+spec_group_hint(const struct spec_group *group, const char *name, size_t n,
+		char *buf, size_t size)
+{
+	const char *near = options_nearest(name, n, pass_at, group);
+	size_t at = 0;
+
+	buf[0] = '\0';
+	if (near) {
+		(void)snprintf(buf, size, "; did you mean '%s'?", near);
+		return buf;
+	}
+	for (size_t i = 0; i < n && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s",
+				       i ? ", " : "; there is ",
+				       group->passes[i]->label);
+	return buf;
 }
 
 int

@@ -46,5 +46,9 @@ bool spec_has_content(const struct spec_group *group);
 /* Index of a pass or configuration in the group, or -1. */
 int spec_group_pass(const struct spec_group *group, const char *name);
 int spec_group_config(const struct spec_group *group, const char *label);
+/* Behind "there is no pass NAME": the nearest of the first n passes, or else all
+ * of these, cut to what buf has room for.  Returns buf. */
+const char *spec_group_hint(const struct spec_group *group, const char *name,
+			    size_t n, char *buf, size_t size);
 
 #endif

@@ -55,12 +55,6 @@ count_passes(const struct spec_group *group, const char *name)
 }
 
 static const char *
-pass_at(const void *arg, size_t i)
-{
-	return ((const struct spec_group *)arg)->passes[i]->label;
-}
-
-static const char *
 metric_at(const void *arg, size_t i)
 {
 	(void)arg;
@@ -71,13 +65,12 @@ static int
 no_such_pass(const struct spec_group *group, const struct spec_word *word,
 	     const char *name, struct q2_err *err)
 {
-	const char *near = options_nearest(name, group->npasses, pass_at,
-					   group);
-	char buf[SPEC_CUT];
+	char buf[SPEC_CUT], hint[256];
 
-	return spec_fail(&word->pos, err, "judge: there is no pass '%s'%s%s%s",
-			 spec_cut(name, buf), near ? "; did you mean '" : "",
-			 near ? near : "", near ? "'?" : "");
+	return spec_fail(&word->pos, err, "judge: there is no pass '%s'%s",
+			 spec_cut(name, buf),
+			 spec_group_hint(group, name, group->npasses, hint,
+					 sizeof(hint)));
 }
 
 static int

@@ -204,9 +204,12 @@ parse_number(const struct spec_key *key, const struct spec_word *word,
 	     struct spec_value *ret, struct q2_err *err)
 {
 	char buf[SPEC_CUT], values[256];
+	bool below; /* what any key takes */
 
 	spec_key_values(key, values, sizeof(values));
-	if (!read_number(word->text, key->type == SPEC_SIZE, &ret->n))
+	below = word->text[0] == '-' &&
+		read_number(word->text + 1, key->type == SPEC_SIZE, &ret->n);
+	if (!below && !read_number(word->text, key->type == SPEC_SIZE, &ret->n))
 		return spec_fail(&word->pos, err, "%s: '%s' is not a %s (%s)",
 				 key->name, spec_cut(word->text, buf),
 				 key->type == SPEC_SIZE
@@ -214,7 +217,7 @@ parse_number(const struct spec_key *key, const struct spec_word *word,
 					   "m, g or t"
 					 : "number",
 				 values);
-	if (ret->n < key->least || ret->n > key->most ||
+	if (below || ret->n < key->least || ret->n > key->most ||
 	    (key->power && !is_pow2(ret->n)) ||
 	    (key->multiple && ret->n % key->multiple))
 		return spec_fail(&word->pos, err, "%s: %s is not %s%s",

@@ -174,6 +174,7 @@ struct grid {
 	unsigned label_width;
 	const char *reference;
 	uint64_t n_min, n_max;
+	double margin; /* of the marks */
 	bool marks, ranges;
 };
 
@@ -302,6 +303,8 @@ fill_entry(struct grid *g, const struct column_of *col, const char *label,
 	format_value(col->kind, record_real(cell, CELL_median), e->median,
 		     sizeof(e->median));
 	n = record_int(cell, CELL_n);
+	if (record_has(cell, CELL_margin))
+		g->margin = record_real(cell, CELL_margin);
 	g->n_min = g->n_min ? min_u64(g->n_min, n) : n;
 	g->n_max = max_u64(g->n_max, n);
 	/* What a file takes is no matter of chance: its range would say that
@@ -577,7 +580,9 @@ print_legend(FILE *f, const struct grid *g)
 			       (unsigned)g->n_max);
 	(void)fprintf(f, "Medians of %s round%s.", n, g->n_max == 1 ? "" : "s");
 	if (g->reference)
-		(void)fprintf(f, " %%: of %s in the same rounds.",
+		(void)fprintf(f,
+			      " %%: of %s within a round, so not of its "
+			      "median.",
 			      g->reference);
 	if (g->ranges)
 		(void)fprintf(f, " Below: 95 %% interval.\n");
@@ -587,11 +592,13 @@ print_legend(FILE *f, const struct grid *g)
 			 "Times and sizes: lower is better.\n");
 	if (g->marks)
 		(void)fprintf(f,
-			      "Against %s: + better, - worse, = same, "
-			      "~ minor, ? cannot tell.\n",
+			      "Against %s: + better, - worse, = same (within "
+			      "%g %%), ~ perhaps less than %g %%,\n"
+			      "? cannot tell.\n",
 			      g->baseline    ? g->baseline
 			      : g->reference ? g->reference
-					     : "the reference");
+					     : "the reference",
+			      100 * g->margin, 100 * g->margin);
 }
 
 void

@@ -74,7 +74,7 @@ make_stand_ins() {
 		qcowimg io -f raw -c 'write -P 7 1M 1M' disk.raw &&
 		qcowimg convert -O qcow2 disk.raw disk.qcow2 &&
 		PATH=$blind:$PATH qcowbench run mine.ini --out monday &&
-		cp -r monday tuesday && cd "$root" || return 1
+		cp -r monday tuesday && cp -r monday otherrun && cd "$root" || return 1
 }
 
 new_folder() {
