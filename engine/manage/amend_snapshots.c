@@ -23,8 +23,8 @@
 #include "engine/base/err.h"
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
-#include "engine/image/data.h"
 #include "engine/image/damage.h"
+#include "engine/image/data.h"
 #include "engine/image/image.h"
 #include "engine/manage/counts.h"
 #include "engine/manage/manage.h"
@@ -114,9 +114,8 @@ names_of(struct expansion *x, uint64_t host, uint64_t *ret_names)
 	int r = alloc_refcount(img, host >> img->geom.cluster_bits, ret_names);
 
 	if (r == 0 && *ret_names == 0)
-		return damage_found(img,
-				    "L2 table at %#" PRIx64 " has refcount 0",
-				    host);
+		return damage_found(
+			img, "L2 table at %#" PRIx64 " has refcount 0", host);
 	return r;
 }
 
@@ -220,8 +219,8 @@ place_zeros(struct expansion *x, size_t *ret_n)
 		if (r < 0)
 			break;
 		for (uint64_t i = 0; i < run.clusters; i++)
-			z->hosts[(*ret_n)++] =
-				run.host + (i << img->geom.cluster_bits);
+			z->hosts[(*ret_n)++] = run.host +
+					       (i << img->geom.cluster_bits);
 		r = write_zeros(img, &run);
 	}
 	if (r == 0)
