@@ -4,12 +4,13 @@
  *
  * Whole subclusters are marked as zeros.  A cluster that has a host cluster
  * keeps it, so that a later write finds its place again (and a preallocated
- * image stays one), unless the guest gives it up.  Of the subclusters at the
- * ends of a request that are covered in part, those that read as zero already
- * stay as they are; in the others zeros are written.
+ * image stays one), unless the guest gives it up.  A subcluster at an end of a
+ * request, covered in part, is marked too if nothing was written into it and
+ * the rest of it reads as zeros; else zeros are written.  So what a guest has
+ * made zero is the image's own, whatever its backing file holds one day.
  *
- * Version 2 has no zero flag.  There a cluster is unlinked where nothing
- * shines through from a backing file, else zeros are written.
+ * Version 2 has no zero flag.  There a cluster is unlinked where nothing can
+ * shine through from a backing file, else zeros are written.
  */
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
@@ -20,31 +21,21 @@
 #include "engine/image/io.h"
 #include "engine/image/map.h"
 
-/* Write zeros where the disk does not read as zeros already. */
 static int Q2_CO
-zero_part(struct image *img, uint64_t off, uint64_t len)
+write_zeros(struct image *img, uint64_t off, uint64_t len)
 {
-	struct chain_extent c;
-	int r;
+	int r = 0;
 
-	while (len > 0) {
+	while (r == 0 && len > 0) {
 		/* iovec has no const; a write does not change it. */
 		struct iovec iov = {(void *)(uintptr_t)mem_zeros,
 				    min_u64(len, MEM_ZEROS_BYTES)};
 
-		r = chain_lookup(img, off, iov.iov_len, &c);
-		if (r < 0)
-			return r;
-		/* What follows may be in another state. */
-		iov.iov_len = c.ext.len;
-		if (!chain_is_zero(&c))
-			r = image_write(img, iov_iter_init(&iov, 1), off);
-		if (r < 0)
-			return r;
+		r = image_write(img, iov_iter_init(&iov, 1), off);
 		off += iov.iov_len;
 		len -= iov.iov_len;
 	}
-	return 0;
+	return r;
 }
 
 /* ---- entries ----------------------------------------------------------- */
@@ -331,6 +322,29 @@ change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 	return r;
 }
 
+/* Change whole subclusters that f holds, and let go.  As change_held(). */
+static int Q2_CO
+change_and_end(struct image *img, struct inflight *f, enum change change)
+{
+	int r = change_host(img, f->first, f->n, change);
+
+	if (r == 0)
+		r = change_held(img, f->first, f->n, change);
+	inflight_end(f, r < 0 ? r : 0);
+	inflight_put(&img->inflight, f);
+	return r;
+}
+
+/* Wait for the end of f, which somebody else holds. */
+static void Q2_CO
+wait_for(struct image *img, struct inflight *f)
+{
+	(void)POINT_HIT(&img->points, alloc_wait);
+	inflight_ref(f);
+	co_queue_wait(&f->wait);
+	inflight_put(&img->inflight, f);
+}
+
 /* Hold as many of the subclusters as are free and in one slice, and change
  * them; none if somebody holds the first: then wait for that.  As change_held(). */
 static int Q2_CO
@@ -339,7 +353,6 @@ change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 {
 	unsigned bits = img->geom.sub_bits;
 	struct inflight *f = inflight_find(&img->inflight, first);
-	int r;
 
 	*ret_n = n;
 	/* Behind the end of the disk there is nothing to change. */
@@ -347,10 +360,7 @@ change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 		return 0;
 	*ret_n = 0;
 	if (f) {
-		(void)POINT_HIT(&img->points, alloc_wait);
-		inflight_ref(f);
-		co_queue_wait(&f->wait);
-		inflight_put(&img->inflight, f);
+		wait_for(img, f);
 		return 0;
 	}
 	n = min_u64(n, (map_slice_end(img, first << bits) >> bits) - first);
@@ -358,13 +368,8 @@ change_some(struct image *img, uint64_t first, uint64_t n, enum change change,
 	f = inflight_add(&img->inflight, first, n);
 	if (!f)
 		return -ENOMEM;
-	r = change_host(img, first, n, change);
-	if (r == 0)
-		r = change_held(img, first, n, change);
-	inflight_end(f, r < 0 ? r : 0);
-	inflight_put(&img->inflight, f);
 	*ret_n = n;
-	return r;
+	return change_and_end(img, f, change);
 }
 
 /* How much of [first, last) to change at once: whole clusters, or a part of
@@ -392,12 +397,74 @@ change_all(struct image *img, uint64_t first, uint64_t last, enum change change)
 				change, &n);
 		/* A part of a compressed cluster has no state of its own. */
 		if (r == 1)
-			r = zero_part(img, first << bits,
-				      min_u64(n << bits,
-					      img->size - (first << bits)));
+			r = write_zeros(img, first << bits,
+					min_u64(n << bits,
+						img->size - (first << bits)));
 		first += n;
 	}
 	return r;
+}
+
+/* ---- ends of a request ------------------------------------------------- */
+
+/* Does [off, off + len) read as zeros, as far as the files themselves know?
+ * Not where a layer cannot say: a write will find out whether it matters. */
+static bool Q2_CO
+seems_zero(struct image *img, uint64_t off, uint64_t len)
+{
+	struct q2_extent e = {0};
+
+	for (; len > 0; off += e.len, len -= e.len) {
+		if (chain_map(img, off, len, &e) < 0 || !e.zero)
+			return false;
+	}
+	return true;
+}
+
+/* May a held subcluster be marked for the sake of [off, off + len), a part of
+ * it?  1, 0 or -errno. */
+static int Q2_CO
+may_mark(struct image *img, uint64_t off, uint64_t len)
+{
+	uint64_t start = align_down(off, img->geom.sub_size);
+	uint64_t end = min_u64(start + img->geom.sub_size, img->size);
+	struct map_extent ext;
+	int r = map_lookup(img, start, end - start, &ext);
+
+	if (r < 0)
+		return r;
+	/* Bytes of its own could be read by somebody right now. */
+	if (ext.kind == CLUSTER_NORMAL || ext.kind == CLUSTER_COMPRESSED)
+		return 0;
+	return seems_zero(img, start, off - start) &&
+	       seems_zero(img, off + len, end - (off + len));
+}
+
+/*
+ * Make [off, off + len), a part of one subcluster, read as zeros.  It is held
+ * from before the look at it until it is marked, so that nobody writes into it
+ * between the two.
+ */
+static int Q2_CO
+zero_edge(struct image *img, uint64_t off, uint64_t len, enum change change)
+{
+	uint64_t sub = off >> img->geom.sub_bits;
+	struct inflight *f;
+	int r;
+
+	if (!len)
+		return 0;
+	while ((f = inflight_find(&img->inflight, sub)))
+		wait_for(img, f);
+	f = inflight_add(&img->inflight, sub, 1);
+	if (!f)
+		return -ENOMEM;
+	r = may_mark(img, off, len);
+	if (r > 0)
+		return change_and_end(img, f, change);
+	inflight_end(f, r);
+	inflight_put(&img->inflight, f);
+	return r < 0 ? r : write_zeros(img, off, len);
 }
 
 /* ---- requests ---------------------------------------------------------- */
@@ -434,19 +501,20 @@ zero_change(const struct image *img, bool unmap)
 int Q2_CO
 image_zero(struct image *img, uint64_t off, uint64_t len, bool unmap)
 {
-	unsigned bits = img->geom.sub_bits;
-	uint64_t end = off + len;
-	uint64_t first, last;
+	enum change change = zero_change(img, unmap);
+	uint64_t size = img->geom.sub_size, end = off + len;
+	uint64_t first, last, head_end;
 	int r;
 
+	if (img->header.version < 3 && img->backing)
+		return write_zeros(img, off, len);
 	whole_subs(img, off, len, &first, &last);
-	if (first >= last || (img->header.version < 3 && img->backing))
-		return zero_part(img, off, len);
-	r = zero_part(img, off, (first << bits) - off);
-	if (r == 0 && last << bits < end)
-		r = zero_part(img, last << bits, end - (last << bits));
-	if (r == 0)
-		r = change_all(img, first, last, zero_change(img, unmap));
+	head_end = min_u64(first * size, end);
+	r = zero_edge(img, off, head_end - off, change);
+	if (r == 0 && last >= first && last * size < end)
+		r = zero_edge(img, last * size, end - last * size, change);
+	if (r == 0 && first < last)
+		r = change_all(img, first, last, change);
 	return r;
 }
 

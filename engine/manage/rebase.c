@@ -99,8 +99,8 @@ write_old(struct rebasing *rb, uint64_t at, uint64_t len, uint64_t off,
 
 /*
  * Where the old chain has ended: what differs becomes zero, cluster by cluster.
- * A request for zeros does nothing for a part of a cluster that reads so
- * already, or in version 2; there zeros are data.
+ * Only whole clusters are marked: of a part the rest would be asked for once
+ * more.  There, and in version 2, zeros are data.
  */
 static int Q2_CO
 settle_zeros(struct rebasing *rb, uint64_t off, uint64_t len)
