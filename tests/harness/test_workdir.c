@@ -27,13 +27,13 @@ static char dir[256];
 static time_t later_s;
 
 time_t
-time(time_t *ret)
+time(time_t *timer)
 {
 	struct timespec now;
 
 	assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
-	if (ret)
-		*ret = now.tv_sec + later_s;
+	if (timer)
+		*timer = now.tv_sec + later_s;
 	return now.tv_sec + later_s;
 }
 
