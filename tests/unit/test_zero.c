@@ -76,9 +76,9 @@ make_chain(struct bed *b, const struct image_make *m)
 	open_image(b, "base");
 	memset(b->buf, 7, 512);
 	for (uint64_t c = 1; c < 16; c += 2)
-		assert_int_equal(q2_pwrite(b->img, b->buf, 512,
-					   (c + 1) * CLUSTER - 512),
-				 0);
+		assert_int_equal(
+			q2_pwrite(b->img, b->buf, 512, (c + 1) * CLUSTER - 512),
+			0);
 	close_image(b, "base");
 	over.backing_file = "base";
 	over.backing_format = "qcow2";
