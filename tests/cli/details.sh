@@ -234,6 +234,17 @@ for side in ours QEMU; do
 		-c "read -P 5 0 4k" -c "read -P 0 4k 2k" \
 		-c "read -P 5 6k 1018k" mend.qcow2
 done
+says "of a cluster that gets another place only what is its own moves" 0 \
+	'"start": 0, "length": 26624, "depth": 1
+"start": 26624, "length": 12288, "depth": 0
+"start": 38912, "length": 1009664, "depth": 1' sh -c "
+	qemu-img create -q -f qcow2 -o extended_l2=on -b full.qcow2 -F qcow2 \
+		moved.qcow2 &&
+	qemu-io -c 'write -q 26k 2k' -c 'write -q 36k 2k' moved.qcow2 &&
+	qemu-img snapshot -c sn moved.qcow2 &&
+	qemu-io -c 'write -q 30k 1k' moved.qcow2 &&
+	qemu-img map --output=json moved.qcow2 |
+		grep -o '\"start\": [0-9]*, \"length\": [0-9]*, \"depth\": [01]'"
 "$img" create -q -f qcow2 -o extended_l2=on packed.qcow2 1M
 "$img" io -c "write -q -c -P 11 0 64k" packed.qcow2
 bytes packed.qcow2 $(($(l2_entry packed.qcow2) + 11)) '\1\200'
