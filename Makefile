@@ -90,12 +90,13 @@ bench_src := $(wildcard workloads/*.c harness/*.c harness/targets/*.c \
                         harness/stats/*.c results/*.c plots/*.c)
 test_src  := $(wildcard tests/*/test_*.c)
 # Programs that scripts of tests run other programs with.
-tool_src  := $(wildcard tests/tools/*.c)
+tool_src  := $(filter-out tests/tools/hurry.c,$(wildcard tests/tools/*.c))
 # Experiments on a real disk.
 aa_src    := $(wildcard tests/aa/*.c)
 # What tests share.
 sim_src   := $(filter-out $(test_src) $(tool_src) $(aa_src), \
                $(wildcard tests/*.c tests/*/*.c))
+sim_src   := $(filter-out tests/tools/%,$(sim_src))
 # Files that are read at run time, below share/qcowbench.
 data      := $(wildcard suites/*.ini plots/*.gp)
 # Made of what the programs say about their options; where they are installed
@@ -116,7 +117,8 @@ bench := $B/bench.a
 img   := $B/img.a
 sim   := $B/sim.a
 tests := $(test_src:%.c=$B/%)
-tools := $(tool_src:%.c=$B/%)
+hurry := $B/tests/tools/hurry.so
+tools := $(tool_src:%.c=$B/%) $(hurry)
 aa    := $B/tests/aa/aa
 
 .DEFAULT_GOAL := all
@@ -190,8 +192,13 @@ $(tests): %: %.o $(sim) $(bench) $(img) $(lib)
 $(aa): $(call obj,$(aa_src)) $(bench) $(lib)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(BENCH_LIBS)
 
-$(tools): %: %.o
+$(filter-out $(hurry),$(tools)): %: %.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+# Loaded into others' programs: without what the mode adds.
+$(hurry): tests/tools/hurry.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -fPIC -shared -o $@ $<
 
 # --- man pages and completions ----------------------------------------------
 $B/%.dump: $B/%

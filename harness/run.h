@@ -55,6 +55,7 @@ struct run {
 	bool kept; /* images of the last round stay */
 	struct guard guard;
 	struct guard_window window; /* the last one, before the next round */
+	unsigned continued;         /* stop_continued() at that time */
 	char dir[PATH_MAX];         /* args.dir from the root */
 };
 

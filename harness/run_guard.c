@@ -64,6 +64,7 @@ run_guard_begin(struct run *run, struct q2_err *err)
 		cpus = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 	guard_init(&run->guard, &run->env.disks, dir, (unsigned)cpus);
 	run->window = guard_look(&run->guard, &stop_requested);
+	run->continued = stop_continued();
 	guard_round(&run->guard, &r, &run->window, &run->window, &v);
 	if (!run->args.strict_env || !v.contaminated)
 		return BENCH_OK;
@@ -93,6 +94,21 @@ stamp(struct round *round, const struct guard_verdict *v)
 	}
 }
 
+/* What the windows cannot see: we did not look, nor work, for a while. */
+static void
+judge_stop(struct run *run, struct guard_verdict *v)
+{
+	unsigned now = stop_continued();
+
+	if (now == run->continued)
+		return;
+	run->continued = now;
+	v->contaminated = true;
+	(void)snprintf(v->why, sizeof(v->why),
+		       "the run itself was stopped (Ctrl-Z, SIGSTOP) and went "
+		       "on later");
+}
+
 /* Only a quick run has promised when it ends. */
 static bool
 has_time(const struct run *run, const struct round *round)
@@ -119,6 +135,7 @@ run_guard_round(struct run *run, struct round *round,
 	*ret_settled = run_settle(run);
 	run->window = guard_look(&run->guard, &stop_requested);
 	guard_round(&run->guard, &r, &before, &run->window, &v);
+	judge_stop(run, &v);
 	stamp(round, &v);
 	*ret_redo = false;
 	if (!v.contaminated || stop_requested)

@@ -10,6 +10,8 @@
 
 volatile bool stop_requested;
 
+static volatile sig_atomic_t continued;
+
 static int stop_pipe[2] = {-1, -1}, status_pipe[2] = {-1, -1};
 static void (*status_tell)(void *arg);
 static void *status_arg;
@@ -38,6 +40,13 @@ on_question(int sig)
 	errno = saved;
 }
 
+static void
+on_continue(int sig)
+{
+	(void)sig;
+	continued++;
+}
+
 int
 stop_install(struct q2_err *err)
 {
@@ -59,8 +68,16 @@ stop_install(struct q2_err *err)
 	act.sa_handler = on_question;
 	act.sa_flags = SA_RESTART;
 	(void)sigaction(SIGUSR1, &act, NULL);
+	act.sa_handler = on_continue;
+	(void)sigaction(SIGCONT, &act, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	return 0;
+}
+
+unsigned
+stop_continued(void)
+{
+	return (unsigned)continued;
 }
 
 int

@@ -19,6 +19,9 @@ int stop_install(struct q2_err *err);
 /* Set once a signal has come. */
 extern volatile bool stop_requested;
 
+/* How often the process was stopped (Ctrl-Z, SIGSTOP) and has gone on. */
+unsigned stop_continued(void);
+
 /* Readable once a signal has come; -1 before stop_install(). */
 int stop_fd(void);
 

@@ -578,22 +578,21 @@ print_legend(FILE *f, const struct grid *g)
 	else
 		(void)snprintf(n, sizeof(n), "%u to %u", (unsigned)g->n_min,
 			       (unsigned)g->n_max);
-	(void)fprintf(f, "Medians of %s round%s.", n, g->n_max == 1 ? "" : "s");
+	(void)fprintf(f, "Medians of %s round%s; ", n,
+		      g->n_max == 1 ? "" : "s");
+	(void)fprintf(f, g->ranges ? "below: 95 %% interval.\n"
+				   : "no intervals from fewer than 6.\n");
 	if (g->reference)
 		(void)fprintf(f,
-			      " %%: of %s within a round, so not of its "
-			      "median.",
+			      "%%: of %s in the same rounds, not the ratio of "
+			      "the medians.\n",
 			      g->reference);
-	if (g->ranges)
-		(void)fprintf(f, " Below: 95 %% interval.\n");
-	else
-		(void)fprintf(f, " No intervals from fewer than 6.\n");
 	(void)fprintf(f, "IOPS and MiB/s: higher is better. "
 			 "Times and sizes: lower is better.\n");
 	if (g->marks)
 		(void)fprintf(f,
-			      "Against %s: + better, - worse, = same (within "
-			      "%g %%), ~ perhaps less than %g %%,\n"
+			      "Against %s: + better, - worse, = same "
+			      "(within %g %%),\n~ perhaps within %g %%, "
 			      "? cannot tell.\n",
 			      g->baseline    ? g->baseline
 			      : g->reference ? g->reference

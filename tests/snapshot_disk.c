@@ -12,6 +12,7 @@
 #include "engine/image/image.h"
 #include "tests/image_check.h"
 #include "tests/image_make.h"
+#include "tests/snapshot_files.h"
 
 const struct snapshot_disk snapshot_disks[] = {
 	/* Tables of several clusters. */
@@ -30,6 +31,12 @@ const struct snapshot_disk snapshot_disks[] = {
 	 .target = 1},
 	{.cluster_bits = 12,
 	 .refcount_order = 4,
+	 .version = 2,
+	 .snaps = 2,
+	 .old_table = true},
+	{.cluster_bits = 9, .refcount_order = 4, .snaps = 3, .below = true},
+	{.cluster_bits = 12,
+	 .refcount_order = 4,
 	 .snaps = 2,
 	 .other_sizes = true},
 	{.cluster_bits = 14,
@@ -40,18 +47,26 @@ const struct snapshot_disk snapshot_disks[] = {
 };
 const unsigned n_snapshot_disks = ARRAY_SIZE(snapshot_disks);
 
+bool
+snapshot_disk_can(const struct snapshot_disk *d, enum snapshot_disk_op op)
+{
+	return op != OP_AMEND || d->version == 2 ||
+	       (d->refcount_order == 4 && !d->extended_l2 && !d->other_sizes);
+}
+
 const char *
 snapshot_disk_text(const struct snapshot_disk *d)
 {
-	static const char *const ops[] = {"create", "apply", "delete"};
+	static const char *const ops[] = {"create", "apply", "delete", "amend"};
 	static char text[256];
 
 	(void)snprintf(text, sizeof(text),
 		       "%s %u, cluster bits %u, order %u, version %u, lazy %d, "
-		       "packed %d, other sizes %d, seed %" PRIu64,
+		       "packed %d, other sizes %d, below %d, old table %d, "
+		       "seed %" PRIu64,
 		       ops[d->op], d->target, d->cluster_bits,
 		       d->refcount_order, d->version, d->lazy, d->packed,
-		       d->other_sizes, d->seed);
+		       d->other_sizes, d->below, d->old_table, d->seed);
 	return text;
 }
 
@@ -90,6 +105,7 @@ copy_state(const struct snapshot_disk *d, struct disk_state *to,
 		strcpy(to->names[i], from->names[i]);
 	}
 	to->n = from->n;
+	to->version = from->version;
 	return r;
 }
 
@@ -123,6 +139,10 @@ operate(const struct snapshot_disk *d, struct disk_state *s)
 	}
 	if (d->op == OP_APPLY)
 		return copy_content(d, &s->disk, &s->snaps[d->target]);
+	if (d->op == OP_AMEND) {
+		s->version = s->version == 2 ? 3 : 2;
+		return 0;
+	}
 	gone = s->snaps[d->target];
 	s->n--;
 	for (unsigned i = d->target; i < s->n; i++) {
@@ -254,17 +274,23 @@ snapshot_disk_make(struct snapshot_disk *d, struct loop *loop)
 		.version = d->version,
 		.extended_l2 = d->extended_l2,
 		.lazy_refcounts = d->lazy,
+		.backing_file = d->below ? SNAPSHOT_BELOW : NULL,
+		.backing_format = d->below ? "raw" : NULL,
 	};
 	struct q2_image *img;
 	char why[256];
 	int r;
 
-	disk->bytes = calloc(room(d), 1);
+	d->before.version = d->version ? d->version : 3;
+	disk->bytes = malloc(room(d));
 	if (!disk->bytes)
 		return -ENOMEM;
+	memset(disk->bytes, d->below ? SNAPSHOT_BELOW_BYTE : 0, room(d));
 	disk->size = m.bytes = room(d) -
 			       (d->other_sizes ? 5 << d->cluster_bits : 512);
 	r = image_make(loop, SNAPSHOT_DISK, &m);
+	if (r == 0 && d->below)
+		r = snapshot_make_below(loop, room(d));
 	if (r == 0)
 		r = snapshot_disk_open(loop, &img, why, sizeof(why));
 	if (r < 0)
@@ -272,6 +298,8 @@ snapshot_disk_make(struct snapshot_disk *d, struct loop *loop)
 	r = fill(d, loop, img);
 	if (q2_close(img, NULL) < 0 && r == 0)
 		r = -EIO;
+	if (r == 0 && d->old_table)
+		r = snapshot_shorten_table(loop, SNAPSHOT_DISK);
 	if (r == 0)
 		r = copy_state(d, &d->after, &d->before);
 	return r < 0 ? r : operate(d, &d->after);
@@ -289,6 +317,8 @@ snapshot_disk_run(const struct snapshot_disk *d, struct q2_image *img,
 		  struct q2_err *err)
 {
 	struct q2_snapshot_opts o = {.size = sizeof(o), .date_ns = 1};
+	struct q2_amend_opts amend = {.size = sizeof(amend),
+				      .compat = d->after.version};
 
 	switch (d->op) {
 	case OP_CREATE:
@@ -296,6 +326,8 @@ snapshot_disk_run(const struct snapshot_disk *d, struct q2_image *img,
 		return q2_snapshot_create(img, &o, err);
 	case OP_APPLY:
 		return q2_snapshot_apply(img, d->target, err);
+	case OP_AMEND:
+		return q2_amend(img, &amend, err);
 	default:
 		return q2_snapshot_delete(img, d->target, err);
 	}
@@ -372,10 +404,13 @@ is_state(const struct snapshot_disk *d, struct loop *loop,
 
 	if (!img)
 		return false;
-	good = q2_size(img) == s->disk.size && q2_snapshot_count(img) == s->n;
+	good = q2_size(img) == s->disk.size && q2_snapshot_count(img) == s->n &&
+	       ((struct image *)img)->header.version == s->version;
 	if (!good)
-		(void)snprintf(why, why_bytes, "%u snapshots, size %" PRIu64,
-			       q2_snapshot_count(img), q2_size(img));
+		(void)snprintf(why, why_bytes,
+			       "%u snapshots, size %" PRIu64 ", version %u",
+			       q2_snapshot_count(img), q2_size(img),
+			       (unsigned)((struct image *)img)->header.version);
 	good = good && reads_as(d, img, &s->disk, "the disk", why, why_bytes);
 	(void)q2_close(img, NULL);
 	for (unsigned i = 0; i < s->n && good; i++)

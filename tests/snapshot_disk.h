@@ -17,6 +17,7 @@ enum snapshot_disk_op {
 	OP_CREATE,
 	OP_APPLY,
 	OP_DELETE,
+	OP_AMEND, /* to the other version */
 	N_OPS
 };
 
@@ -29,7 +30,7 @@ struct disk_content {
 struct disk_state {
 	struct disk_content disk, snaps[SNAPSHOTS_MAX];
 	char names[SNAPSHOTS_MAX][SNAPSHOT_NAME];
-	unsigned n;
+	unsigned n, version;
 };
 
 struct snapshot_disk {
@@ -37,6 +38,8 @@ struct snapshot_disk {
 	unsigned version; /* 0: 3 */
 	bool extended_l2, lazy, packed;
 	bool other_sizes; /* the snapshots are of another size than the disk */
+	bool below;       /* there is a backing file */
+	bool old_table;   /* entries of snapshots have no extra data */
 	unsigned snaps;   /* it begins with */
 	unsigned name_bytes;
 	enum snapshot_disk_op op;
@@ -46,9 +49,10 @@ struct snapshot_disk {
 	struct disk_state before, after;
 };
 
-/* What is worth trying. */
+/* What is worth trying, and whether an operation can be done with it. */
 extern const struct snapshot_disk snapshot_disks[];
 extern const unsigned n_snapshot_disks;
+bool snapshot_disk_can(const struct snapshot_disk *d, enum snapshot_disk_op op);
 
 /* Make the image in loop. 0 or a negative errno.  The caller ends it. */
 int snapshot_disk_make(struct snapshot_disk *d, struct loop *loop);

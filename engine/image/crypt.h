@@ -53,6 +53,10 @@ void crypt_done(struct crypt *c);
 int Q2_CO crypt_open(struct image *img, const struct q2_open_opts *opts,
 		     struct q2_err *err);
 
+/* The ciphers of old, the same image, for img, which was opened without a key.
+ * -ESTALE, and nothing has changed, if it is not the same one any more. */
+int crypt_take_over(struct image *img, struct image *old, struct q2_err *err);
+
 /* Is this a passphrase?  key is NULL where there is none, id what it is called.
  * Else the error with QEMU's text. */
 int crypt_check_key(const void *key, size_t len, const char *id,

@@ -5,6 +5,8 @@
  * Passphrase, key and material of a slot are wiped as soon as they have been
  * used; what stays is in the ciphers.
  */
+#include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 #include "engine/crypt/cipher.h"
 #include "engine/crypt/luks.h"
 #include "engine/image/image.h"
+#include "engine/image/open.h"
 
 #define METHOD_AES  1
 #define METHOD_LUKS 2
@@ -229,7 +232,46 @@ crypt_open(struct image *img, const struct q2_open_opts *opts,
 
 	if (r == 0 && method == METHOD_LUKS)
 		r = read_luks(img, err);
-	if (r < 0 || !method || (opts->flags & Q2_NO_IO))
+	if (r < 0 || !method || (opts->flags & (Q2_NO_IO | OPEN_WITHOUT_KEY)))
 		return r;
 	return unlock(&u);
+}
+
+/* Digest and salt are the key's. */
+static bool
+has_key_of(const struct image *img, const struct image *old)
+{
+	const struct luks *a = img->crypt.luks, *b = old->crypt.luks;
+
+	if (img->header.crypt_method != old->header.crypt_method)
+		return false;
+	return !a || (a->suite.alg == b->suite.alg &&
+		      a->suite.mode == b->suite.mode &&
+		      a->suite.ivgen == b->suite.ivgen &&
+		      a->suite.ivgen_hash == b->suite.ivgen_hash &&
+		      a->hash == b->hash && a->iterations == b->iterations &&
+		      memcmp(a->digest, b->digest, sizeof(a->digest)) == 0 &&
+		      memcmp(a->salt, b->salt, sizeof(a->salt)) == 0);
+}
+
+int
+crypt_take_over(struct image *img, struct image *old, struct q2_err *err)
+{
+	struct crypt *to = &img->crypt, *from = &old->crypt;
+
+	if (!has_key_of(img, old))
+		return q2_fail(err, -ESTALE,
+			       "'%.900s' was replaced meanwhile: it has "
+			       "another encryption key",
+			       img->path);
+	assert(list_empty(&from->writes));
+	to->own = from->own;
+	memcpy(to->idle, from->idle, sizeof(to->idle));
+	to->n_idle = from->n_idle;
+	to->by_guest = from->by_guest;
+	to->on = from->on;
+	from->own = NULL;
+	from->n_idle = 0;
+	from->on = false;
+	return 0;
 }

@@ -15,6 +15,10 @@ struct loop;
 int image_open(struct loop *loop, const char *path,
 	       const struct q2_open_opts *opts, struct image **ret_img,
 	       struct q2_err *err);
+/* Beside q2_open_opts.flags: an encrypted layer gets no ciphers, which it needs
+ * no key for; crypt_take_over() has some. */
+#define OPEN_WITHOUT_KEY (1U << 31)
+
 /* One layer, without what is below it. */
 int image_open_layer(struct loop *loop, const char *path,
 		     const struct q2_open_opts *opts, struct image **ret_img,

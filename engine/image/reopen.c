@@ -91,6 +91,26 @@ lock_layer(struct image *img, enum aio_lock_mode mode)
 	return r;
 }
 
+/* Keys are wiped when an image has been
+ * opened, so its ciphers are taken over. */
+static int
+open_again(struct image *above, struct layer *l, struct image **ret_img,
+	   struct q2_err *err)
+{
+	struct image *old = above->backing;
+	int r;
+
+	if (old->crypt.on)
+		l->opts.flags |= OPEN_WITHOUT_KEY;
+	r = image_open_layer(above->loop, l->path, &l->opts, ret_img, err);
+	if (r < 0 || !old->crypt.on)
+		return r;
+	r = crypt_take_over(*ret_img, old, err);
+	if (r < 0)
+		(void)image_close(*ret_img, NULL);
+	return r;
+}
+
 static int
 replace(struct image *above, struct layer *l, struct q2_err *err)
 {
@@ -101,7 +121,7 @@ replace(struct image *above, struct layer *l, struct q2_err *err)
 	l->opts.flags = (above->unmap ? Q2_UNMAP : 0) | unlocked;
 	if (!unlocked)
 		(void)lock_layer(old, AIO_LOCK_NONE);
-	r = image_open_layer(above->loop, l->path, &l->opts, &img, err);
+	r = open_again(above, l, &img, err);
 	if (r == 0) {
 		above->backing = img;
 		img->backing = old->backing;
@@ -115,19 +135,6 @@ replace(struct image *above, struct layer *l, struct q2_err *err)
 	return r;
 }
 
-/* What cannot be done, before anything is. */
-static int
-check(const struct image *img, struct q2_err *err)
-{
-	/* Its key has been wiped. */
-	if (img->crypt.on)
-		return q2_fail(err, -ENOTSUP,
-			       "'%.900s' is encrypted: committing into such an "
-			       "image is not supported yet",
-			       img->path);
-	return 0;
-}
-
 int
 reopen_below(struct image *above, struct q2_err *err)
 {
@@ -136,9 +143,6 @@ reopen_below(struct image *above, struct q2_err *err)
 
 	if (!above->backing->read_only)
 		return 0;
-	r = check(above->backing, err);
-	if (r < 0)
-		return r;
 	r = layer_init(&l, above->backing);
 	if (r < 0)
 		(void)q2_fail(err, r, "no memory for a layer");

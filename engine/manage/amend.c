@@ -6,8 +6,8 @@
  *	version 3, name and kind of the data file, lazy refcounts: one header
  *	refcounts of another width (amend_refcounts.c)
  *	size (resize.c)
- *	version 2: no zero clusters (amend_zeros.c), no bitmaps, then the
- *	header
+ *	version 2: no zero clusters (amend_zeros.c, amend_snapshots.c), no
+ *	bitmaps, then the header
  *
  * Each step leaves a whole image, so that those done before a crash or an error
  * stay.
@@ -117,30 +117,35 @@ judge_compression(struct image *img, struct q2_err *err)
 		     : 0;
 }
 
-/* Entries of snapshots stay as they are. */
+/* Compressed clusters of snapshots stay as they are; and one cluster of zeros
+ * cannot be many guest clusters' if the cipher knows where the guest has it. */
 static int Q2_CO
 judge_snapshot(struct image *img, const struct snapshot *sn, struct q2_err *err)
 {
+	uint64_t flags = 0;
 	struct table l1;
 	int r = snapshots_check_l1(img, sn, err);
 
 	if (r < 0)
 		return r;
-	r = snapshots_read_l1(img, sn, 0, &l1);
-	if (r == 0) {
-		r = tree_needs_v3(img, &l1,
-				  img->header.incompatible &
-					  INCOMPAT_COMPRESSION);
+	if (img->header.incompatible & INCOMPAT_COMPRESSION)
+		flags |= ENTRY_COMPRESSED;
+	if (img->crypt.on && img->crypt.by_guest && img->backing)
+		flags |= ENTRY_ZERO;
+	r = flags ? snapshots_read_l1(img, sn, 0, &l1) : 0;
+	if (r == 0 && flags) {
+		r = tree_has(img, &l1, flags);
 		table_done(&l1);
 	}
 	if (r < 0)
 		return q2_fail(err, r, "Could not read snapshot '%s': %s",
 			       sn->name, strerror(-r));
 	return r ? q2_fail(err, -ENOTSUP,
-			   "snapshot '%s' has zero clusters, or clusters "
-			   "compressed by zstd, which version 2 has not: "
+			   "snapshot '%s' has %s, which version 2 has not: "
 			   "delete it first",
-			   sn->name)
+			   sn->name,
+			   flags & ENTRY_ZERO ? "encrypted zero clusters"
+					      : "clusters compressed by zstd")
 		 : 0;
 }
 
@@ -240,6 +245,8 @@ downgrade(struct image *img, const struct q2_amend_opts *o, struct q2_err *err)
 	int r = amend_expand_zeros(img, o, err);
 
 	if (r == 0)
+		r = amend_expand_snapshots(img, err);
+	if (r == 0)
 		r = bitmap_drop_all(img, err);
 	if (r < 0)
 		return r;
@@ -278,15 +285,32 @@ change_size(struct image *img, uint64_t size, struct q2_err *err)
 					  : resize_image(img, size, &o, err);
 }
 
+/* Which of the two versions is it now?  Behind what err says. */
+static int
+say_version(const struct image *img, unsigned wanted, struct q2_err *err, int r)
+{
+	struct q2_err said = {0};
+
+	if (err)
+		said = *err;
+	/* The header may have been the last that was written. */
+	if (img->failed)
+		return q2_fail(err, r, "%s; the image is of version %u or %u",
+			       said.text, img->header.version, wanted);
+	return q2_fail(err, r, "%s; the image is of version %u", said.text,
+		       img->header.version);
+}
+
 int Q2_CO
 amend_image(struct image *img, const struct q2_amend_opts *opts,
 	    struct q2_err *err)
 {
-	unsigned bits = new_bits(img, opts);
+	unsigned bits = new_bits(img, opts), old = img->header.version;
 	int r = judge(img, opts, err);
 
-	if (r == 0)
-		r = settle(img, err);
+	if (r < 0)
+		return r;
+	r = settle(img, err);
 	if (r == 0 && new_version(img, opts) > img->header.version)
 		r = snapshot_complete_table(img, err);
 	if (r == 0 && new_version(img, opts) >= img->header.version)
@@ -297,5 +321,7 @@ amend_image(struct image *img, const struct q2_amend_opts *opts,
 		r = change_size(img, opts->virtual_size, err);
 	if (r == 0 && new_version(img, opts) < img->header.version)
 		r = downgrade(img, opts, err);
+	if (r < 0 && new_version(img, opts) != old)
+		r = say_version(img, new_version(img, opts), err, r);
 	return r;
 }

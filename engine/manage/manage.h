@@ -131,6 +131,8 @@ int Q2_CO amend_refcounts(struct image *img, unsigned refcount_bits,
 /* amend_zeros.c: no cluster has the zero flag any more. */
 int Q2_CO amend_expand_zeros(struct image *img, const struct q2_amend_opts *o,
 			     struct q2_err *err);
+/* amend_snapshots.c: nor one of a snapshot; the disk has none. */
+int Q2_CO amend_expand_snapshots(struct image *img, struct q2_err *err);
 /* compare.c */
 int Q2_CO compare_images(struct image *a, struct image *b,
 			 const struct q2_compare_opts *opts,

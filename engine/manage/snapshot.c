@@ -142,34 +142,6 @@ name_table(struct image *img, const struct new_table *t)
 	return 0;
 }
 
-/* Flags of the L1 table have changed in memory. */
-static int Q2_CO
-write_l1(struct image *img)
-{
-	Q2_AUTO_FREE uint8_t *buf = mem_aligned(img->l1.bytes + 1);
-	int r = buf ? 0 : -ENOMEM;
-
-	if (r == 0)
-		r = meta_own(img, META_L1, img->l1.host, img->l1.bytes);
-	if (r < 0 || !img->l1.n)
-		return r;
-	table_encode(&img->l1, 0, img->l1.n, buf);
-	r = file_write(img->file, AIO_L1, buf, img->l1.bytes, img->l1.host);
-	cache_meta_written(img);
-	return r;
-}
-
-/* Flags of the disk's tables, durably; see tree_flag(). */
-static int Q2_CO
-flag_active(struct image *img, struct counts *c)
-{
-	int r = tree_flag(img, &img->l1, c);
-
-	if (r == 0)
-		r = write_l1(img);
-	return r < 0 ? r : cache_sync(img);
-}
-
 /* ---- create ------------------------------------------------------------ */
 
 struct creation {
@@ -267,7 +239,7 @@ take_back(struct creation *c)
 		r = tree_count(img, &img->l1, &c->counts, false, NULL);
 	if (r == 0)
 		r = counts_write(&c->counts);
-	return r < 0 ? r : flag_active(img, &c->counts);
+	return r < 0 ? r : tree_flag_active(img, &c->counts);
 }
 
 /* What the snapshot refers to gets a reference from it. */
@@ -281,7 +253,7 @@ share(struct creation *c, struct q2_err *err)
 		r = tree_count(img, &img->l1, &c->counts, true, NULL);
 	if (r < 0)
 		return fail_to_count(img, err, r);
-	r = flag_active(img, NULL);
+	r = tree_flag_active(img, NULL);
 	if (r == 0)
 		r = counts_write(&c->counts);
 	if (r == 0)
@@ -404,7 +376,7 @@ finish_delete(struct deletion *d)
 
 	if (r == 0)
 		r = counts_write(&d->counts);
-	return r < 0 ? r : flag_active(img, &d->counts);
+	return r < 0 ? r : tree_flag_active(img, &d->counts);
 }
 
 static int Q2_CO

@@ -24,8 +24,12 @@ struct walk {
 	struct table *l1;
 	struct counts *counts;
 	bool up, copied;
-	bool compressed; /* counts */
-	uint8_t *buf;    /* BATCH bytes: n tables from host on */
+	uint64_t flags; /* that are looked for */
+	/* Table i of buf: 1 if it was changed. */
+	int Q2_CO (*change)(struct walk *w, uint32_t i);
+	tree_fn fn;
+	void *arg;
+	uint8_t *buf; /* BATCH bytes: n tables from host on */
 	uint64_t host;
 	uint32_t i, n; /* named by l1 entries i, i + 1, ... */
 };
@@ -162,29 +166,99 @@ tree_count(struct image *img, const struct table *l1, struct counts *c, bool up,
 	return r;
 }
 
-/* ---- features ---------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------- */
 
 static int Q2_CO
-find_v3(struct walk *w)
+find_flags(struct walk *w)
 {
 	uint64_t n = (uint64_t)w->n << w->g->l2_bits;
 
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t word = load_be64(w->buf + 8 * i);
 
-		if (word & ENTRY_COMPRESSED ? w->compressed
-					    : (word & ENTRY_ZERO) != 0)
+		/* Low bits of a compressed cluster's are part of its place. */
+		if (word & w->flags &
+		    (word & ENTRY_COMPRESSED ? ENTRY_COMPRESSED : ~UINT64_C(0)))
 			return 1;
 	}
 	return 0;
 }
 
 int Q2_CO
-tree_needs_v3(struct image *img, struct table *l1, bool compressed)
+tree_has(struct image *img, struct table *l1, uint64_t flags)
 {
-	struct walk w = {.img = img, .l1 = l1, .compressed = compressed};
+	struct walk w = {.img = img, .l1 = l1, .flags = flags};
 
-	return for_all_tables(&w, find_v3);
+	return for_all_tables(&w, find_flags);
+}
+
+/* ---- changing ---------------------------------------------------------- */
+
+/* Only if it is an L2 table, and nothing else. */
+static int Q2_CO
+write_tables(const struct walk *w, uint32_t i, uint32_t n)
+{
+	struct image *img = w->img;
+	unsigned bits = w->g->cluster_bits;
+	uint64_t at = (uint64_t)i << bits, len = (uint64_t)n << bits;
+	uint64_t host = w->host + at;
+	int r = 0;
+
+	for (uint64_t h = host; r == 0 && h < host + len;
+	     h += w->g->cluster_size)
+		if (meta_hit(img, h, 1))
+			r = meta_has_l2(img, h, 1)
+				    ? meta_own(img, META_L2, h,
+					       w->g->cluster_size)
+				    : meta_refuse(img, h, w->g->cluster_size);
+	if (r == 0)
+		r = POINT_HIT(&img->points, flags_write);
+	if (r < 0)
+		return r;
+	slice_drop(&img->l2, host, len);
+	r = file_write(img->file, AIO_L2, w->buf + at, len, host);
+	cache_meta_written(img);
+	return r;
+}
+
+static int Q2_CO
+change_tables(struct walk *w)
+{
+	uint32_t first = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		int changed = w->change(w, i);
+
+		if (changed < 0)
+			return changed;
+		if (changed)
+			continue;
+		/* Those before it that have changed go together. */
+		if (first < i)
+			r = write_tables(w, first, i - first);
+		if (r < 0)
+			return r;
+		first = i + 1;
+	}
+	return first < w->n ? write_tables(w, first, w->n - first) : 0;
+}
+
+static int Q2_CO
+call_fn(struct walk *w, uint32_t i)
+{
+	uint64_t at = (uint64_t)i << w->g->cluster_bits;
+
+	return w->fn(w->arg, w->host + at, w->buf + at);
+}
+
+int Q2_CO
+tree_for_tables(struct image *img, struct table *l1, tree_fn fn, void *arg)
+{
+	struct walk w = {
+		.img = img, .l1 = l1, .change = call_fn, .fn = fn, .arg = arg};
+
+	return for_all_tables(&w, change_tables);
 }
 
 /* ---- flags ------------------------------------------------------------- */
@@ -228,66 +302,54 @@ flag_table(const struct walk *w, uint8_t *table, bool *ret_changed)
 	return r;
 }
 
-/* Only if it is an L2 table, and nothing else. */
+/* Its flags, and in memory that of the L1 entry which names it. */
 static int Q2_CO
-write_tables(const struct walk *w, uint32_t i, uint32_t n)
+flag_one(struct walk *w, uint32_t i)
 {
-	struct image *img = w->img;
-	unsigned bits = w->g->cluster_bits;
-	uint64_t at = (uint64_t)i << bits, len = (uint64_t)n << bits;
-	uint64_t host = w->host + at;
-	int r = 0;
+	uint64_t at = (uint64_t)i << w->g->cluster_bits, flag = 0;
+	uint64_t *entry = &w->l1->entries[w->i + i];
+	bool changed;
+	int r = flag_table(w, w->buf + at, &changed);
 
-	for (uint64_t h = host; r == 0 && h < host + len;
-	     h += w->g->cluster_size)
-		if (meta_hit(img, h, 1))
-			r = meta_has_l2(img, h, 1)
-				    ? meta_own(img, META_L2, h,
-					       w->g->cluster_size)
-				    : meta_refuse(img, h, w->g->cluster_size);
 	if (r == 0)
-		r = POINT_HIT(&img->points, flags_write);
+		r = flag_for(w, w->host + at, &flag);
 	if (r < 0)
 		return r;
-	slice_drop(&img->l2, host, len);
-	r = file_write(img->file, AIO_L2, w->buf + at, len, host);
-	cache_meta_written(img);
-	return r;
-}
-
-static int Q2_CO
-flag_tables(struct walk *w)
-{
-	unsigned bits = w->g->cluster_bits;
-	uint32_t first = 0;
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < w->n; i++) {
-		uint64_t host = w->host + ((uint64_t)i << bits), flag = 0;
-		uint64_t *entry = &w->l1->entries[w->i + i];
-		bool changed;
-
-		r = flag_table(w, w->buf + ((uint64_t)i << bits), &changed);
-		if (r == 0)
-			r = flag_for(w, host, &flag);
-		if (r < 0)
-			break;
-		*entry = (*entry & ~ENTRY_COPIED) | flag;
-		/* Those before it that have changed go together. */
-		if (!changed && first < i)
-			r = write_tables(w, first, i - first);
-		if (!changed)
-			first = i + 1;
-	}
-	if (r == 0 && first < w->n)
-		r = write_tables(w, first, w->n - first);
-	return r;
+	*entry = (*entry & ~ENTRY_COPIED) | flag;
+	return changed;
 }
 
 int Q2_CO
 tree_flag(struct image *img, struct table *l1, struct counts *c)
 {
-	struct walk w = {.img = img, .l1 = l1, .counts = c};
+	struct walk w = {.img = img, .l1 = l1, .counts = c, .change = flag_one};
 
-	return for_all_tables(&w, flag_tables);
+	return for_all_tables(&w, change_tables);
+}
+
+/* Flags of the L1 table have changed in memory. */
+static int Q2_CO
+write_l1(struct image *img)
+{
+	Q2_AUTO_FREE uint8_t *buf = mem_aligned(img->l1.bytes + 1);
+	int r = buf ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = meta_own(img, META_L1, img->l1.host, img->l1.bytes);
+	if (r < 0 || !img->l1.n)
+		return r;
+	table_encode(&img->l1, 0, img->l1.n, buf);
+	r = file_write(img->file, AIO_L1, buf, img->l1.bytes, img->l1.host);
+	cache_meta_written(img);
+	return r;
+}
+
+int Q2_CO
+tree_flag_active(struct image *img, struct counts *c)
+{
+	int r = tree_flag(img, &img->l1, c);
+
+	if (r == 0)
+		r = write_l1(img);
+	return r < 0 ? r : cache_sync(img);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree.h - all that an L1 table refers to: references and COPIED flags
+ * tree.h - all that an L1 table refers to: references and flags
  *
  * The image is for the caller alone, and nothing is dirty in its caches.
  * What is wrong with an entry is told (damage.h) and ends the walk with -EIO.
@@ -31,9 +31,19 @@ int Q2_CO tree_count(struct image *img, const struct table *l1,
  * elsewhere.  Not synced, and l1 itself is not written.
  */
 int Q2_CO tree_flag(struct image *img, struct table *l1, struct counts *c);
+/* The same for the disk's tables, L1 too, durably. */
+int Q2_CO tree_flag_active(struct image *img, struct counts *c);
 
-/* What version 2 cannot have is named by l1: an entry with the zero flag, or a
- * compressed one if that counts?  1, 0 or -errno.  Not with extended L2. */
-int Q2_CO tree_needs_v3(struct image *img, struct table *l1, bool compressed);
+/* Is there an entry with one of these flags?  ENTRY_ZERO is one of entries that
+ * are not compressed.  1, 0 or -errno.  Not with extended L2. */
+int Q2_CO tree_has(struct image *img, struct table *l1, uint64_t flags);
+
+/*
+ * fn for each L2 table that l1 names, which is at host in the file: 1 if it has
+ * changed the table, which is written then, else 0 or -errno.  Not synced.
+ */
+typedef int Q2_CO (*tree_fn)(void *arg, uint64_t host, uint8_t *table);
+int Q2_CO tree_for_tables(struct image *img, struct table *l1, tree_fn fn,
+			  void *arg);
 
 #endif

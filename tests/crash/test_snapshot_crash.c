@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_snapshot_crash.c - rules S1 to S3: whenever an operation on snapshots is
- * cut off, the disk and each snapshot are as before it or as after it
+ * test_snapshot_crash.c - rules S1 to S3: whenever an operation on snapshots, or
+ * an amend of an image that has some, is cut off, the disk and each snapshot are
+ * as before it or as after it
  *
  * Every prefix of what reached the disk, and random subsets of what no sync
  * covered; from some of these states the work goes on, on space that the crash
@@ -23,6 +24,7 @@
 #include "tests/env.h"
 #include "tests/sim/sim.h"
 #include "tests/snapshot_disk.h"
+#include "tests/snapshot_files.h"
 
 struct scene {
 	struct snapshot_disk disk;
@@ -65,6 +67,9 @@ crash_at(struct scene *s, const struct sim_crash *crash, bool on)
 	int now;
 
 	assert_int_equal(sim_restore(&s->log, crash, SNAPSHOT_DISK, loop), 0);
+	if (s->disk.below)
+		assert_int_equal(
+			sim_restore(&s->log, crash, SNAPSHOT_BELOW, loop), 0);
 	now = snapshot_disk_check(&s->disk, loop, &leaks, why, sizeof(why));
 	s->leaky += leaks > 0;
 	if (now >= 0 && on &&
@@ -118,6 +123,8 @@ crash_op(enum snapshot_disk_op op)
 			struct scene s = {.disk = snapshot_disks[i],
 					  .align = aligns[(round + i) % 3]};
 
+			if (!snapshot_disk_can(&s.disk, op))
+				continue;
 			s.disk.op = op;
 			s.disk.seed = rng_derive(seed, round * 64 + i);
 			crash_everywhere(&s);
@@ -152,6 +159,14 @@ test_every_crash_of_a_delete_leaves_before_or_after(void **state)
 	crash_op(OP_DELETE);
 }
 
+/* Zero clusters of snapshots expanded, tables with longer entries. */
+static void
+test_every_crash_of_an_amend_leaves_before_or_after(void **state)
+{
+	(void)state;
+	crash_op(OP_AMEND);
+}
+
 int
 main(void)
 {
@@ -162,6 +177,8 @@ main(void)
 			test_every_crash_of_an_apply_leaves_before_or_after),
 		cmocka_unit_test(
 			test_every_crash_of_a_delete_leaves_before_or_after),
+		cmocka_unit_test(
+			test_every_crash_of_an_amend_leaves_before_or_after),
 	};
 
 	test_keep_memory();

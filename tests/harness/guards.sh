@@ -129,5 +129,22 @@ strict() {
 		[ -z "$(ls -A images)" ]
 }
 check "--strict-env refuses, and leaves nothing" strict
+kill "$writer"
+wait "$writer"
+writer=
+
+# The windows do not see that nobody was there to look.
+# shellcheck disable=SC2086
+stopped() {
+	"$bench" run aa $tiny --rounds 6 --dir images --out stopped >out 2>err &
+	run=$!
+	until [ -s stopped/trials.jsonl ]; do
+		kill -0 $run || return 1
+	done
+	kill -STOP $run
+	kill -CONT $run
+	wait $run && grep -q 'disturbed.*: the run itself was stopped' err
+}
+check "a run that was stopped and went on says so" stopped
 
 exit $bad

@@ -151,6 +151,77 @@ large() {
 	done
 	"$img" check -q t.qcow2
 }
+# Version 2 has no zero clusters.  QEMU's own amend writes zeros into clusters
+# that a snapshot shares with another one, where they are data.
+downgrade() { # options of create
+	qemu-img create -q -f qcow2 below.qcow2 16M &&
+		qemu-io -c 'write -P 7 0 16M' below.qcow2 >log || return 1
+	qemu-img create -q -f qcow2 "$@" t.qcow2 16M &&
+		qemu-io -c 'write -P 1 0 6M' -c 'write -z 1M 1M' t.qcow2 &&
+		qemu-img snapshot -c one t.qcow2 &&
+		qemu-io -c 'write -z 4M 1M' -c 'write -z 8M 3M' \
+			-c 'write -P 3 2M 1M' t.qcow2 &&
+		qemu-img snapshot -c two t.qcow2 &&
+		qemu-img snapshot -c three t.qcow2 &&
+		qemu-io -c 'write -P 9 0 512k' -c 'write -P 4 4M 512k' \
+			-c 'write -z 5M 1M' -c 'write -z 6M 10M' t.qcow2 &&
+		qemu-img snapshot -c four t.qcow2 && keep disk.raw || return 1
+	for s in one two three four; do
+		qemu-img convert -l "$s" -O raw t.qcow2 "$s".raw || return 1
+	done
+	"$img" amend -o compat=0.10 t.qcow2 && agree amended &&
+		qemu-img info t.qcow2 | grep -q 'compat: 0.10' &&
+		holds disk.raw || return 1
+	for s in one two three four; do
+		qemu-img convert -l "$s" -O raw t.qcow2 now.raw &&
+			cmp "$s".raw now.raw || return 1
+	done
+	qemu-img snapshot -a one t.qcow2 && holds one.raw &&
+		qemu-io -c 'write -P 5 1M 100k' t.qcow2 &&
+		"$img" snapshot -d two t.qcow2 && agree deleted &&
+		qemu-img snapshot -d four t.qcow2 && agree 'deleted by QEMU' &&
+		qemu-img convert -l three -O raw t.qcow2 now.raw &&
+		cmp three.raw now.raw
+}
+# More entries than a refcount can count share the zeros.
+downgrade_many() {
+	qemu-img create -q -f raw below.raw 64M &&
+		qemu-img create -q -f qcow2 -o cluster_size=512 -b below.raw \
+			-F raw t.qcow2 64M &&
+		"$img" io -c 'write -z 0 64M' t.qcow2 &&
+		"$img" snapshot -c one t.qcow2 &&
+		"$img" snapshot -c two t.qcow2 &&
+		"$img" io -c 'discard 0 64M' -c 'write -P 1 0 64k' t.qcow2 &&
+		"$img" amend -o compat=0.10 t.qcow2 && agree amended &&
+		[ "$(stat -c %s t.qcow2)" -lt 84000000 ]
+}
+# Zeros are not the same to a cipher everywhere.
+downgrade_encrypted() { # aes|luks
+	rm -f t.qcow2
+	key=secret,id=k,data=x
+	opts=driver=qcow2,encrypt.key-secret=k,file.filename
+	"$img" create -q -f raw below.raw 4M &&
+		"$img" io -f raw -c 'write -P 7 0 4M' below.raw &&
+		"$img" create -q --object "$key" -f qcow2 -b below.raw -F raw -o \
+			encrypt.format="$1",encrypt.key-secret=k t.qcow2 4M &&
+		"$img" io --object "$key" -c 'write -P 1 0 1M' \
+			-c 'write -z 512k 1M' --image-opts "$opts=t.qcow2" &&
+		"$img" snapshot --object "$key" -c one --image-opts \
+			"$opts=t.qcow2" &&
+		"$img" io --object "$key" -c 'write -P 2 0 4M' --image-opts \
+			"$opts=t.qcow2" || return 1
+	if "$img" amend --object "$key" -o compat=0.10 --image-opts \
+		"$opts=t.qcow2" >log 2>&1; then
+		[ "$1" = luks ] && "$img" snapshot --object "$key" -a one \
+			--image-opts "$opts=t.qcow2" && qemu-io --object "$key" \
+			-c 'read -P 1 0 512k' -c 'read -P 0 512k 1M' \
+			-c 'read -P 7 1536k 2560k' --image-opts "$opts=t.qcow2" \
+			>log && ! grep -q 'verification failed' log
+	else
+		cat log
+		[ "$1" = aes ] && grep -q "snapshot 'one' has encrypted zero" log
+	fi
+}
 
 for options in '' compat=0.10 cluster_size=512 lazy_refcounts=on \
 	extended_l2=on,refcount_bits=64 refcount_bits=4,cluster_size=4k \
@@ -161,4 +232,13 @@ check "the state of a machine" state
 check "disks of other sizes" sizes
 check "sixty snapshots" many
 check "a disk of 1 TiB" large
+for size in 512 64k 2M; do
+	check "to version 2, clusters of $size" downgrade -o cluster_size=$size
+	check "to version 2, clusters of $size, with a backing file" downgrade \
+		-o cluster_size=$size -b below.qcow2 -F qcow2
+done
+check "to version 2, many zeros" downgrade_many
+for format in luks aes; do
+	check "to version 2, encrypted by $format" downgrade_encrypted $format
+done
 exit $bad

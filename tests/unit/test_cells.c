@@ -421,7 +421,7 @@ test_table_of_few_rounds_without_reference(void **state)
 	cells_compute(&trials, &none, &cells);
 	text = table_text(&cells, &opts);
 	check_shape(text, 80);
-	assert_non_null(strstr(text, "Medians of 2 rounds. No intervals from "
+	assert_non_null(strstr(text, "Medians of 2 rounds; no intervals from "
 				     "fewer than 6."));
 	assert_null(strchr(text, '%'));
 	free(text);

@@ -124,9 +124,9 @@ run_file(void *arg)
 
 /* Is there a run of 16 bytes of it in the file? */
 static bool
-file_has(uint8_t byte)
+file_has(const char *name, uint8_t byte)
 {
-	struct reading d = {.name = DISK};
+	struct reading d = {.name = name};
 	size_t run = 0;
 
 	assert_int_equal(loop_call(loop, run_file, &d), 0);
@@ -179,12 +179,12 @@ check_plain_stays_here(unsigned method)
 		assert_int_equal(
 			q2_pread(img, back, places[i].len, places[i].off), 0);
 		assert_memory_equal(back, buf, places[i].len);
-		assert_false(file_has(byte));
+		assert_false(file_has(DISK, byte));
 	}
 	assert_int_equal(q2_pzero(img, 5000, 66000, 0), 0);
 	assert_int_equal(q2_close(img, NULL), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		assert_false(file_has((uint8_t)(0x80 + i)));
+		assert_false(file_has(DISK, (uint8_t)(0x80 + i)));
 }
 
 static void
@@ -424,8 +424,57 @@ test_each_layer_has_its_key(void **state)
 	assert_int_equal(q2_pread(img, back, sizeof(back), 0), 0);
 	assert_memory_equal(back, buf, sizeof(back));
 	assert_int_equal(q2_close(img, NULL), 0);
-	assert_false(file_has(0x5a));
-	assert_false(file_has(0xa5));
+	assert_false(file_has(DISK, 0x5a));
+	assert_false(file_has(DISK, 0xa5));
+}
+
+/* The layer is opened again for writing, for which nobody has its key any more;
+ * but not if it is another image by then. */
+static void
+test_a_commit_goes_through_the_cipher_of_its_layer(void **state)
+{
+	struct image_make top = {
+		.bytes = BYTES,
+		.cluster_bits = 12,
+		.refcount_order = 4,
+		.backing_file = "base.qcow2",
+		.backing_format = "qcow2",
+	};
+	struct q2_open_opts below = opts_with(IMAGE_KEY);
+	struct q2_open_opts o = opts_with(NULL);
+	struct q2_commit_opts commit = {.size = sizeof(commit), .depth = 1};
+	uint8_t buf[4096], back[4096];
+	struct q2_image *img;
+	struct q2_err err;
+
+	(void)state;
+	o.backing = &below;
+	memset(buf, 0x5a, sizeof(buf));
+	for (unsigned method = 1; method <= 2; method++) {
+		make("base.qcow2", method);
+		assert_int_equal(image_make(loop, DISK, &top), 0);
+		assert_int_equal(
+			q2_open((struct q2_loop *)loop, DISK, &o, &img, NULL),
+			0);
+		assert_int_equal(q2_pwrite(img, buf, sizeof(buf), 4096), 0);
+		assert_int_equal(q2_commit(img, &commit, NULL), 0);
+		assert_int_equal(q2_pread(img, back, sizeof(back), 4096), 0);
+		assert_memory_equal(back, buf, sizeof(back));
+		assert_int_equal(q2_close(img, NULL), 0);
+		assert_false(file_has("base.qcow2", 0x5a));
+		assert_int_equal(
+			q2_open((struct q2_loop *)loop, DISK, &o, &img, NULL),
+			0);
+		assert_int_equal(q2_pwrite(img, buf, sizeof(buf), 8192), 0);
+		make("base.qcow2", 3 - method);
+		assert_int_equal(q2_commit(img, &commit, &err), -ESTALE);
+		assert_string_equal(err.text,
+				    "'base.qcow2' was replaced meanwhile: it "
+				    "has another encryption key");
+		assert_int_equal(q2_pread(img, back, sizeof(back), 8192), 0);
+		assert_memory_equal(back, buf, sizeof(back));
+		assert_int_equal(q2_close(img, NULL), 0);
+	}
 }
 
 /* ---- the header -------------------------------------------------------- */
@@ -560,6 +609,8 @@ main(void)
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_without_a_key_nothing_is_read),
 		cmocka_unit_test(test_each_layer_has_its_key),
+		cmocka_unit_test(
+			test_a_commit_goes_through_the_cipher_of_its_layer),
 		cmocka_unit_test(test_a_damaged_header_is_told),
 		cmocka_unit_test(test_the_keys_are_not_overwritten),
 		cmocka_unit_test(test_discarded_places_keep_their_bytes),
