@@ -440,11 +440,15 @@ struct q2_spec {
 	 * silent.  opts.driver, if set, holds in any case.
 	 */
 	struct q2_open_opts opts;
-	bool is_reopen; /* the text changes options of an open image */
+	/* The text changes options of this open image, whose spec was that;
+	 * else NULL. */
+	const struct q2_image *reopened;
+	const struct q2_spec *was;
 	/* Those that encrypt.key-secret may name; they outlive the spec. */
 	const struct q2_secrets *secrets;
 	/* Set by q2_spec_parse(). */
 	const char *path;       /* of the file; NULL: driver null */
+	const char *protocol;   /* file's driver, if the text names it */
 	const char *aio;        /* for q2_loop_opts; NULL: the text is silent */
 	const char *key_secret; /* id of a secret, or NULL */
 	bool copy_on_read;      /* for those who read: q2_copy_on_read() */

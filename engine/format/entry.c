@@ -53,7 +53,8 @@ l2_load(const struct geom *g, const uint8_t *p)
 	struct l2_entry e = l2_decode(g, load_be64(p));
 	uint64_t bitmap;
 
-	if (g->l2_entry_size == 8)
+	/* Of compressed clusters the bitmap is not used, whatever it says. */
+	if (g->l2_entry_size == 8 || e.kind == CLUSTER_COMPRESSED)
 		return e;
 	bitmap = load_be64(p + 8);
 	e.sub_alloc = (uint32_t)bitmap;

@@ -193,27 +193,75 @@ take_clusters(struct image *img, struct inflight *f)
 	return 0;
 }
 
-/* What of f is filled when the guest writes len bytes at off: of new clusters
- * without a predecessor only the subclusters that it touches. */
-static void
-set_filled(const struct geom *g, struct inflight *f, bool whole, uint64_t off,
+/* Subclusters of the guest cluster at guest that have bytes at its old place:
+ * they move with it. */
+static int Q2_CO
+moving_subs(struct image *img, uint64_t guest, uint32_t *ret_subs)
+{
+	struct l2_entry e;
+	struct slice *s;
+	uint32_t index;
+	int r = map_get(img, guest, &s, &index);
+
+	*ret_subs = 0;
+	if (r < 0 || !s)
+		return r;
+	e = map_entry(img, s, index);
+	slice_put(&img->l2, s);
+	*ret_subs = e.kind == CLUSTER_COMPRESSED ? SUBS_ALL : e.sub_alloc;
+	return 0;
+}
+
+/* Widen what f fills, to what its old clusters hold around the guest's bytes:
+ * those at the ends, as all between them is written. */
+static int Q2_CO
+add_moving(struct image *img, struct inflight *f)
+{
+	const struct geom *g = &img->geom;
+	uint64_t first = geom_cluster_start(g, f->from);
+	uint64_t last = geom_cluster_start(g, f->to - 1);
+	uint32_t subs;
+	int r = moving_subs(img, first, &subs);
+
+	if (r == 0 && subs)
+		f->from = min_u64(
+			f->from,
+			first + ((uint64_t)__builtin_ctz(subs) << g->sub_bits));
+	if (r == 0 && last != first)
+		r = moving_subs(img, last, &subs);
+	if (r == 0 && subs)
+		f->to = max_u64(
+			f->to,
+			last + ((UINT64_C(32) - (unsigned)__builtin_clz(subs))
+				<< g->sub_bits));
+	return r;
+}
+
+/* What of f is filled when the guest writes len bytes at off: the subclusters
+ * that it touches, and those that move. */
+static int Q2_CO
+set_filled(struct image *img, struct inflight *f, bool moves, uint64_t off,
 	   uint64_t len)
 {
+	const struct geom *g = &img->geom;
+
 	f->from = f->first << g->sub_bits;
 	f->to = (f->first + f->n) << g->sub_bits;
-	if (whole)
-		return;
+	/* All there is without subclusters. */
+	if (moves && g->subs == 1)
+		return 0;
 	f->from = max_u64(f->from, align_down(off, g->sub_size));
 	f->to = min_u64(f->to, align_up(off + len, g->sub_size));
+	return moves ? add_moving(img, f) : 0;
 }
 
 /*
  * Fill new space: f holds the guest subclusters around off.  *ret_len is how
- * much was written.  whole: f is to be filled from end to end.
+ * much was written.  moves: the clusters have another place now.
  */
 static int Q2_CO
 write_new(struct image *img, struct inflight *f, struct iov_iter *it,
-	  uint64_t off, bool whole, uint64_t *ret_len)
+	  uint64_t off, bool moves, uint64_t *ret_len)
 {
 	const struct geom *g = &img->geom;
 	uint64_t len;
@@ -225,10 +273,11 @@ write_new(struct image *img, struct inflight *f, struct iov_iter *it,
 		return r;
 	}
 	len = min_u64(it->left, ((f->first + f->n) << g->sub_bits) - off);
-	set_filled(g, f, whole, off, len);
+	r = set_filled(img, f, moves, off, len);
 	*ret_len = len;
 	f->writers++;
-	r = cow_fill(img, f, it, len, off);
+	if (r == 0)
+		r = cow_fill(img, f, it, len, off);
 	return finish_writer(img, f, r);
 }
 

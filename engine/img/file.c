@@ -153,14 +153,15 @@ parse_spec(const char *filename, const struct file_opts *opts,
 }
 
 int
-file_check_reopen(const char *name, const struct file_opts *opts,
+file_check_reopen(const struct file *file, const struct file_opts *opts,
 		  const char *list, struct q2_err *err)
 {
 	struct q2_spec spec = spec_of(opts);
 	int r;
 
-	spec.is_reopen = true;
-	r = q2_spec_parse(&spec, name, list, err);
+	spec.reopened = file->img;
+	spec.was = &file->spec;
+	r = q2_spec_parse(&spec, file->name, list, err);
 	q2_spec_done(&spec);
 	return r;
 }

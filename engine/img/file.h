@@ -48,8 +48,8 @@ bool file_parse_prealloc(const char *text, enum q2_prealloc *ret);
 /* Take a discard mode, as in -d, into the flags of q2_open(). */
 bool file_parse_discard(const char *text, unsigned *flags);
 
-/* Are these options, "name=value,...", ones that an open image can change? */
-int file_check_reopen(const char *name, const struct file_opts *opts,
+/* Are these options, "name=value,...", ones that the open file can change? */
+int file_check_reopen(const struct file *file, const struct file_opts *opts,
 		      const char *list, struct q2_err *err);
 
 /*

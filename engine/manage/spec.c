@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/aio/aio.h"
 #include "engine/aio/debug.h"
@@ -41,7 +42,7 @@ take_below(struct pairs *p, const char *name, struct q2_spec *spec,
 
 	if (ref)
 		return spec_no_such_node(ref, err);
-	if (name && filename && !spec->is_reopen && strcmp(name, filename) != 0)
+	if (name && filename && !spec->reopened && strcmp(name, filename) != 0)
 		return q2_fail(err, -EINVAL,
 			       "Can't specify 'file' and 'filename' options at "
 			       "the same time");
@@ -122,7 +123,7 @@ refuse(const struct q2_spec *spec, const char *key, enum node top,
 	size_t len = (size_t)(bare - key);
 	bool format = top == NODE_FORMAT;
 
-	if (spec->is_reopen)
+	if (spec->reopened)
 		return q2_fail(err, -EINVAL, "Cannot change the option '%s'",
 			       bare);
 	if (len) {
@@ -207,10 +208,6 @@ take_driver(const char *driver, struct q2_spec *spec, struct q2_err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		if (strcmp(driver, formats[i]) != 0)
 			continue;
-		if (spec->is_reopen && spec->opts.driver &&
-		    strcmp(spec->opts.driver, driver) != 0)
-			return q2_fail(err, -EINVAL,
-				       "Cannot change the option 'driver'");
 		if (!spec->opts.driver)
 			spec->opts.driver = formats[i];
 		return 0;
@@ -299,8 +296,9 @@ parse(struct pairs *p, const char *name, const char *list, struct q2_spec *spec,
 		r = spec_split_debug(p, &name, err);
 	if (r == 0 && name)
 		r = take_name(p, &name, err);
-	if (r == 0 && !spec->is_reopen)
-		r = spec_lift_filters(p, spec, err);
+	if (r == 0)
+		r = spec->reopened ? spec_check_nodes(spec, err)
+				   : spec_lift_filters(p, spec, err);
 	return r < 0 ? r : interpret(p, name, spec, err);
 }
 
@@ -314,6 +312,7 @@ q2_spec_parse(struct q2_spec *spec, const char *name, const char *list,
 	if (!spec->priv)
 		return q2_fail(err, -ENOMEM, "no memory for the options");
 	spec->path = NULL;
+	spec->protocol = NULL;
 	spec->aio = NULL;
 	spec->key_secret = NULL;
 	spec->opts.size = sizeof(spec->opts);
@@ -342,14 +341,39 @@ probe(struct q2_loop *loop, const char *path, struct q2_spec *spec,
 	return r;
 }
 
+/* A driver that is named wants its own kind of file.  What cannot be looked at,
+ * or is a directory to be written, fails when it is opened. */
+static int
+check_protocol(const struct q2_spec *spec, struct q2_err *err)
+{
+	bool is_device;
+	struct stat st;
+
+	if (!spec->path || !spec->protocol || stat(spec->path, &st) < 0 ||
+	    (S_ISDIR(st.st_mode) && !(spec->opts.flags & Q2_RDONLY)))
+		return 0;
+	is_device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode);
+	if (strcmp(spec->protocol, "file") == 0 && !S_ISREG(st.st_mode))
+		return q2_fail(err, -EINVAL,
+			       "'file' driver requires '%s' to be a regular "
+			       "file",
+			       spec->path);
+	if (strcmp(spec->protocol, "host_device") == 0 && !is_device)
+		return q2_fail(err, -EINVAL,
+			       "'host_device' driver requires '%s' to be "
+			       "either a character or block device",
+			       spec->path);
+	return 0;
+}
+
 int
 q2_open_spec(struct q2_loop *loop, struct q2_spec *spec,
 	     struct q2_image **ret_img, struct q2_err *err)
 {
 	const char *path = spec->path ? spec->path : "null";
-	int r = 0;
+	int r = check_protocol(spec, err);
 
-	if (!spec->opts.driver && has_rest(spec)) {
+	if (r == 0 && !spec->opts.driver && has_rest(spec)) {
 		r = probe(loop, path, spec, err);
 		if (r == 0)
 			r = take_format(spec, spec->opts.driver, err);

@@ -229,7 +229,7 @@ take_rights(struct pairs *p, const char *prefix, struct q2_spec *spec,
 				   &share, err);
 	if (r < 0)
 		return r;
-	if (read_only && !spec->is_reopen && !(o->flags & Q2_RDONLY))
+	if (read_only && !spec->reopened && !(o->flags & Q2_RDONLY))
 		return q2_fail(err, -EACCES, "Block node is read-only");
 	if (read_only)
 		o->flags |= Q2_RDONLY;
@@ -308,8 +308,9 @@ spec_take_file(struct pairs *p, const char *prefix, struct q2_spec *spec,
 	char key[SPEC_KEY_BYTES];
 	int r;
 
+	spec->protocol = pairs_value(p, spec_key(prefix, "driver", key));
 	filename = pairs_value(p, spec_key(prefix, "filename", key));
-	if (filename && spec->is_reopen &&
+	if (filename && spec->reopened &&
 	    (!spec->path || strcmp(filename, spec->path) != 0))
 		return q2_fail(err, -EINVAL,
 			       "Cannot change the option 'filename'");

@@ -96,6 +96,11 @@ int spec_take_rules(struct pairs *p, const char *prefix, struct q2_spec *spec,
 int spec_lift_filters(struct pairs *p, struct q2_spec *spec,
 		      struct q2_err *err);
 
+/* ---- another time ------------------------------------------------------ */
+
+/* Are the names and drivers of nodes those that the open image has? */
+int spec_check_nodes(const struct q2_spec *spec, struct q2_err *err);
+
 /* ---- qcow2 ------------------------------------------------------------- */
 
 /* All options of a qcow2 image, and its other files, into o. */

@@ -124,6 +124,13 @@ else
 	bad=1
 fi
 
+says "version 2 with a new size that all snapshots have" 0 "    compat: 0.10" \
+	sh -c "qemu-img create -q -f qcow2 sized.qcow2 1M &&
+		qemu-img snapshot -c small sized.qcow2 &&
+		qemu-img resize -q sized.qcow2 2M &&
+		qemu-img amend -o compat=0.10,size=1M sized.qcow2 &&
+		qemu-img info sized.qcow2"
+
 # ---- version 3 ---------------------------------------------------------------------
 
 "$img" create -q -f qcow2 -o compat=0.10 short.qcow2 1M
@@ -152,5 +159,101 @@ for both in '-c none -o cache.direct=on' \
 done
 says "reopen -r -c and other options" 0 "1 MiB" qemu-io \
 	-c "reopen -r -c none -o detect-zeroes=off" -c length plain.qcow2
+
+for o in node-name=a file.node-name=a backing.node-name=a; do
+	says "reopen with another $o" 1 \
+		"qemu-io: Cannot change the option 'node-name'" \
+		qemu-io -c "reopen -o $o" over.qcow2
+	says "reopen with the same $o" 0 "1 MiB" qemu-io \
+		-c "open -o $o over.qcow2" -c reopen -c "reopen -o $o" -c length
+done
+for o in driver=raw file.driver=qcow2 backing.driver=raw backing.driver=file \
+	backing.file.driver=null-co; do
+	says "reopen with another $o" 1 \
+		"qemu-io: Cannot change the option 'driver'" \
+		qemu-io -c "reopen -o $o" over.qcow2
+done
+for o in driver=qcow2 file.driver=file backing.driver=qcow2 \
+	backing.file.driver=file; do
+	says "reopen with the same $o" 0 "1 MiB" \
+		qemu-io -c "reopen -o $o" -c length over.qcow2
+done
+says "info of a disk without a file" 1 "format name: null-co" \
+	qemu-io -r -c reopen -c info "json:{'driver': 'null-co', 'size': 65536}"
+
+# ---- what a driver of files takes ------------------------------------------------
+
+mkdir dir
+says "a directory as a file" 1 "qemu-io: can't open: 'file' driver requires \
+'dir' to be a regular file" qemu-io -c "open -r -o driver=file,filename=dir"
+says "a directory as a file to be written" 1 "qemu-io: can't open: Could not \
+open 'dir': Is a directory" qemu-io -c "open -o driver=file,filename=dir"
+for mode in "" -r; do
+	says "a device as a file $mode" 1 "qemu-io: can't open: 'file' driver \
+requires '/dev/null' to be a regular file" \
+		qemu-io -c "open $mode -o driver=file,filename=/dev/null"
+	says "a file as a device $mode" 1 "qemu-io: can't open: 'host_device' \
+driver requires 'plain.qcow2' to be either a character or block device" qemu-io \
+		-c "open $mode -o driver=host_device,filename=plain.qcow2"
+done
+
+# ---- subclusters -----------------------------------------------------------------
+
+# l2_entry FILE: where its first L2 entry is
+l2_entry() {
+	od -An -tu1 -j"$(($(be64 "$1" 40)))" -N8 "$1" | awk '{
+		for (i = 2; i <= 8; i++) n = n * 256 + $i
+		printf "%d\n", n }'
+}
+
+# be64 FILE OFFSET
+be64() {
+	od -An -tu1 -j"$2" -N8 "$1" | awk '{
+		for (i = 1; i <= 8; i++) n = n * 256 + $i
+		printf "%d\n", n }'
+}
+
+"$img" create -q -f qcow2 full.qcow2 1M
+"$img" io -c "write -q -P 5 0 1M" full.qcow2
+"$img" create -q -f qcow2 -o extended_l2=on -b full.qcow2 -F qcow2 subs.qcow2
+"$img" io -c "write -q -P 1 4k 2k" -c "write -q -z 4k 2k" subs.qcow2
+at=$(l2_entry subs.qcow2)
+for side in ours QEMU; do
+	if [ $side = QEMU ] && ! command -v qemu-img >/dev/null; then
+		continue
+	fi
+	# Its place is not one of a cluster.
+	cp subs.qcow2 mend.qcow2
+	bytes mend.qcow2 $((at + 6)) '\2'
+	case $side in
+	ours) "$img" check -q -r all mend.qcow2 2>/dev/null ;;
+	QEMU) qemu-img check -q -r all mend.qcow2 2>/dev/null ;;
+	esac
+	says "what shines through a cluster mended by $side" 0 \
+		"read 2048/2048 bytes at offset 4096" qemu-io -r \
+		-c "read -P 5 0 4k" -c "read -P 0 4k 2k" \
+		-c "read -P 5 6k 1018k" mend.qcow2
+done
+says "of a cluster that gets another place only what is its own moves" 0 \
+	'"start": 0, "length": 26624, "depth": 1
+"start": 26624, "length": 12288, "depth": 0
+"start": 38912, "length": 1009664, "depth": 1' sh -c "
+	qemu-img create -q -f qcow2 -o extended_l2=on -b full.qcow2 -F qcow2 \
+		moved.qcow2 &&
+	qemu-io -c 'write -q 26k 2k' -c 'write -q 36k 2k' moved.qcow2 &&
+	qemu-img snapshot -c sn moved.qcow2 &&
+	qemu-io -c 'write -q 30k 1k' moved.qcow2 &&
+	qemu-img map --output=json moved.qcow2 |
+		grep -o '\"start\": [0-9]*, \"length\": [0-9]*, \"depth\": [01]'"
+"$img" create -q -f qcow2 -o extended_l2=on packed.qcow2 1M
+"$img" io -c "write -q -c -P 11 0 64k" packed.qcow2
+bytes packed.qcow2 $(($(l2_entry packed.qcow2) + 11)) '\1\200'
+cp packed.qcow2 written.qcow2
+says "a bitmap of a compressed cluster does not count" 0 \
+	"read 65536/65536 bytes at offset 0" \
+	qemu-io -r -c "read -P 11 0 64k" packed.qcow2
+says "nor when a part of it is written" 0 \
+	"read 61440/61440 bytes at offset 4096" qemu-io -c "write -P 3 0 4k" \
+	-c "read -P 3 0 4k" -c "read -P 11 4k 60k" written.qcow2
 
 exit $bad
