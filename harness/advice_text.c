@@ -435,7 +435,9 @@ advice_write(const struct advice_case *c, struct advice *ret)
 	say(c, ret);
 	if (ret->kind == ADVICE_TOO_FEW)
 		note(ret,
-		     "No advice from %zu whole round%s: it takes 6 (--rounds).",
+		     "No advice from %zu whole round%s: it takes 6. run "
+		     "--resume goes on with a run that was stopped; --rounds "
+		     "makes more.",
 		     ret->rounds, ret->rounds == 1 ? "" : "s");
 	if (ret->kind < ADVICE_BETTER)
 		return;

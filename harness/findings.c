@@ -96,14 +96,18 @@ metric_text(const char *metric)
 /* From twice on, a factor is easier to read than a percentage. */
 #define TWICE 2.0
 
+/* One interval is in one unit. */
 static void
-change(double ratio, char *text, size_t size)
+change(double ratio, bool in_times, char *text, size_t size)
 {
 	double percent = 100 * (ratio - 1);
 	int after = fabs(percent) < 9.95 || percent < -98.95 ? 1 : 0;
 
-	if (ratio >= TWICE)
-		(void)snprintf(text, size, "%.*f times", ratio < 9.95 ? 1 : 0,
+	if (in_times)
+		(void)snprintf(text, size, "%.*f times",
+			       ratio < 0.995  ? 2
+			       : ratio < 9.95 ? 1
+					      : 0,
 			       ratio);
 	else if (fabs(percent) < 0.05)
 		(void)snprintf(text, size, "+0%%");
@@ -116,18 +120,23 @@ static void
 put_one(FILE *f, const struct finding *found)
 {
 	const struct record *cell = found->cell;
+	double least = record_real(cell, CELL_ratio_lo);
+	double most = record_real(cell, CELL_ratio_hi);
+	bool in_times = most >= TWICE;
 	char at[32], lo[32], hi[32];
 
-	change(record_real(cell, CELL_ratio_to_reference), at, sizeof(at));
-	change(record_real(cell, CELL_ratio_lo), lo, sizeof(lo));
-	change(record_real(cell, CELL_ratio_hi), hi, sizeof(hi));
+	change(record_real(cell, CELL_ratio_to_reference), in_times, at,
+	       sizeof(at));
+	change(least, in_times, lo, sizeof(lo));
+	change(most, in_times, hi, sizeof(hi));
 	(void)fprintf(f, "%s (%s", record_text(cell, CELL_label), at);
 	if (strcmp(lo, hi) != 0)
 		(void)fprintf(f, ", %s to %s", lo, hi);
 	if (found->rounds_needed > ROUNDS_MANY)
-		(void)fprintf(f, "; more than %d rounds would", ROUNDS_MANY);
+		(void)fprintf(f, "; it would take more than %d rounds",
+			      ROUNDS_MANY);
 	else if (found->rounds_needed)
-		(void)fprintf(f, "; about %zu rounds would",
+		(void)fprintf(f, "; about %zu rounds would tell",
 			      found->rounds_needed);
 	(void)fputc(')', f);
 }
@@ -157,20 +166,23 @@ put_class(FILE *f, const struct findings_of *of, enum verdict verdict,
 static void
 write_sentence(struct findings_of *of, const char *reference, double margin)
 {
-	char same[64], better[96], worse[96];
+	char same[64], better[96], worse[96], minor[96];
 	bool first = true;
 	size_t size;
 	FILE *f = must(open_memstream(&of->sentence, &size));
 
 	(void)snprintf(same, sizeof(same),
 		       "the same within %g%%:", 100 * margin);
+	(void)snprintf(
+		minor, sizeof(minor),
+		"different, but perhaps by less than %g%%:", 100 * margin);
 	(void)snprintf(better, sizeof(better), "better than %s:", reference);
 	(void)snprintf(worse, sizeof(worse), "worse than %s:", reference);
 	(void)fprintf(f, "%s, %s: ", of->pass, metric_text(of->metric));
 	put_class(f, of, VERDICT_IMPROVEMENT, better, &first);
 	put_class(f, of, VERDICT_REGRESSION, worse, &first);
 	put_class(f, of, VERDICT_SAME, same, &first);
-	put_class(f, of, VERDICT_MINOR, "slightly different:", &first);
+	put_class(f, of, VERDICT_MINOR, minor, &first);
 	put_class(f, of, VERDICT_CANNOT_TELL, "cannot tell:", &first);
 	if (first)
 		(void)fputs("nothing to compare", f);
@@ -197,7 +209,9 @@ add_notes(struct findings *f, const struct rows *cells)
 	}
 	if (!judged)
 		f->notes[f->nnotes++] =
-			"No verdicts: they take 6 rounds; add --rounds 6.";
+			"No verdicts: they take 6 whole rounds. run --resume "
+			"goes on with a run that was stopped; --rounds 6 "
+			"makes more.";
 	for (size_t i = 0; i < ARRAY_SIZE(memory); i++) {
 		if (strcmp(fs, memory[i]) == 0)
 			f->notes[f->nnotes++] =

@@ -5,7 +5,7 @@
  * judge= names passes and metrics.  Each configuration that has them is compared
  * with the reference by the verdict in cells.csv, which is that of
  * stats/verdict.h on the interval of the paired ratios: better, worse, the same
- * within the margin, slightly different, or cannot tell, with about the number
+ * within the margin, different by perhaps less, or cannot tell, with about the number
  * of rounds that would.  Nothing else decides.  Pure; used by report.c.
  */
 #ifndef HARNESS_FINDINGS_H

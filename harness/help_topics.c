@@ -58,6 +58,7 @@ print_results(FILE *f)
 		{"cells.csv", "a row for each configuration and pass: median, "
 			      "interval, ratio to the reference, verdict"},
 		{"series.csv", "a row for each turn of a pass"},
+		{"hist.csv", "the latencies of each cell, as a histogram"},
 		{"run.json", "what was asked for, on which machine, and what "
 			     "came of it"},
 		{"trials.jsonl", "trials.csv and more, a line each, written as "
@@ -101,7 +102,8 @@ print_exit_codes(FILE *f)
 				     "is 'cannot tell'"},
 		{BENCH_NOTHING, "no results in the folder, or different "
 				"operations in one round: not to be used"},
-		{BENCH_ENVIRONMENT, "refused: no space, read-only, or --aio, "
+		{BENCH_ENVIRONMENT, "refused, or out of space on the way: no "
+				    "space, read-only, or --aio, "
 				    "O_DIRECT or QEMU asked for and not to be "
 				    "had"},
 		{BENCH_INTERRUPTED, "interrupted; finished rounds are kept"},

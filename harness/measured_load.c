@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/num.h"
 #include "harness/measured.h"
@@ -89,6 +90,18 @@ check_run(const json_t *run, struct q2_err *err)
 	return 0;
 }
 
+/* Is there anything of ours beside run.json? */
+static bool
+has_trials(const char *run_json)
+{
+	const char *slash = strrchr(run_json, '/');
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%.*strials.jsonl",
+		       slash ? (int)(slash + 1 - run_json) : 0, run_json);
+	return access(path, F_OK) == 0;
+}
+
 static int
 load_run(struct measured *m, const char *path, struct q2_err *err)
 {
@@ -98,6 +111,12 @@ load_run(struct measured *m, const char *path, struct q2_err *err)
 
 	if (stat(path, &st) < 0) {
 		r = -errno;
+		if (r == -ENOENT && !has_trials(path))
+			return q2_fail(err, r,
+				       "%s: no such file: its folder is not "
+				       "one that a run has made; name that "
+				       "(run says 'results: ...')",
+				       path);
 		return q2_fail(err, r,
 			       "%s: %s; without it nothing was measured here "
 			       "yet: if no run is at work there, remove the "

@@ -355,7 +355,9 @@ print_guards(const struct measured *m, FILE *f)
 	(void)fprintf(f,
 		      "note: others disturbed the run: %" PRIu64
 		      " round%s done again, %" PRIu64
-		      " kept and flagged 'contaminated'\n",
+		      " kept and flagged 'contaminated';\nratios, taken "
+		      "within rounds, and their intervals allow for it, the "
+		      "speeds by themselves do not\n",
 		      m->redone, m->redone == 1 ? " was" : "s were",
 		      m->disturbed);
 }

@@ -592,7 +592,8 @@ print_legend(FILE *f, const struct grid *g)
 	if (g->marks)
 		(void)fprintf(f,
 			      "Against %s: + better, - worse, = same "
-			      "(within %g %%),\n~ perhaps within %g %%, "
+			      "(within %g %%),\n~ differs, perhaps within "
+			      "%g %%, "
 			      "? cannot tell.\n",
 			      g->baseline    ? g->baseline
 			      : g->reference ? g->reference

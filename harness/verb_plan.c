@@ -171,7 +171,7 @@ print_sums(const struct plan *plan, const struct plan_cost *cost,
 	if (plan->suite->advice && plan->rounds >= PLAN_QEMU_ROUNDS)
 		printf("through QEMU: %d rounds of the two best, beside raw%s\n",
 		       PLAN_QEMU_ROUNDS,
-		       t->qemu_s > 0 ? " (--no-qemu leaves them out)"
+		       t->qemu_s > 0 ? " (run --no-qemu leaves them out)"
 				     : ", if qemu-nbd is installed; here it is "
 				       "not");
 	if (!plan->suite->reference && plan->nconfigs > 1)

@@ -67,7 +67,8 @@ treat_stale(void *arg, const char *path)
 	if (!run->args.remove_stale && !asks_and_hears_yes(path))
 		progress_say(&run->progress,
 			     "left over from a run that was killed: %s; "
-			     "--remove-stale removes it, or: rm -r %s",
+			     "the next run with --remove-stale removes it, "
+			     "or: rm -r %s",
 			     path, path);
 	else if (workdir_remove_stale(path, &err) < 0)
 		progress_say(&run->progress, "note: %s", err.text);

@@ -13,7 +13,7 @@ static const struct {
 	[VERDICT_REGRESSION] = {"regression", "slower"},
 	[VERDICT_IMPROVEMENT] = {"improvement", "faster"},
 	[VERDICT_SAME] = {"same", "same"},
-	[VERDICT_MINOR] = {"minor", "slightly different"},
+	[VERDICT_MINOR] = {"minor", "different, perhaps by less"},
 	[VERDICT_CANNOT_TELL] = {"cannot_tell", "cannot tell"},
 };
 

@@ -23,7 +23,7 @@ enum verdict {
 
 /* As cells.csv has it: "regression", "cannot_tell". */
 const char *verdict_word(enum verdict v);
-/* For people: "slower", "faster", "same", "slightly different",
+/* For people: "slower", "faster", "same", "different, perhaps by less",
  * "cannot tell". */
 const char *verdict_plain(enum verdict v);
 

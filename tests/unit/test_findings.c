@@ -93,9 +93,10 @@ test_each_verdict_has_its_words(void **state)
 	assert_told(1.01, 0.001, VERDICT_SAME,
 		    "the same within 5%: qcow2-off (+1");
 	assert_told(0.95, 0.004, VERDICT_MINOR,
-		    "slightly different: qcow2-off (-");
+		    "different, but perhaps by less than 5%: qcow2-off (-");
 	assert_told(1, 0.2, VERDICT_CANNOT_TELL, "cannot tell: qcow2-off (");
-	assert_told(1, 0.2, VERDICT_CANNOT_TELL, "rounds would)");
+	assert_told(1, 0.2, VERDICT_CANNOT_TELL, "rounds would tell)");
+	assert_told(3, 0.5, VERDICT_IMPROVEMENT, " times, 1.");
 }
 
 static void
@@ -123,7 +124,7 @@ test_few_rounds_judge_nothing(void **state)
 	assert_int_equal(told.f.of[0].n, 0);
 	assert_int_equal(told.f.exit_code, 4);
 	assert_int_equal(told.f.nnotes, 1);
-	assert_non_null(strstr(told.f.notes[0], "they take 6 rounds"));
+	assert_non_null(strstr(told.f.notes[0], "they take 6 whole rounds"));
 	tell_done(&told);
 }
 
