@@ -100,7 +100,8 @@ load_run(struct measured *m, const char *path, struct q2_err *err)
 		r = -errno;
 		return q2_fail(err, r,
 			       "%s: %s; without it nothing was measured here "
-			       "yet: remove the folder and run anew",
+			       "yet: if no run is at work there, remove the "
+			       "folder and run anew",
 			       path, strerror(-r));
 	}
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > RUN_JSON_MOST)

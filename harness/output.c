@@ -24,6 +24,9 @@ exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
+/* Folders of one suite that were begun in the same second. */
+#define SAME_MOST 100
+
 static void
 default_name(struct output *out, const char *suite)
 {
@@ -35,7 +38,7 @@ default_name(struct output *out, const char *suite)
 		(void)strftime(when, sizeof(when), "%Y%m%d-%H%M%S", &tm);
 	(void)snprintf(out->path, sizeof(out->path), "qcowbench-%s-%s", suite,
 		       when);
-	for (int i = 2; exists(out->path) && i < 100; i++)
+	for (int i = 2; exists(out->path) && i < SAME_MOST; i++)
 		(void)snprintf(out->path, sizeof(out->path),
 			       "qcowbench-%s-%s-%d", suite, when, i);
 }
@@ -69,6 +72,7 @@ output_name(struct output *out, const char *asked, const char *suite,
 {
 	*out = (struct output){.jsonl = -1, .lock = -1};
 	if (!asked) {
+		out->suite = suite;
 		default_name(out, suite);
 		return check_parent(out->path, err);
 	}
@@ -195,19 +199,31 @@ sync_folder(const char *path)
 	(void)close(fd);
 }
 
+/* A name that nobody asked for may be taken by now: jobs that begin in the same
+ * second find the same one. */
+static int
+make_folder(struct output *out)
+{
+	int r = mkdir(out->path, 0777) < 0 ? -errno : 0;
+
+	for (int i = 0; r == -EEXIST && out->suite && i < SAME_MOST; i++) {
+		default_name(out, out->suite);
+		r = mkdir(out->path, 0777) < 0 ? -errno : 0;
+	}
+	return r;
+}
+
 int
 output_make(struct output *out, struct q2_err *err)
 {
 	char parent[OUTPUT_PATH + 8];
-	int r;
+	int r = make_folder(out);
 
-	if (mkdir(out->path, 0777) < 0) {
-		r = -errno;
+	if (r < 0)
 		return q2_fail(err, r,
 			       "cannot make the folder %s for the results: "
 			       "%s; name another with --out",
 			       out->path, strerror(-r));
-	}
 	out->made = true;
 	(void)snprintf(parent, sizeof(parent), "%s/..", out->path);
 	sync_folder(parent);

@@ -31,17 +31,21 @@
 
 struct output {
 	char path[OUTPUT_PATH];
-	int jsonl, lock; /* -1: not open */
+	const char *suite; /* whose name it bears; NULL: the user named it */
+	int jsonl, lock;   /* -1: not open */
 	bool made;
 	bool in_use; /* else output_done() removes it again */
 };
 
 /* The name: asked, or one with suite and time that does not exist yet.  -EEXIST
- * if it exists, -ENOENT, -EACCES ... if it could not be made; nothing is made. */
+ * if it exists, -ENOENT, -EACCES ... if it could not be made; nothing is made.
+ * suite is borrowed until output_make(). */
 int output_name(struct output *out, const char *asked, const char *suite,
 		struct q2_err *err);
 
-/* Make the folder, lock it and open trials.jsonl.  -EEXIST, -ENOENT ... */
+/* Make the folder, lock it and open trials.jsonl.  -EEXIST, -ENOENT ...  Where
+ * somebody else has made one of that name meanwhile, and the user has not asked
+ * for it, it gets another. */
 int output_make(struct output *out, struct q2_err *err);
 
 /* Is there such a folder?  -ENOENT, -ENAMETOOLONG; the reason names the folders

@@ -59,6 +59,20 @@ plan_quick_requests(const struct probe *probe)
 	return n;
 }
 
+/* As many as there is room for: each may take a cluster of every image. */
+static uint64_t
+requests_with_room(const struct plan *plan, uint64_t image_bytes,
+		   uint64_t requests, uint64_t space)
+{
+	struct plan other = *plan;
+
+	other.disk_most = 1;
+	while (requests > REQUESTS_LEAST &&
+	       plan_space(&other, image_bytes, requests) > space)
+		requests /= 2;
+	return requests;
+}
+
 const char *const plan_disk_names[] = {"hdd", "ssd", "nvme", NULL};
 
 const struct probe *
@@ -91,11 +105,13 @@ static uint64_t
 fitting_image(const struct plan *plan, uint64_t space)
 {
 	uint64_t least = 0, most = plan->image_bytes / MiB;
+	struct plan other = *plan;
 
+	other.disk_most = 1;
 	while (least < most) {
 		uint64_t middle = least + (most - least + 1) / 2;
 
-		if (plan_space(plan, middle * MiB, plan->requests) <= space)
+		if (plan_space(&other, middle * MiB, plan->requests) <= space)
 			least = middle;
 		else
 			most = middle - 1;
@@ -117,23 +133,28 @@ disk_most(const struct plan *plan, uint64_t space)
 		1);
 }
 
-/* The least space that is enough for the smallest images.  Where there is more,
- * more is made of the disk that the user wants. */
+/* The least space that is enough for the smallest images. */
 static uint64_t
 smallest_space(const struct plan *plan)
 {
 	struct plan other = *plan;
-	uint64_t space = 0, need;
 
-	for (;;) {
-		other.disk_most = disk_most(plan, space);
-		need = align_up(
-			plan_space(&other, PLAN_IMAGE_SMALLEST, plan->requests),
+	other.disk_most = 1;
+	return align_up(plan_space(&other, PLAN_IMAGE_SMALLEST, plan->requests),
 			MiB);
-		if (need <= space)
-			return space;
-		space = need;
-	}
+}
+
+/* The images come before the tables of the disk that is wished for. */
+static bool
+fits_without_disk(struct plan *plan, uint64_t space)
+{
+	uint64_t most = plan->disk_most;
+
+	plan->disk_most = 1;
+	if (plan_space(plan, plan->image_bytes, plan->requests) <= space)
+		return true;
+	plan->disk_most = most;
+	return false;
 }
 
 static int
@@ -171,6 +192,7 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 	   const struct probe *probe, uint64_t space, struct q2_err *err)
 {
 	const struct suite *suite = plan->suite;
+	bool probed = !requests && suite->probe_requests;
 	uint64_t need;
 	int r;
 
@@ -188,11 +210,16 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 		if (plan->disk_wished)
 			image_bytes = min_u64(image_bytes, plan->disk_bytes);
 	}
+	if (probed)
+		requests = requests_with_room(plan, image_bytes, requests,
+					      space);
 	r = plan_resolve(plan, image_bytes, requests, err);
 	if (r >= 0)
 		r = plan_check_images(plan, err);
 	if (r < 0)
 		return r;
 	need = plan_space(plan, plan->image_bytes, plan->requests);
-	return need > space ? does_not_fit(plan, need, space, err) : 0;
+	if (need <= space || fits_without_disk(plan, space))
+		return 0;
+	return does_not_fit(plan, need, space, err);
 }

@@ -290,12 +290,17 @@ whole_rounds(const struct run *run)
 	return run->measured.of[MEASURED_SUITE].n;
 }
 
-/* From here on the output folder tells of this run, whatever becomes of it. */
+/* From here on the output folder tells of this run, whatever becomes of it.
+ * Without its first run.json it tells nothing, and nothing can be taken up. */
 static enum bench_exit
 begin_output(struct run *run, struct q2_err *err)
 {
-	run->out.in_use = run->began = true;
-	return output_code(run_write_json(run, "running", err));
+	int r = run_write_json(run, "running", err);
+
+	if (r >= 0)
+		run->out.in_use = true;
+	run->began = run->out.in_use;
+	return output_code(r);
 }
 
 static enum bench_exit
@@ -397,6 +402,9 @@ finish_complete(struct run *run, struct q2_err *err)
 {
 	enum bench_exit code = check_place(run, err);
 
+	/* A reader that has gone is no reason to leave files out. */
+	if (code == BENCH_OK && stop_install(err) < 0)
+		code = BENCH_ENVIRONMENT;
 	if (code != BENCH_OK)
 		return code;
 	(void)snprintf(run->aio, sizeof(run->aio), "%s",

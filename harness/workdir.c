@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/num.h"
@@ -150,9 +151,9 @@ remove_together(struct removal *v, size_t n)
 	}
 }
 
-/* Remove plain files; nobody makes folders in here. */
+/* Remove plain files, but for the marker; nobody makes folders in here. */
 static void
-remove_files(const char *path, bool marker)
+remove_files(const char *path)
 {
 	struct removal v[REMOVALS_MAX];
 	DIR *d = opendir(path);
@@ -164,7 +165,7 @@ remove_files(const char *path, bool marker)
 	while ((e = readdir(d))) {
 		if (strcmp(e->d_name, ".") == 0 ||
 		    strcmp(e->d_name, "..") == 0 ||
-		    (!marker && strcmp(e->d_name, WORKDIR_MARKER) == 0))
+		    strcmp(e->d_name, WORKDIR_MARKER) == 0)
 			continue;
 		v[n].dir = dirfd(d);
 		(void)snprintf(v[n].name, sizeof(v[n].name), "%s", e->d_name);
@@ -181,7 +182,7 @@ void
 workdir_empty(const struct workdir *work)
 {
 	if (work->path[0])
-		remove_files(work->path, false);
+		remove_files(work->path);
 }
 
 void
@@ -193,15 +194,43 @@ workdir_done(struct workdir *work, bool keep)
 		return;
 	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER,
 		       work->path);
-	if (keep) {
-		(void)unlink(marker);
-	} else {
-		remove_files(work->path, true);
+	/* The marker last: by it the next run finds images that are still there
+	 * if this process is killed meanwhile. */
+	if (!keep)
+		remove_files(work->path);
+	(void)unlink(marker);
+	if (!keep)
 		(void)rmdir(work->path);
-	}
 	if (work->marker >= 0)
 		(void)close(work->marker);
 	work->path[0] = '\0';
+}
+
+/* A process that is killed as it makes the folder, or as it has removed all that
+ * was in it, leaves nothing, or a marker without a word; one that lives does so
+ * for a moment only. */
+#define MOMENT_S 60
+
+static bool
+is_old(const struct stat *st)
+{
+	return time(NULL) - st->st_ctime > MOMENT_S;
+}
+
+static bool
+is_empty(const char *path)
+{
+	DIR *d = opendir(path);
+	const struct dirent *e;
+	bool empty = d;
+
+	if (!d)
+		return false;
+	while (empty && (e = readdir(d)))
+		empty = strcmp(e->d_name, ".") == 0 ||
+			strcmp(e->d_name, "..") == 0;
+	(void)closedir(d);
+	return empty;
 }
 
 /* Does the folder bear the marker of a process that is gone? */
@@ -212,6 +241,7 @@ is_stale(const char *path)
 	char marker[PATH_MAX + 64], text[64] = "";
 	bool stale = false;
 	struct stat st;
+	ssize_t n;
 	long pid;
 	int fd;
 
@@ -219,14 +249,15 @@ is_stale(const char *path)
 	if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return false;
 	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
-	fd = open(marker, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(marker, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
-		return false;
-	if (read(fd, text, sizeof(text) - 1) > 0 &&
-	    sscanf(text, "%ld %llu", &pid, &start) == 2)
-		stale = process_start(pid) != start &&
-			(flock(fd, LOCK_SH | LOCK_NB) == 0 ||
-			 errno != EWOULDBLOCK);
+		return errno == ENOENT && is_old(&st) && is_empty(path);
+	n = read(fd, text, sizeof(text) - 1);
+	if (n > 0 && sscanf(text, "%ld %llu", &pid, &start) == 2)
+		stale = process_start(pid) != start;
+	else
+		stale = n == 0 && is_old(&st);
+	stale &= flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 	(void)close(fd);
 	return stale;
 }
@@ -241,9 +272,9 @@ workdir_remove_stale(const char *path, struct q2_err *err)
 		return q2_fail(err, -EBUSY,
 			       "%s: its owner is not gone, or it has no marker",
 			       path);
-	remove_files(path, false);
+	remove_files(path);
 	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
-	if (unlink(marker) < 0 || rmdir(path) < 0)
+	if ((unlink(marker) < 0 && errno != ENOENT) || rmdir(path) < 0)
 		r = -errno;
 	return r < 0 ? q2_fail(err, r, "%s: cannot be removed: %s", path,
 			       strerror(-r))

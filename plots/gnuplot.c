@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -104,6 +105,13 @@ pick_reason(const char *said, char *reason, size_t size)
 
 static const char *const kinds[] = {"png", "svg"};
 
+static void
+picture_path(const char *dir, const char *name, size_t kind,
+	     char path[PATH_MAX])
+{
+	(void)snprintf(path, PATH_MAX, "%s/%s.%s", dir, name, kinds[kind]);
+}
+
 static unsigned
 count_pictures(const char *dir, const char *name)
 {
@@ -111,11 +119,50 @@ count_pictures(const char *dir, const char *name)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s.%s", dir, name,
-			       kinds[i]);
+		picture_path(dir, name, i, path);
 		n += access(path, F_OK) == 0;
 	}
 	return n;
+}
+
+/* gnuplot does not look whether its writes succeed: on a full disk it leaves
+ * half a picture, or an empty file, and ends with status 0.  What is last in a
+ * whole one tells, of either kind: what style.gp asks for is not known here. */
+static bool
+is_cut(const char *path)
+{
+	static const char *const ends[] = {"IEND\xae\x42\x60\x82", "</svg>"};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool cut = true;
+	char tail[16];
+	ssize_t n = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return errno != ENOENT;
+	if (fstat(fd, &st) == 0)
+		n = pread(fd, tail, sizeof(tail),
+			  st.st_size > (off_t)sizeof(tail)
+				  ? st.st_size - (off_t)sizeof(tail)
+				  : 0);
+	(void)close(fd);
+	/* Blank lines may follow. */
+	for (size_t i = 0; i < ARRAY_SIZE(ends) && n > 0; i++)
+		cut &= !memmem(tail, (size_t)n, ends[i], strlen(ends[i]));
+	return cut;
+}
+
+static bool
+any_is_cut(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		picture_path(dir, name, i, path);
+		if (is_cut(path))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -124,8 +171,7 @@ remove_pictures(const char *dir, const char *name)
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s.%s", dir, name,
-			       kinds[i]);
+		picture_path(dir, name, i, path);
 		(void)unlink(path);
 	}
 }
@@ -144,6 +190,11 @@ judge(const char *dir, const char *name, int status, const char *said,
 				       "no picture of %s: gnuplot has drawn "
 				       "nothing%s%s",
 				       name, reason[0] ? ": " : "", reason);
+		else if (any_is_cut(dir, name))
+			(void)snprintf(notice, NOTICE_SIZE,
+				       "no picture of %s: gnuplot has not "
+				       "written all of it; is the disk full?",
+				       name);
 		return;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_INSTALLED) {

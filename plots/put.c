@@ -2,6 +2,7 @@
 /* put.c - write a plot's CSV, and the head of its script; see put.h */
 #include "plots/put.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,16 @@ int
 put_finish(const struct drawing *d, FILE *f, const char *name,
 	   struct q2_err *err)
 {
-	int bad = ferror(f);
+	int r = 0;
 
-	if (fclose(f) == 0 && !bad)
-		return 0;
-	return q2_fail(err, -EIO, "cannot write %s/%s", d->dir, name);
+	errno = EIO; /* fflush() says nothing when an earlier write failed */
+	if (fflush(f) != 0 || ferror(f))
+		r = -errno;
+	if (fclose(f) != 0 && r == 0)
+		r = -errno;
+	return r < 0 ? q2_fail(err, r, "cannot write %s/%s: %s", d->dir, name,
+			       strerror(-r))
+		     : 0;
 }
 
 /* ---- fields ---------------------------------------------------------------- */

@@ -309,9 +309,12 @@ change_host(struct image *img, uint64_t first, uint64_t n, enum change change)
 		r = map_lookup(img, off, end - off, &ext);
 		if (r < 0)
 			return r;
+		/* Zeros must be there, whatever the entries say. */
 		if (is_raw && !punches)
 			r = cow_zero_host(
 				img, &(struct data_place){ext.len, off, off});
+		else if (is_raw && change != DISCARD)
+			r = file_punch(img->data, ext.len, off);
 		else if (ext.kind == CLUSTER_NORMAL && ext.copied &&
 			 (img->data != img->file ||
 			  !meta_hit(img, ext.host, ext.len)))
@@ -480,8 +483,7 @@ zero_change(const struct image *img, bool unmap)
 {
 	if (img->header.version < 3)
 		return DISCARD;
-	/* Raw data must be zero, whatever the entries say. */
-	return unmap && img->unmap && !image_data_is_raw(img) ? UNMAP : KEEP;
+	return unmap && img->unmap ? UNMAP : KEEP;
 }
 
 int Q2_CO

@@ -66,6 +66,22 @@ discards() { # on|off, what stands for the file
 	fi
 }
 
+# Zeros that may be holes (-u) become some in a raw data file, which still reads as
+# the disk does.
+raw_zeros() { # discard mode, blocks that it gives back at least, at most
+	rm -f t.data
+	full -o data_file=t.data,data_file_raw=on || return 1
+	before=$(blocks t.data)
+	"$img" io -d "$1" -c 'write -z -u 1M 1M' -c 'write -z -u 2500k 100' \
+		t.qcow2 || return 1
+	freed=$((before - $(blocks t.data)))
+	echo "$freed blocks given back"
+	[ "$freed" -ge "$2" ] && [ "$freed" -le "$3" ] &&
+		"$img" compare -f qcow2 -F raw t.qcow2 t.data &&
+		"$img" io -c 'read -P 0 1M 1M' -c 'read -P 0 2500k 100' \
+			-f raw t.data
+}
+
 # Holes of a data file are told as QEMU tells them: where the image file has
 # fewer blocks than clusters.
 holes() { # data_file_raw
@@ -87,6 +103,8 @@ holes() { # data_file_raw
 
 check "pass-discard-request=on gives space back" discards on
 check "pass-discard-request=off gives none back" discards off
+check "zeros of a raw data file, discard=unmap" raw_zeros unmap 2000 2048
+check "zeros of a raw data file, discard=ignore" raw_zeros ignore 0 0
 check "holes of a data file in map" holes off
 check "holes of a raw data file in map" holes on
 exit $bad

@@ -121,6 +121,18 @@ closed_pipe() {
 		[ -s p/trials.csv ] && grep -q '"state": "done"' p/run.json
 }
 check "a closed pipe: the files are there, status 6" closed_pipe
+closed_again() { # nothing is left to measure
+	rm -r p/*.csv p/plots
+	mkfifo pipe2
+	PATH=$blind "$bench" run --resume p >pipe2 2>err &
+	pid=$!
+	: <pipe2
+	wait "$pid"
+	rc=$?
+	[ "$rc" = 6 ] && [ -s p/trials.csv ] && [ -s p/plots/iops.gp ] &&
+		[ ! -e p/lock ]
+}
+check "... and of a run that is finished already" closed_again
 
 # ---- the terminal goes away --------------------------------------------------
 leave() { # and take the reader of its talk along
@@ -195,6 +207,17 @@ out_goes_on() {
 	q run --resume tiny/out
 	[ "$rc" = 0 ] && [ "$(whole tiny/out)" = "$last" ]
 }
+# Without run.json nothing can be taken up: no folder is left, and no hint.
+out_full_before() {
+	fill tiny
+	# shellcheck disable=SC2086
+	q run aa $tiny --rounds 1 --dir "$fast" --out tiny/none
+	[ "$rc" = 6 ] && grep -q 'run.json: No space left on device' err &&
+		! grep -q -e --resume err && [ ! -e tiny/none ] && empty "$fast"
+	r=$?
+	rm tiny/filler
+	return "$r"
+}
 # Results on the disk of the images: removing these makes room, but not if they
 # were just begun when it got full, so that some is left.
 fill_beside_images() {
@@ -243,6 +266,7 @@ if mount_small small 200m && mount_small tiny 4m; then
 	check "... there is room again: the run goes on" goes_on
 	check "the disk of the results gets full" out_full
 	check "... and has room again" out_goes_on
+	check "... before the first round: nothing is left" out_full_before
 	check "both on one disk" same_full
 else
 	echo "skip - full disks # cannot mount: not root"

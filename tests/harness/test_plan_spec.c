@@ -263,6 +263,36 @@ test_a_full_disk_is_told_what_fits(void **state)
 	assert_null(strstr(err.text, "--image-size"));
 }
 
+/* A run is judged before it has probed: what it says fits must fit on a fast
+ * disk, too, where there would be more requests and a larger disk. */
+static void
+test_what_fits_before_the_probe_fits_after_it(void **state)
+{
+	struct wishes wishes = {.suite = suites_find("preallocation"),
+				.quick = true};
+	unsigned long long mib;
+	struct q2_err err;
+	struct plan plan;
+
+	(void)state;
+	for (uint64_t space = 200 * MiB; space < 1400 * MiB;
+	     space += 97 * MiB) {
+		plan_init(&plan, &wishes);
+		assert_int_equal(plan_sizes(&plan, 2 * GiB, 0, &plan_slow_disk,
+					    space, &err),
+				 -ENOSPC);
+		mib = strtoull(strstr(err.text, "free; images of ") + 16, NULL,
+			       10);
+		plan_init(&plan, &wishes);
+		if (plan_sizes(&plan, mib * MiB, 0, &plan_fast_disk, space,
+			       &err) < 0)
+			fail_msg("%llu MiB of images in %llu: %s", mib,
+				 (unsigned long long)(space / MiB), err.text);
+		assert_true(plan_space(&plan, plan.image_bytes,
+				       plan.requests) <= space);
+	}
+}
+
 static void
 test_a_huge_disk_is_judged_before_the_run(void **state)
 {
@@ -431,6 +461,7 @@ main(void)
 		cmocka_unit_test(
 			test_what_does_not_fit_is_resolved_all_the_same),
 		cmocka_unit_test(test_a_full_disk_is_told_what_fits),
+		cmocka_unit_test(test_what_fits_before_the_probe_fits_after_it),
 		cmocka_unit_test(test_a_huge_disk_is_judged_before_the_run),
 		cmocka_unit_test(test_a_child_gets_every_key),
 		cmocka_unit_test(test_ids_tell_what_differs),

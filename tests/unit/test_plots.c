@@ -536,6 +536,23 @@ test_failing_gnuplot_is_a_notice(void **state)
 			    "no picture of create: gnuplot took more than 1 s");
 }
 
+/* A gnuplot that draws nothing but the ends of whole pictures, and then does
+ * that. */
+static void
+make_painter(const char *path, const char *then)
+{
+	char command[1024];
+
+	(void)snprintf(command, sizeof(command),
+		       "cat >%s <<'EOF' && chmod +x %s\n"
+		       "#!/bin/sh\n"
+		       "printf 'IEND\\256B\\140\\202' >${2%%.gp}.png\n"
+		       "echo '</svg>' >${2%%.gp}.svg\n"
+		       "%s\nEOF\n",
+		       path, path, then);
+	assert_true(shell(command));
+}
+
 /* One bad script costs its own picture, whole and old, and no other. */
 static void
 test_one_failure_is_no_other(void **state)
@@ -543,16 +560,38 @@ test_one_failure_is_no_other(void **state)
 	struct plots_result result;
 
 	(void)state;
-	assert_true(shell("printf '#!/bin/sh\\n"
-			  "echo x >${2%%.gp}.png; echo x >${2%%.gp}.svg\\n"
-			  "test $2 != iops.gp || exit 3\\n' >../fails && "
-			  "chmod +x ../fails"));
+	make_painter("../fails", "test $2 != iops.gp || exit 3");
 	draw(&plot_runs[0], "../fails", 0, &result);
 	assert_string_equal(result.notice,
 			    "no picture of iops: gnuplot ended with status 3");
 	assert_int_equal(result.written, 8);
 	assert_true(shell("test ! -e iops.png && test ! -e iops.svg"));
 	assert_true(shell("test -s latency.png && test -s break_even.svg"));
+}
+
+/* gnuplot ends with status 0 when the disk gets full. */
+static void
+test_half_a_picture_is_none(void **state)
+{
+	static const char *const cuts[] = {
+		"test $2 != iops.gp || truncate -s 7 iops.png",
+		"test $2 != iops.gp || truncate -s 0 iops.png",
+		"test $2 != iops.gp || truncate -s 5 iops.svg",
+		"test $2 != iops.gp || truncate -s 0 iops.svg",
+	};
+	struct plots_result result;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++) {
+		make_painter("../cuts", cuts[i]);
+		draw(&plot_runs[0], "../cuts", 0, &result);
+		assert_string_equal(result.notice,
+				    "no picture of iops: gnuplot has not "
+				    "written all of it; is the disk full?");
+		assert_int_equal(result.written, 8);
+		assert_true(shell("test ! -e iops.png && test ! -e iops.svg"));
+		assert_true(shell("test -s latency.png"));
+	}
 }
 
 static void
@@ -587,6 +626,7 @@ main(void)
 		cmocka_unit_test(test_missing_gnuplot_is_a_notice),
 		cmocka_unit_test(test_failing_gnuplot_is_a_notice),
 		cmocka_unit_test(test_one_failure_is_no_other),
+		cmocka_unit_test(test_half_a_picture_is_none),
 		cmocka_unit_test(test_damaged_histogram_is_an_error),
 	};
 
