@@ -121,6 +121,58 @@ chain_reads_zero(struct image *img, uint64_t off, uint64_t len)
 	return 1;
 }
 
+/* ---- holes ------------------------------------------------------------- */
+
+struct question {
+	const struct aio_file *file;
+	uint64_t off, len;
+};
+
+static int
+ask(void *arg)
+{
+	struct question *q = arg;
+
+	return holes_at(q->file, q->off, q->len, &q->len);
+}
+
+/* Is c, which is at off, a hole of its file?  Shortens it to what is in one
+ * state. */
+static bool Q2_CO
+is_hole(struct chain_extent *c, uint64_t off)
+{
+	struct image *layer = c->layer;
+	struct question q = {layer->file, off, c->ext.len};
+	bool is_hole;
+
+	if (image_is_qcow2(layer)) {
+		/* What is there is not what the guest sees, or is packed. */
+		if (layer->header.crypt_method ||
+		    c->ext.kind != CLUSTER_NORMAL || !holes_expected(layer))
+			return false;
+		q.file = layer->data;
+		q.off = c->ext.host;
+	}
+	is_hole = q.file && loop_offload(layer->loop, ask, &q) > 0;
+	c->ext.len = q.len;
+	return is_hole;
+}
+
+bool Q2_CO
+chain_seems_zero(struct image *img, uint64_t off, uint64_t len)
+{
+	struct chain_extent c;
+
+	while (len > 0) {
+		if (chain_lookup(img, off, len, &c) < 0 ||
+		    (!chain_is_zero(&c) && !is_hole(&c, off)))
+			return false;
+		off += c.ext.len;
+		len -= c.ext.len;
+	}
+	return true;
+}
+
 /* ---- q2_map() ---------------------------------------------------------- */
 
 /* What q2_map() says of the extent at off; len is set by the caller. */

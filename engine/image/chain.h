@@ -31,6 +31,10 @@ bool chain_peek(struct image *img, uint64_t off, uint64_t len,
 /* Does [off, off + len) read as zeros?  1, 0 or a negative errno. */
 int Q2_CO chain_reads_zero(struct image *img, uint64_t off, uint64_t len);
 
+/* Is it known to, also by holes of backing files?  Not where a layer cannot be
+ * asked: whoever reads there will be told why. */
+bool Q2_CO chain_seems_zero(struct image *img, uint64_t off, uint64_t len);
+
 /* See q2_map(). */
 int Q2_CO chain_map(struct image *img, uint64_t off, uint64_t len,
 		    struct q2_extent *ret_ext);

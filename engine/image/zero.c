@@ -410,20 +410,6 @@ change_all(struct image *img, uint64_t first, uint64_t last, enum change change)
 
 /* ---- ends of a request ------------------------------------------------- */
 
-/* Does [off, off + len) read as zeros, as far as the files themselves know?
- * Not where a layer cannot say: a write will find out whether it matters. */
-static bool Q2_CO
-seems_zero(struct image *img, uint64_t off, uint64_t len)
-{
-	struct q2_extent e = {0};
-
-	for (; len > 0; off += e.len, len -= e.len) {
-		if (chain_map(img, off, len, &e) < 0 || !e.zero)
-			return false;
-	}
-	return true;
-}
-
 /* May a held subcluster be marked for the sake of [off, off + len), a part of
  * it?  1, 0 or -errno. */
 static int Q2_CO
@@ -439,8 +425,8 @@ may_mark(struct image *img, uint64_t off, uint64_t len)
 	/* Bytes of its own could be read by somebody right now. */
 	if (ext.kind == CLUSTER_NORMAL || ext.kind == CLUSTER_COMPRESSED)
 		return 0;
-	return seems_zero(img, start, off - start) &&
-	       seems_zero(img, off + len, end - (off + len));
+	return chain_seems_zero(img, start, off - start) &&
+	       chain_seems_zero(img, off + len, end - (off + len));
 }
 
 /*

@@ -197,6 +197,22 @@ driver requires 'plain.qcow2' to be either a character or block device" qemu-io 
 		-c "open $mode -o driver=host_device,filename=plain.qcow2"
 done
 
+# ---- zeros -----------------------------------------------------------------------
+
+# A raw file knows of its holes; of the 4 KiB with data, none is beside zeros.
+says "zeros over a part of a cluster" 0 \
+	'"start": 0, "length": 65536, "depth": 0, "present": true, "zero": true
+"start": 131072, "length": 131072, "depth": 0, "present": true, "zero": true
+"start": 262144, "length": 65536, "depth": 0, "present": true, "zero": false' \
+	sh -c "
+	rm -f holes.raw && truncate -s 1M holes.raw &&
+	qemu-io -f raw -c 'write -q -P 9 256k 4k' holes.raw &&
+	qemu-img create -q -f qcow2 -b holes.raw -F raw holed.qcow2 &&
+	qemu-io -c 'write -q -z 1k 1k' -c 'write -q -z 191k 2k' \
+		-c 'write -q -z 300k 4k' holed.qcow2 &&
+	qemu-img map --output=json holed.qcow2 |
+		grep -o '\"start\": .*, \"zero\": [a-z]*'"
+
 # ---- subclusters -----------------------------------------------------------------
 
 # l2_entry FILE: where its first L2 entry is
