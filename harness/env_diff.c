@@ -7,9 +7,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/base/num.h"
 #include "harness/table.h"
 
 /* ---- loading ----------------------------------------------------------- */
+
+/* An environment has some KiB, and a run.json not many more. */
+#define FILE_MOST (16 * MiB)
+
+/* A pipe that was named is that of another program; one in a run's folder would
+ * be waited for, for ever. */
+static bool
+is_readable(const struct stat *st, bool in_folder)
+{
+	if (S_ISREG(st->st_mode))
+		return (uint64_t)st->st_size <= FILE_MOST;
+	return S_ISFIFO(st->st_mode) && !in_folder;
+}
 
 int
 env_load(const char *path, json_t **ret, struct q2_err *err)
@@ -18,12 +32,14 @@ env_load(const char *path, json_t **ret, struct q2_err *err)
 	json_error_t why;
 	json_t *json, *env;
 	struct stat st;
+	bool folder;
 	int n;
 
 	if (stat(path, &st) < 0)
 		return q2_fail(err, -errno, "%s: %s", path, strerror(errno));
+	folder = S_ISDIR(st.st_mode);
 	n = snprintf(file, sizeof(file), "%s%s", path,
-		     S_ISDIR(st.st_mode) ? "/run.json" : "");
+		     folder ? "/run.json" : "");
 	if (n < 0 || (size_t)n >= sizeof(file))
 		return q2_fail(err, -ENAMETOOLONG, "%s: the name is too long",
 			       path);
@@ -33,6 +49,11 @@ env_load(const char *path, json_t **ret, struct q2_err *err)
 			       "run.json, or what 'qcowbench env --json' has "
 			       "printed",
 			       file, strerror(errno));
+	if (!is_readable(&st, folder))
+		return q2_fail(err, -EINVAL,
+			       "%s: no plain file of at most %u MiB; name "
+			       "another, or restore it from a copy",
+			       file, (unsigned)(FILE_MOST / MiB));
 	json = json_load_file(file, 0, &why);
 	if (!json)
 		return q2_fail(err, -EINVAL, "%s:%d: %s", file, why.line,

@@ -41,6 +41,9 @@ struct measured_rounds {
 	uint64_t n;
 };
 
+/* Nobody takes a run up more often; what is above was not written by a run. */
+#define MEASURED_SESSIONS_MOST 1000000
+
 struct measured {
 	json_t *run; /* run.json; NULL: there is none yet */
 	struct measured_rounds of[MEASURED_PARTS];

@@ -78,6 +78,12 @@ check_run(const json_t *run, struct q2_err *err)
 		return q2_fail(err, -EINVAL,
 			       "no member run_id, or no plan with a seed; "
 			       "restore the file from a copy");
+	if (measured_int(run, "session") > MEASURED_SESSIONS_MOST)
+		return q2_fail(err, -EINVAL,
+			       "member session is %" PRIu64
+			       ", and no run is taken up so often; restore "
+			       "the file from a copy",
+			       measured_int(run, "session"));
 	for (size_t i = 0; i < ARRAY_SIZE(plan_members); i++) {
 		value = json_object_get(plan, plan_members[i].key);
 		if (!value || json_typeof(value) != plan_members[i].type)
@@ -556,6 +562,11 @@ take_line(void *arg, unsigned long number, const json_t *json,
 	r = get_number(json, "session", &session, err);
 	if (r < 0)
 		return r;
+	if (session > MEASURED_SESSIONS_MOST)
+		return q2_fail(err, -EINVAL,
+			       "session is %" PRIu64
+			       ", and no run is taken up so often; " REMEDY,
+			       session);
 	l->m->session = max_u64(l->m->session, session);
 	if (strcmp(kind, "trial") == 0)
 		return trial_line(l, number, json, err);

@@ -359,6 +359,21 @@ run_is_over(const struct run *run)
 	       (strcmp(state, "done") == 0 || !run_qemu_is_due(run));
 }
 
+/* The last one; there must be room for another, else nobody could read what it
+ * writes. */
+static enum bench_exit
+take_session(struct run *run, struct q2_err *err)
+{
+	run->session = max_u64(run->measured.session,
+			       measured_int(run->asked, "session"));
+	if (run->session < MEASURED_SESSIONS_MOST)
+		return BENCH_OK;
+	(void)q2_fail(err, -EINVAL,
+		      "the run in %s was taken up %d times; begin a new one",
+		      run->args.resume, MEASURED_SESSIONS_MOST);
+	return BENCH_USAGE;
+}
+
 enum bench_exit
 run_resume(struct run *run, struct q2_err *err)
 {
@@ -378,6 +393,8 @@ run_resume(struct run *run, struct q2_err *err)
 		return r == -EBADE ? BENCH_NOTHING : BENCH_USAGE;
 	code = check_options(run, err);
 	if (code == BENCH_OK)
+		code = take_session(run, err);
+	if (code == BENCH_OK)
 		code = take_options(run, err);
 	if (code == BENCH_OK)
 		code = make_plan(run, err);
@@ -387,9 +404,7 @@ run_resume(struct run *run, struct q2_err *err)
 		return code;
 	whole = m->of[MEASURED_SUITE].n;
 	/* A new session begins only if there is something left to do. */
-	run->session = max_u64(m->session,
-			       measured_int(run->asked, "session")) +
-		       !run_is_over(run);
+	run->session += !run_is_over(run);
 	run->began_at_s = json_number_value(
 		json_object_get(run->asked, "started_at_s"));
 	run->earlier_s = json_number_value(

@@ -116,10 +116,13 @@ int
 spec_lex_init(struct spec_lexer *lex, struct spec_mem *mem, const char *file,
 	      const char *text, size_t len, struct q2_err *err)
 {
+	/* A byte order mark, which editors put first and do not show. */
+	size_t mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+
 	*lex = (struct spec_lexer){
 		.mem = mem,
-		.text = text,
-		.len = len,
+		.text = text + mark,
+		.len = len - mark,
 		.pos = {file, 1, 1},
 	};
 	return check_text(lex, err);

@@ -301,7 +301,7 @@ begin_output(struct run *run, struct q2_err *err)
 	if (r >= 0)
 		run->out.in_use = true;
 	run->began = run->out.in_use;
-	return output_code(r);
+	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }
 
 static enum bench_exit
@@ -463,6 +463,7 @@ run_group(const struct run_args *args, struct q2_err *err)
 {
 	struct run run = {
 		.args = *args, .out = {.jsonl = -1, .lock = -1}, .session = 1};
+	char folder[OUTPUT_PATH + 1];
 	enum bench_exit code;
 
 	run.began_s = clock_s();
@@ -480,7 +481,9 @@ run_group(const struct run_args *args, struct q2_err *err)
 		if (code == BENCH_OK)
 			code = measure(&run, err);
 	}
-	if (run.began && access(run.out.path, F_OK) < 0)
+	/* With the slash: it may be a file by now. */
+	(void)snprintf(folder, sizeof(folder), "%s/", run.out.path);
+	if (run.began && access(folder, F_OK) < 0)
 		code = tell_removed(&run, code, err);
 	else
 		tell_end(&run, code, err);

@@ -90,7 +90,9 @@ jsonl_open(const char *path, struct q2_err *err)
 	r = cut_torn_line(fd);
 	if (r < 0) {
 		(void)close(fd);
-		return q2_fail(err, r, "%s: %s", path, strerror(-r));
+		return q2_fail(err, r, "%s: %s", path,
+			       r == -EINVAL ? "not a plain file"
+					    : strerror(-r));
 	}
 	sync_folder_of(path);
 	return fd;

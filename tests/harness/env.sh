@@ -112,6 +112,17 @@ check "env diff: no such file" refuses 2 "nowhere: No such" env diff a.json nowh
 check "... a folder that is no run" refuses 2 "folder/run.json" env diff folder a.json
 check "... a file without an environment" \
 	refuses 2 "no environment in it" env diff none.json a.json
+# A pipe that is named has somebody at its other end; one in a folder has not.
+diff_pipe() {
+	mkdir piped && mkfifo piped/run.json p.json || return 1
+	timeout 20 "$bench" env diff piped a.json >out 2>err
+	rc=$?
+	[ "$rc" = 2 ] && grep -q 'piped/run.json: no plain file' err || return 1
+	cat a.json >p.json &
+	q env diff p.json a.json && [ "$rc" = 0 ]
+}
+check "... a pipe in a folder is not waited for" diff_pipe
+check "... a device" refuses 2 "no plain file" env diff /dev/zero a.json
 check "... a file that is no JSON" refuses 2 "broken.json:2" env diff broken.json a.json
 check "env of no folder" refuses 2 "nowhere: No such" env --dir nowhere
 

@@ -253,6 +253,19 @@ results_gone() {
 }
 check "the folder of the results is removed: status 6, no way to resume" \
 	results_gone
+results_gone_early() {
+	when "warm-up" gone remove_results
+	[ "$rc" = 6 ] && [ ! -e gone ] && empty "$fast" &&
+		! grep -q -e --resume err
+}
+check "... before it has a run.json" results_gone_early
+replace_results() { rm -rf gone && echo mine >gone; }
+results_replaced() {
+	when "round 1/1000" gone replace_results
+	[ "$rc" = 6 ] && [ "$(cat gone)" = mine ] && empty "$fast" &&
+		! grep -q -e --resume err && rm gone
+}
+check "... or is a file now, which stays" results_replaced
 if mount_small fixed 16m; then
 	check "report of a folder that cannot be written" read_only
 else

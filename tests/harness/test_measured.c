@@ -155,6 +155,8 @@ static const struct {
 	{1, "round", "\"1\"", "member round is missing"},
 	{1, "round", "-1", "member round is missing"},
 	{1, "session", NULL, "member session is missing"},
+	{1, "session", "9223372036854775807", "no run is taken up so often"},
+	{3, "session", "1000001", "session is 1000001, and no run is taken"},
 	{1, "records", "[]", "a trial without records"},
 	{1, "records", "7", "a trial without records"},
 	{1, "records", "[7]", "is not an object"},
@@ -502,6 +504,8 @@ test_wrong_run_json(void **state)
 		const char *member, *value, *why;
 	} cases[] = {
 		{"schema", "2", "schema is 2"},
+		{"session", "-1", "no run is taken up so often"},
+		{"session", "1000001", "member session is 1000001, and no"},
 		{"schema", NULL, "no schema number"},
 		{"run_id", NULL, "no member run_id"},
 		{"plan", "[]", "no plan with a seed"},

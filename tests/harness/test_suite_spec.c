@@ -126,6 +126,11 @@ test_comments_continuations_and_blanks(void **state)
 	assert_string_equal(suite->question, "Why is it");
 	assert_int_equal(suite->rounds, 7);
 	assert_string_equal(suite->configs[0].raw_state, "written");
+	/* A byte order mark is no part of the first line. */
+	assert_labels(parse("\xef\xbb\xbf[configurations]\r\n"
+			    "m = target=raw\r\n" PASSES,
+			    NULL),
+		      "m");
 	/* At the end of the text nothing need follow. */
 	assert_labels(parse(PASSES "[configurations]\nz = target=raw \\", NULL),
 		      "z");
