@@ -120,15 +120,39 @@ check_aio(struct run *run, struct q2_err *err)
 	return BENCH_OK;
 }
 
+/* Does somebody answer there? */
+static int
+reach(const struct config *config, const struct target *t, struct q2_err *err)
+{
+	struct q2_loop_opts opts = {.size = sizeof(opts)};
+	struct target_image image = {.uri = config->uri};
+	struct q2_loop *loop;
+	struct disk disk;
+	int r = q2_loop_new(&opts, &loop, err);
+
+	if (r < 0)
+		return r;
+	r = t->open_disk(loop, "", &image, &disk, err);
+	if (r == 0)
+		r = disk_close(&disk, err);
+	else
+		(void)err_prefix(err, r, "%s", config->label);
+	q2_loop_free(loop);
+	return r;
+}
+
 /* What is measured besides our own engine; better missed now than by a child in
  * the first round. */
 static enum bench_exit
 check_targets(const struct plan *plan, struct q2_err *err)
 {
 	for (size_t i = 0; i < plan->nconfigs; i++) {
-		const struct target *t = target_find(plan->configs[i]->target);
+		const struct config *c = plan->configs[i];
+		const struct target *t = target_find(c->target);
 
 		if (t->check && t->check(err) < 0)
+			return BENCH_ENVIRONMENT;
+		if (c->uri && reach(c, t, err) < 0)
 			return BENCH_ENVIRONMENT;
 	}
 	return BENCH_OK;

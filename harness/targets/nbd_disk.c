@@ -322,7 +322,8 @@ nbd_disk_of_uri(struct disk *disk, struct q2_loop *loop, const char *uri,
 		    ? failure(nbd)
 		    : wait_connected(nbd);
 	if (r < 0) {
-		r = q2_fail(err, r, "cannot reach %s: %s", uri, nbd->error);
+		r = q2_fail(err, r, "cannot reach %s: %s; is the server there?",
+			    uri, nbd->error);
 		drop(nbd);
 		return r;
 	}

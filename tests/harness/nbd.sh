@@ -106,7 +106,8 @@ asks_before() {
 }
 no_server() {
 	stop_servers
-	run 3 export.ini && grep -q 'cannot reach nbd+unix:///' err
+	run 6 export.ini && grep -q 'cannot reach nbd+unix:///' err &&
+		! grep -q warm-up err
 }
 
 # ---- two exports, reading what they hold ----
