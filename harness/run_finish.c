@@ -2,6 +2,7 @@
 /*
  * run_finish.c - what a run leaves: files, table, sentence, plots
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "harness/report.h"
@@ -72,6 +73,12 @@ run_finish(struct run *run, enum bench_exit code, struct q2_err *err)
 	if (r >= 0 && run->measured.of[MEASURED_SUITE].n > 0 &&
 	    draw(run, &report, format, &why) != BENCH_OK)
 		r = why.code;
+	if ((r == -ENOSPC || r == -EDQUOT) &&
+	    run->measured.of[MEASURED_SUITE].n > 0)
+		progress_say(&run->progress,
+			     "what was measured is kept: when there is room, "
+			     "qcowbench report %s writes the files",
+			     run->out.path);
 	if (code == BENCH_OK) {
 		code = r < 0 ? BENCH_ENVIRONMENT : report_exit(&report);
 		/* Else the first failure is the reason. */

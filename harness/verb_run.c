@@ -3,6 +3,7 @@
  * verb_run.c - measure a suite: prepare, measure, leave nothing behind
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -576,6 +577,8 @@ run_run(int argc, char **argv, struct q2_err *err)
 	struct run_args args;
 	enum bench_exit code = BENCH_USAGE;
 
+	/* Who asks how far it is before it can tell must not end it. */
+	(void)signal(SIGUSR1, SIG_IGN);
 	if (run_args_parse(&verb_run.options, argc, argv, &args, err) == 0)
 		code = args.resume ? run_group(&args, err)
 				   : run_groups(&args, err);
