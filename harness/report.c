@@ -399,9 +399,12 @@ print_advice(const struct advice *advice, FILE *f)
 
 	if (!said && advice->nnotes == 0)
 		return;
-	(void)fprintf(f, "\n%s\n", said ? advice->sentence : advice->notes[0]);
-	for (size_t i = from; i < advice->nnotes; i++)
-		(void)fprintf(f, "- %s\n", advice->notes[i]);
+	(void)fputc('\n', f);
+	wrap_words(f, said ? advice->sentence : advice->notes[0], 0, 2);
+	for (size_t i = from; i < advice->nnotes; i++) {
+		(void)fputs("- ", f);
+		wrap_words(f, advice->notes[i], 2, 2);
+	}
 }
 
 static void
