@@ -3,7 +3,7 @@
 # marks that are seldom used, as QEMU has them; its tools are asked too where
 # they are installed.
 #
-# modes: all
+# modes: asan
 set -u
 LC_ALL=C
 export LC_ALL

@@ -2,7 +2,7 @@
 # What a discard does to the files underneath, and what map says of holes that
 # others have made in an external data file.
 #
-# modes: all
+# modes: asan
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}

@@ -3,7 +3,7 @@
 # that others have cut, devices with blocks of their own, lines without end.
 # Nothing that was acknowledged may be lost.
 #
-# modes: all
+# modes: asan
 #
 # Needs root for mounts and loop devices; without, those cases are skipped.
 set -u
