@@ -329,6 +329,29 @@ take_layer(struct q2_spec *spec, const char *prefix, struct q2_open_opts *o,
 	return spec_take_qcow2(spec, prefix, below, err);
 }
 
+/* An image that is opened without its backing file has no use for options of
+ * one: as in QEMU nobody takes them, and backing='' says nothing new. */
+static int
+refuse_backing(const struct pairs *p, const char *prefix, struct q2_err *err)
+{
+	static const char backing[] = "backing";
+	size_t n = strlen(prefix), len = strlen(backing);
+
+	for (size_t i = 0; i < p->n; i++) {
+		const char *key = p->v[i].key, *value = p->v[i].value;
+
+		if (strncmp(key, prefix, n) != 0 ||
+		    strncmp(key + n, backing, len) != 0)
+			continue;
+		if (key[n + len] == '.' || (!key[n + len] && value && *value))
+			return q2_fail(err, -EINVAL,
+				       "Block format 'qcow2' does not support "
+				       "the option '%s'",
+				       key + n);
+	}
+	return 0;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): SPEC_BACKING_MAX deep at most */
 static int
 take_backing(struct q2_spec *spec, const char *prefix, struct q2_open_opts *o,
@@ -338,8 +361,10 @@ take_backing(struct q2_spec *spec, const char *prefix, struct q2_open_opts *o,
 	char key[SPEC_KEY_BYTES];
 	const struct pair *backing;
 	struct q2_err why = {0};
-	int r = 0;
+	int r = o->no_backing ? refuse_backing(p, prefix, err) : 0;
 
+	if (r < 0)
+		return r;
 	backing = pairs_take(p, spec_key(prefix, "backing", key));
 	if (backing && backing->value && *backing->value)
 		r = spec_no_such_node(backing->value, &why);

@@ -347,4 +347,23 @@ data_is_image() {
 	cmp d3 d3.before
 }
 check "a data file that is the image itself is refused" data_is_image
+
+# rebase -u opens no backing file, and nobody takes options of one.
+unsafe_backing() {
+	o=driver=qcow2,file.filename=over
+	cp over over.before
+	for option in backing.driver=qcow2 backing.lazy-refcounts=on backing=b; do
+		text="'qcow2' does not support the option '${option%%=*}'"
+		refused "$text" "$img" rebase -u -b other -F qcow2 \
+			--image-opts "$o,$option"
+		if command -v qemu-img >log2; then
+			refused "$text" qemu-img rebase -u -b other -F qcow2 \
+				--image-opts "$o,$option"
+		fi
+	done
+	cmp over over.before
+	"$img" rebase -u -b base -F qcow2 --image-opts "$o,backing="
+	"$img" rebase -b base -F qcow2 --image-opts "$o,backing.driver=qcow2"
+}
+check "options of a backing file that rebase -u does not open" unsafe_backing
 exit $bad
