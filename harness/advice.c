@@ -7,6 +7,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/num.h"
+#include "harness/advice_price.h"
 #include "harness/advice_text.h"
 #include "harness/cells.h"
 #include "harness/stats/verdict.h"
@@ -146,8 +147,10 @@ look_at_policies(struct advice_case *c)
 	const char *off;
 	bool dearer = false;
 
-	for (int p = 0; p < ADVICE_POLICIES; p++)
-		find_label(c, (enum advice_policy)p);
+	for (int p = 0; p < ADVICE_POLICIES; p++) {
+		if (!(c->opts->without & 1U << p))
+			find_label(c, (enum advice_policy)p);
+	}
 	off = c->of[ADVICE_OFF].label;
 	if (!off)
 		return false;
@@ -171,6 +174,30 @@ look_at_policies(struct advice_case *c)
 			dearer = true;
 	}
 	return dearer;
+}
+
+/* Every paired ratio beyond the margin. */
+static bool
+beats(const struct advice_case *c, enum advice_policy p, enum advice_policy q)
+{
+	struct rank_shift shift;
+	size_t beyond;
+
+	if (p == q || !c->of[p].label || !c->of[q].label)
+		return false;
+	return speed_ratio(c, FIRST_WRITE, c->of[q].label, c->of[p].label,
+			   &shift, &beyond) &&
+	       beyond == shift.n;
+}
+
+static void
+compare_all(struct advice_case *c)
+{
+	for (int p = 0; p < ADVICE_POLICIES; p++) {
+		for (int q = 0; q < ADVICE_POLICIES; q++)
+			c->of[p].beats[q] = beats(c, (enum advice_policy)p,
+						  (enum advice_policy)q);
+	}
 }
 
 /* ---- where no advice is given ---------------------------------------------- */
@@ -217,21 +244,6 @@ refuse(struct advice_case *c, struct advice *ret)
 
 /* ---- the decision ---------------------------------------------------------- */
 
-/* Every paired ratio beyond the margin. */
-static bool
-beats(const struct advice_case *c, enum advice_policy p,
-      enum advice_policy best)
-{
-	struct rank_shift shift;
-	size_t beyond;
-
-	if (!c->of[p].label)
-		return false;
-	return speed_ratio(c, FIRST_WRITE, c->of[best].label, c->of[p].label,
-			   &shift, &beyond) &&
-	       beyond == shift.n;
-}
-
 /* Nothing beats off: is that certain? */
 static enum advice_kind
 kind_without_winner(struct advice_case *c)
@@ -275,105 +287,6 @@ rounds_needed(const struct advice_case *c, size_t rounds)
 	return most;
 }
 
-/* Creation of the disk that the user wants: measured, or in proportion. */
-static double
-create_seconds(struct advice_case *c, enum advice_policy p)
-{
-	double scale = (double)c->disk_bytes / (double)c->image_bytes;
-
-	if (c->opts->user_bytes && c->opts->create_user_s[p] >= 0)
-		return c->opts->create_user_s[p];
-	c->price_computed |= c->disk_bytes != c->image_bytes;
-	return c->of[p].create_s * scale;
-}
-
-/* The bytes that such a disk takes when it has been created: likewise. */
-static double
-alloc_bytes(const struct advice_case *c, enum advice_policy p)
-{
-	if (c->opts->user_bytes && c->opts->alloc_user_bytes[p] > 0)
-		return c->opts->alloc_user_bytes[p];
-	return c->of[p].alloc_bytes * (double)c->disk_bytes /
-	       (double)c->image_bytes;
-}
-
-/* Bytes of first writes after which p has saved what its creation took longer
- * than off's; negative: not known, or it saves nothing. */
-static double
-break_even_bytes(struct advice_case *c, enum advice_policy p)
-{
-	double extra_s = create_seconds(c, p) - c->off_s;
-	double saved_s_per_byte = (c->of[ADVICE_OFF].write_s -
-				   c->of[p].write_s) /
-				  (double)c->write_bytes;
-
-	if (!(saved_s_per_byte > 0) || !isfinite(extra_s))
-		return -1;
-	return fmax(extra_s, 0) / saved_s_per_byte;
-}
-
-/* More than there is to write for the first time, one request to a stride? */
-static bool
-is_beyond_disk(const struct advice_case *c, double bytes)
-{
-	return c->stride_bytes && bytes > (double)c->disk_bytes /
-						  (double)c->stride_bytes *
-						  (double)c->bs_bytes;
-}
-
-/* Where the recommended policy never pays: the cheapest one that does, and is
- * faster than off beyond doubt. */
-static void
-find_payer(struct advice_case *c, const struct advice *ret)
-{
-	bool computed = c->price_computed;
-
-	for (int p = ADVICE_METADATA; ret->never_pays && p < (int)ret->policy;
-	     p++) {
-		const struct advice_found *found = &c->of[p];
-		double bytes;
-
-		if (!found->label || found->beyond < found->shift.n)
-			continue;
-		bytes = break_even_bytes(c, (enum advice_policy)p);
-		if (bytes < 0 || is_beyond_disk(c, bytes))
-			continue;
-		c->payer = (enum advice_policy)p;
-		c->payer_bytes = bytes;
-		break;
-	}
-	c->price_computed = computed;
-}
-
-/* What it takes to make the user's disk with p. */
-static void
-set_price(struct advice_case *c, enum advice_policy p)
-{
-	c->disk_bytes = c->opts->user_bytes ? c->opts->user_bytes
-					    : c->image_bytes;
-	c->off_s = create_seconds(c, ADVICE_OFF);
-	c->price_computed = false;
-	c->price_s = create_seconds(c, p);
-	/* fallocate takes about as long for any size: in proportion is a
-	 * bound. */
-	c->price_at_most = c->price_computed && p == ADVICE_FALLOC &&
-			   !c->of[p].emulated;
-	c->price_bytes = alloc_bytes(c, p);
-}
-
-static void
-find_price(struct advice_case *c, struct advice *ret)
-{
-	double bytes;
-
-	set_price(c, ret->policy);
-	bytes = break_even_bytes(c, ret->policy);
-	if (bytes >= 0)
-		ret->break_even_gib = bytes / (double)GiB;
-	ret->never_pays = is_beyond_disk(c, bytes);
-	find_payer(c, ret);
-}
-
 /* Off itself has a ratio of 1. */
 static enum advice_policy
 fastest_but(const struct advice_case *c, enum advice_policy but)
@@ -401,7 +314,7 @@ find_rival(const struct advice_case *c, struct advice *ret)
 	ret->rival = fastest_but(c, ret->policy);
 	if (ret->rival == ADVICE_OFF || ret->rival == ADVICE_POLICIES)
 		return;
-	set_price(&rival, ret->rival);
+	advice_set_price(&rival, ret->rival);
 	advice_price(&rival, ret->rival_price, sizeof(ret->rival_price));
 }
 
@@ -411,7 +324,7 @@ decide(struct advice_case *c, struct advice *ret)
 	const struct rank_shift *shift;
 
 	for (int p = ADVICE_METADATA; p < ADVICE_POLICIES; p++) {
-		if (beats(c, (enum advice_policy)p, ret->policy))
+		if (c->of[p].beats[ret->policy])
 			ret->policy = (enum advice_policy)p;
 	}
 	if (ret->policy != ADVICE_OFF) {
@@ -420,7 +333,7 @@ decide(struct advice_case *c, struct advice *ret)
 		ret->ratio = exp(shift->hl);
 		ret->ratio_lo = exp(shift->lo);
 		ret->ratio_hi = exp(shift->hi);
-		find_price(c, ret);
+		advice_find_price(c, ret);
 	} else {
 		ret->kind = kind_without_winner(c);
 	}
@@ -460,6 +373,8 @@ advice_of(const struct rows *trials, const struct advice_opts *opts,
 		.medium = "",
 	};
 	bool comparable = look_at_policies(&c);
+
+	compare_all(&c);
 
 	*ret = (struct advice){
 		.ratio = 1, .ratio_lo = 1, .ratio_hi = 1, .break_even_gib = -1};

@@ -36,6 +36,8 @@ struct advice_opts {
 	double create_user_s[ADVICE_POLICIES];
 	/* Bytes that it took then; negative or 0: not measured. */
 	double alloc_user_bytes[ADVICE_POLICIES];
+	unsigned without; /* bits of policies, 1U << p, to be passed over */
+	size_t disturbed; /* rounds that count though others disturbed them */
 	/* Seconds one round takes, for "about K rounds, M minutes"; 0: not
 	 * known. */
 	double round_s;
@@ -65,10 +67,11 @@ struct advice {
 	char rival_price[256];            /* as advice_price() */
 	int exit_code;                    /* 0, or 4: nothing could be judged */
 	double ratio, ratio_lo, ratio_hi; /* first-write against off */
-	double break_even_gib;            /* negative: never, or no price */
-	bool never_pays; /* it would take more first writes than the disk has
-			    room for */
-	size_t rounds;   /* whole rounds */
+	/* First writes after which policy has caught up with every cheaper one
+	 * that it beats, creation counted; negative: no price. */
+	double break_even_gib;
+	bool never_pays;      /* that is more than the disk has room for */
+	size_t rounds;        /* whole rounds */
 	size_t rounds_needed; /* CANNOT_TELL: about so many */
 	char sentence[1024];
 	char notes[ADVICE_NOTES][512]; /* further lines, in order */

@@ -66,18 +66,27 @@ is_equal(double ratio)
 	return fabs(ratio - 1) < 0.0005;
 }
 
+static struct phrase
+change_in_percent(double ratio)
+{
+	struct phrase p = {""};
+
+	if (is_equal(ratio))
+		put(p.text, sizeof(p.text), "equally fast");
+	else
+		put(p.text, sizeof(p.text), "%s %% %s", percent(ratio).text,
+		    ratio > 1 ? "faster" : "slower");
+	return p;
+}
+
 struct phrase
 advice_change(double ratio)
 {
 	struct phrase p = {""};
 
-	if (ratio >= TWICE)
-		put(p.text, sizeof(p.text), "%.1f times as fast", ratio);
-	else if (is_equal(ratio))
-		put(p.text, sizeof(p.text), "equally fast");
-	else
-		put(p.text, sizeof(p.text), "%s %% %s", percent(ratio).text,
-		    ratio > 1 ? "faster" : "slower");
+	if (ratio < TWICE)
+		return change_in_percent(ratio);
+	put(p.text, sizeof(p.text), "%.1f times as fast", ratio);
 	return p;
 }
 
@@ -93,12 +102,13 @@ change_from_off(double ratio)
 }
 
 struct phrase
-advice_range(double lo, double hi)
+advice_range(double ratio, double lo, double hi)
 {
 	struct phrase p = {""};
 
-	if (lo > 1 && hi >= TWICE)
-		put(p.text, sizeof(p.text), "%.1f to %.1f times", lo, hi);
+	if (ratio >= TWICE)
+		put(p.text, sizeof(p.text), "%.*f to %.1f times",
+		    lo < 0.1 ? 2 : 1, lo, hi);
 	else if (hi < 1)
 		put(p.text, sizeof(p.text), "%s to %s %%", percent(hi).text,
 		    percent(lo).text);
@@ -107,7 +117,7 @@ advice_range(double lo, double hi)
 		    percent(hi).text);
 	else
 		put(p.text, sizeof(p.text), "from %s to %s",
-		    advice_change(lo).text, advice_change(hi).text);
+		    change_in_percent(lo).text, change_in_percent(hi).text);
 	return p;
 }
 
@@ -145,23 +155,44 @@ work(const struct advice_case *c)
 
 /* ---- sentences --------------------------------------------------------------- */
 
+/* Less of the disk is not worth a number. */
+#define VERY_FIRST 0.001
+
+/* Of the disk's first writes, so many bytes. */
 static struct phrase
-paid_back(const struct advice *ret)
+after(const struct advice_case *c, double first_bytes)
 {
+	double share = first_bytes / c->first_bytes;
 	struct phrase p = {""};
 
-	if (ret->break_even_gib < 0)
-		p.text[0] = '\0';
-	else if (ret->never_pays)
-		put(p.text, sizeof(p.text),
-		    ", which takes longer than all its first writes save");
-	else if (ret->break_even_gib < 0.01)
-		put(p.text, sizeof(p.text),
-		    ", paid back by the very first writes");
+	if (share < VERY_FIRST)
+		put(p.text, sizeof(p.text), "by the very first writes");
 	else
 		put(p.text, sizeof(p.text),
-		    ", paid back after %s of first writes",
-		    bytes(ret->break_even_gib * (double)GiB).text);
+		    "after %s of first writes (%.*f %% of the disk's)",
+		    bytes(first_bytes).text, share < 0.0995 ? 1 : 0,
+		    100 * share);
+	return p;
+}
+
+static struct phrase
+paid_back(const struct advice_case *c, const struct advice *ret)
+{
+	struct phrase p = {""};
+	char against[32] = "";
+
+	if (ret->break_even_gib < 0)
+		return p;
+	if (c->against != ADVICE_OFF)
+		put(against, sizeof(against), " against %s",
+		    advice_policy_name(c->against));
+	if (ret->never_pays)
+		put(p.text, sizeof(p.text),
+		    ", which takes longer than all its first writes save%s",
+		    against);
+	else
+		put(p.text, sizeof(p.text), ", paid back%s %s", against,
+		    after(c, ret->break_even_gib * (double)GiB).text);
 	return p;
 }
 
@@ -197,8 +228,8 @@ say_better(const struct advice_case *c, struct advice *ret)
 	    "%s preallocation=%s: first writes are %s (%s, %zu rounds)%s%s.",
 	    ret->never_pays ? "For the guest's speed use" : "Use",
 	    advice_policy_name(ret->policy), change_from_off(ret->ratio).text,
-	    advice_range(ret->ratio_lo, ret->ratio_hi).text, ret->rounds, price,
-	    price[0] ? paid_back(ret).text : "");
+	    advice_range(ret->ratio, ret->ratio_lo, ret->ratio_hi).text,
+	    ret->rounds, price, price[0] ? paid_back(c, ret).text : "");
 }
 
 static void
@@ -227,7 +258,8 @@ say_not_worth(const struct advice_case *c, struct advice *ret)
 	    "%zu rounds).",
 	    work(c).text, 100 * c->margin, advice_policy_name(best),
 	    advice_change(exp(c->of[best].shift.hl)).text,
-	    advice_range(exp(c->of[best].shift.lo), exp(c->of[best].shift.hi))
+	    advice_range(exp(c->of[best].shift.hl), exp(c->of[best].shift.lo),
+			 exp(c->of[best].shift.hi))
 		    .text,
 	    ret->rounds);
 }
@@ -264,7 +296,8 @@ say_cannot_tell(const struct advice_case *c, struct advice *ret)
 	    "cheapest.",
 	    advice_policy_name(c->doubtful), 100 * c->margin,
 	    advice_change(ret->ratio).text,
-	    advice_range(ret->ratio_lo, ret->ratio_hi).text, rounds);
+	    advice_range(ret->ratio, ret->ratio_lo, ret->ratio_hi).text,
+	    rounds);
 }
 
 static void
@@ -363,21 +396,22 @@ note_dearer(const struct advice_case *c, struct advice *ret)
 	}
 }
 
-/* The fastest for the guest may be the slowest in sum. */
+/* The fastest for the guest may be slow in sum. */
 static void
 note_payer(const struct advice_case *c, struct advice *ret)
 {
+	char why[192] = "";
+
 	if (!ret->never_pays)
 		return;
-	if (c->payer == ADVICE_OFF)
-		note(ret, "If the time to create counts as much, use off.");
-	else
-		note(ret,
-		     "If the time to create counts as much, use %s: %s, paid "
-		     "back after %s of first writes.",
-		     advice_policy_name(c->payer),
-		     change_from_off(exp(c->of[c->payer].shift.hl)).text,
-		     bytes(c->payer_bytes).text);
+	if (c->payer != ADVICE_OFF)
+		put(why, sizeof(why), ", %s and paid back %s",
+		    change_from_off(exp(c->of[c->payer].shift.hl)).text,
+		    after(c, c->payer_bytes).text);
+	note(ret,
+	     "Creation and first writes of the whole disk together take least "
+	     "time with %s%s: use it where disks are often created.",
+	     advice_policy_name(c->payer), why);
 }
 
 static void
@@ -429,6 +463,17 @@ note_storage(const struct advice_case *c, struct advice *ret)
 			  "the rest.");
 }
 
+/* A few are what intervals are for. */
+static void
+note_disturbed(const struct advice_case *c, struct advice *ret)
+{
+	if (2 * c->opts->disturbed > ret->rounds)
+		note(ret,
+		     "Others disturbed %zu of the %zu rounds: run it again "
+		     "when the machine is quiet.",
+		     c->opts->disturbed, ret->rounds);
+}
+
 void
 advice_write(const struct advice_case *c, struct advice *ret)
 {
@@ -443,6 +488,7 @@ advice_write(const struct advice_case *c, struct advice *ret)
 		return;
 	if (ret->kind == ADVICE_BETTER)
 		note_winner(c, ret);
+	note_disturbed(c, ret);
 	note_storage(c, ret);
 	note_first_write(c, ret);
 	note_discard(c, ret);

@@ -13,6 +13,7 @@ struct advice_found {
 	const char *label;
 	struct rank_shift shift; /* first-write against off, log-ratios */
 	size_t beyond;           /* rounds in which it beat off by the margin */
+	bool beats[ADVICE_POLICIES];  /* by the margin, in every round */
 	double create_s, alloc_bytes; /* medians, at the size of the run */
 	double write_s;               /* first-write, median */
 	bool emulated;                /* falloc that writes zeroes */
@@ -30,13 +31,17 @@ struct advice_case {
 	uint64_t image_bytes, ops, write_bytes; /* of first-write */
 	uint64_t stride_bytes, bs_bytes;        /* one write to a stride */
 	enum advice_policy doubtful;            /* CANNOT_TELL: which */
-	/* of the recommended policy, at the size that the user wants */
+	/* of the recommended policy, at the size that the user wants
+	 * (advice_price.h) */
 	uint64_t disk_bytes;
+	double first_bytes; /* all the first writes that it has room for */
 	double price_s, off_s, price_bytes;
 	bool price_computed, price_at_most;
-	/* if that one never pays: one that does; else ADVICE_OFF */
+	/* the cheaper one that it takes longest to catch up with */
+	enum advice_policy against;
+	/* if that is never: the one with the least time in all */
 	enum advice_policy payer;
-	double payer_bytes; /* of first writes */
+	double payer_bytes; /* of first writes, till it has caught up with off */
 };
 
 /* A phrase that stays short. */
@@ -47,9 +52,9 @@ struct phrase {
 /* "76 % faster", "2.0 % slower", "3.4 times as fast", "equally fast" */
 struct phrase advice_change(double ratio);
 
-/* After a change: "18 to 23 %", "1.9 to 2.1 times", "from 2.0 % slower to 19 %
- * faster". */
-struct phrase advice_range(double lo, double hi);
+/* After advice_change(ratio), in its unit: "18 to 23 %", "1.9 to 2.1 times",
+ * "from 2.0 % slower to 19 % faster". */
+struct phrase advice_range(double ratio, double lo, double hi);
 
 /* "; creating a 64 GiB disk then takes 2 s (off: 1 ms) and 64 GiB of space at
  * once", or "" where that is not known. */

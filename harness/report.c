@@ -183,14 +183,17 @@ create_disk(const struct rows *cells, const char *label, const char *metric)
 	return cell ? record_real(cell, CELL_median) : -1;
 }
 
+/* What QEMU makes of it is asked for its policy and the next best. */
 static void
 find_advice(struct report *r)
 {
+	struct advice cheaper;
 	struct advice_opts opts = {
 		.margin = margin_of(r),
 		.quick = json_is_true(json_object_get(plan_of(r), "quick")),
 		.user_bytes = measured_int(plan_of(r), "size"),
 		.round_s = round_seconds(r),
+		.disturbed = r->m->disturbed,
 	};
 	char label[32];
 
@@ -203,6 +206,9 @@ find_advice(struct report *r)
 						       "alloc_bytes");
 	}
 	advice_of(&suite_of(r)->trials, &opts, &r->advice);
+	opts.without = 1U << r->advice.policy;
+	advice_of(&suite_of(r)->trials, &opts, &cheaper);
+	report_qemu_advise(r->m, margin_of(r), &cheaper, &r->advice);
 }
 
 static void
@@ -225,10 +231,8 @@ report_init(struct report *r, const struct measured *m)
 	find_findings(r);
 	r->has_advice = suite_of(r)->n > 0 &&
 			json_is_true(json_object_get(plan_of(r), "advice"));
-	if (!r->has_advice)
-		return;
-	find_advice(r);
-	report_qemu_advise(m, margin_of(r), &r->advice);
+	if (r->has_advice)
+		find_advice(r);
 }
 
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness/report_qemu.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "harness/advice_qemu.h"
@@ -56,6 +57,7 @@ forget_winner(struct advice *advice)
 static void
 note_first(struct advice *advice, const char *fmt, const char *text)
 {
+	assert(advice->nnotes < ADVICE_NOTES);
 	memmove(advice->notes[1], advice->notes[0],
 		advice->nnotes * sizeof(advice->notes[0]));
 	advice->nnotes++;
@@ -64,7 +66,7 @@ note_first(struct advice *advice, const char *fmt, const char *text)
 
 void
 report_qemu_advise(const struct measured *m, double margin,
-		   struct advice *advice)
+		   const struct advice *cheaper, struct advice *advice)
 {
 	const json_t *qemu = qemu_of(m);
 	const char *why_not = measured_text(qemu, "why_not");
@@ -79,9 +81,11 @@ report_qemu_advise(const struct measured *m, double margin,
 	}
 	if (!json_is_true(json_object_get(qemu, "wanted")))
 		return;
-	advice_qemu_of(&m->of[MEASURED_QEMU].trials, advice,
+	advice_qemu_of(&m->of[MEASURED_QEMU].trials, advice, cheaper,
 		       measured_text(qemu, "version"), margin, &a);
-	if (a.sentence[0])
+	if (a.use_cheaper)
+		*advice = *cheaper;
+	else if (a.sentence[0])
 		forget_winner(advice);
 	note_first(advice, "%s", a.note);
 	if (!a.sentence[0])

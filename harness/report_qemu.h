@@ -24,8 +24,9 @@ void report_qemu_cells(const struct measured *m, double margin,
 void report_qemu_table(const struct measured *m, const struct rows *cells,
 		       const char *color, FILE *f);
 
-/* What is said now: changes the sentence, adds to the notes. */
+/* What is said now: changes the sentence, adds to the notes.  cheaper: the
+ * advice for all policies but that of the advice. */
 void report_qemu_advise(const struct measured *m, double margin,
-			struct advice *advice);
+			const struct advice *cheaper, struct advice *advice);
 
 #endif

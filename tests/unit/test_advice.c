@@ -37,6 +37,8 @@ struct scene {
 	double read;       /* speed of full in the pass read; 0: 1 */
 	double full_bytes; /* share of the image that full takes; 0: all */
 	bool standard, modelled, emulated, measured;
+	size_t disturbed;
+	unsigned without;
 	/* expected */
 	enum advice_kind kind;
 	enum advice_policy policy;
@@ -104,6 +106,40 @@ static const struct scene scenes[] = {
 	 .metadata = BETTER,
 	 .falloc = SAME5,
 	 .full = TWICE,
+	 .kind = ADVICE_BETTER,
+	 .policy = ADVICE_FULL},
+	{.name = "full pays against off, but never against metadata",
+	 .rounds = 6,
+	 .metadata = {1.6, 1.7, 1.65, 1.6, 1.7, 1.65},
+	 .falloc = SAME5,
+	 .full = TWICE,
+	 .user_bytes = 64 * GiB,
+	 .create_user_s = {0.009, 0.021, 0.02, 30},
+	 .kind = ADVICE_BETTER,
+	 .policy = ADVICE_FULL},
+	{.name = "full catches up with both",
+	 .rounds = 6,
+	 .metadata = BETTER,
+	 .falloc = SAME5,
+	 .full = TWICE,
+	 .user_bytes = 64 * GiB,
+	 .create_user_s = {0.009, 0.021, 0.02, 10},
+	 .kind = ADVICE_BETTER,
+	 .policy = ADVICE_FULL},
+	{.name = "the same without full",
+	 .rounds = 6,
+	 .metadata = BETTER,
+	 .falloc = SAME5,
+	 .full = TWICE,
+	 .without = 1U << ADVICE_FULL,
+	 .kind = ADVICE_BETTER,
+	 .policy = ADVICE_METADATA},
+	{.name = "the interval reaches beyond twice, the ratio does not",
+	 .rounds = 6,
+	 .metadata = SAME5,
+	 .falloc = SAME5,
+	 .full = {1.1, 1.7, 1.8, 1.9, 2.2, 3},
+	 .disturbed = 4,
 	 .kind = ADVICE_BETTER,
 	 .policy = ADVICE_FULL},
 	{.name = "five times as fast, with unmap",
@@ -315,6 +351,8 @@ play(const struct scene *s, struct advice *ret)
 		.quick = !s->standard,
 		.user_bytes = s->user_bytes,
 		.round_s = s->round_s,
+		.disturbed = s->disturbed,
+		.without = s->without,
 	};
 	struct rows trials = {0};
 
@@ -370,7 +408,7 @@ test_every_branch_decides_as_it_should(void **state)
 static void
 test_every_branch_reads_well(void **state)
 {
-	static char want[32768];
+	static char want[65536];
 	FILE *golden = fopen("tests/golden/advice.txt", "re"), *f;
 	char *text = NULL;
 	size_t size;
