@@ -613,17 +613,19 @@ int q2_info(struct q2_image *img, struct q2_info *ret_info, struct q2_err *err);
 /* The preallocation that an image really has, not the one asked for. */
 enum q2_layout_kind {
 	Q2_LAYOUT_OFF,      /* less than 1 % of the disk has clusters */
-	Q2_LAYOUT_PARTLY,   /* partly filled */
+	Q2_LAYOUT_PARTLY,   /* clusters for a part of the disk */
 	Q2_LAYOUT_METADATA, /* clusters everywhere, the file has holes */
-	Q2_LAYOUT_FALLOC,   /* allocated, unwritten */
+	Q2_LAYOUT_FALLOC,   /* all allocated, some of it unwritten */
 	Q2_LAYOUT_FULL,     /* written (or filled by the guest) */
 	Q2_LAYOUT_METADATA_OR_BETTER, /* no FIEMAP here: cannot tell */
+	Q2_LAYOUT_SHARED, /* clusters of snapshots too: a write takes others */
 };
 struct q2_layout {
 	enum q2_layout_kind kind;
 	bool has_fiemap;
 	uint64_t virtual_bytes, file_bytes, alloc_bytes, metadata_bytes;
 	uint64_t mapped_bytes; /* guest bytes with a host cluster */
+	uint64_t shared_bytes; /* of these: also a snapshot's */
 	/* of the host bytes of those clusters: */
 	uint64_t written_bytes, unwritten_bytes, hole_bytes;
 	uint64_t extents; /* of the file; 0 without FIEMAP */

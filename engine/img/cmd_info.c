@@ -36,7 +36,7 @@ static const struct manual_option options[] = {
 	MANUAL_HELP,
 	MANUAL_OWN,
 	{OPT_LAYOUT, "layout", NULL, NULL,
-	 "length, space on disk, metadata, and which preallocation the image really has: off, partly filled, metadata, falloc, full; on file systems that do not tell (no FIEMAP): metadata or better"},
+	 "length, space on disk, metadata, and which preallocation the image really has: off, partly filled, metadata, falloc, full, shared with snapshots; on file systems that do not tell (no FIEMAP): metadata or better"},
 	MANUAL_AIO,
 };
 

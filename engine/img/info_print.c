@@ -72,6 +72,7 @@ kind_name(enum q2_layout_kind kind)
 		[Q2_LAYOUT_FALLOC] = "falloc",
 		[Q2_LAYOUT_FULL] = "full",
 		[Q2_LAYOUT_METADATA_OR_BETTER] = "metadata or better",
+		[Q2_LAYOUT_SHARED] = "shared with snapshots",
 	};
 
 	return names[kind];
@@ -85,8 +86,8 @@ kind_text(enum q2_layout_kind kind, bool qcow2)
 		[Q2_LAYOUT_OFF] = "space is found at the first write",
 		[Q2_LAYOUT_PARTLY] = "some of the disk has space",
 		[Q2_LAYOUT_METADATA] = "the file has holes",
-		[Q2_LAYOUT_FALLOC] = "all of the disk has space, not written "
-				     "yet",
+		[Q2_LAYOUT_FALLOC] = "all of the disk has space, not all of it "
+				     "is written yet",
 		[Q2_LAYOUT_FULL] = "all of the disk is written",
 		[Q2_LAYOUT_METADATA_OR_BETTER] =
 			"all of the disk has space; this file system does not "
@@ -97,12 +98,14 @@ kind_text(enum q2_layout_kind kind, bool qcow2)
 		[Q2_LAYOUT_PARTLY] = "some of the disk has clusters",
 		[Q2_LAYOUT_METADATA] = "all clusters are mapped, the file has "
 				       "holes",
-		[Q2_LAYOUT_FALLOC] = "all clusters have space on disk, not "
-				     "written yet",
+		[Q2_LAYOUT_FALLOC] = "all clusters have space on disk, not all "
+				     "of it is written yet",
 		[Q2_LAYOUT_FULL] = "all clusters are written",
 		[Q2_LAYOUT_METADATA_OR_BETTER] =
 			"all clusters are mapped; this file system does not "
 			"tell more",
+		[Q2_LAYOUT_SHARED] = "the next write to each of these clusters "
+				     "finds new space",
 	};
 
 	return qcow2 ? texts[kind] : raw[kind];
@@ -121,6 +124,8 @@ print_layout(const struct q2_layout *l, bool qcow2)
 	print_size(qcow2 ? "    guest data with clusters"
 			 : "    guest data with space",
 		   l->mapped_bytes);
+	if (l->shared_bytes)
+		print_size("        shared with snapshots", l->shared_bytes);
 	if (!l->has_fiemap)
 		return;
 	print_size("        written", l->written_bytes);
@@ -139,6 +144,7 @@ json_layout(struct json *j, const struct q2_layout *l)
 	json_u64(j, "allocated-size", l->alloc_bytes);
 	json_u64(j, "metadata-size", l->metadata_bytes);
 	json_u64(j, "mapped-size", l->mapped_bytes);
+	json_u64(j, "shared-size", l->shared_bytes);
 	json_bool(j, "fiemap", l->has_fiemap);
 	if (l->has_fiemap) {
 		json_u64(j, "written-size", l->written_bytes);

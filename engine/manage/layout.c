@@ -3,8 +3,11 @@
  * layout.c - which preallocation does an image really have?
  *
  * Two things are measured: how much of the disk has host clusters, from the L2
- * tables, and what the file system has for these clusters, from FIEMAP.  What
- * is in one state to 99 % is called by its name, all else is partly filled.
+ * tables, and what the file system has for these clusters, from FIEMAP.  The
+ * name is what holds for 99 % of the disk: a preallocated image whose clusters
+ * the guest has written in part is what it was; where falloc has been extended
+ * with holes, only metadata holds for all.  What a snapshot has too is not
+ * preallocated at all: the next write goes elsewhere.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +120,10 @@ look_at_l2(struct looking *l, const uint8_t *table, uint64_t guest)
 		case CLUSTER_NORMAL:
 		case CLUSTER_ZERO_ALLOC:
 			l->ret->mapped_bytes += len;
+			/* Without snapshots it is a crash that has cleared
+			 * it. */
+			if (!e.copied && l->img->snapshots.n)
+				l->ret->shared_bytes += len;
 			add_host(l, e.host, len);
 			break;
 		case CLUSTER_COMPRESSED:
@@ -215,17 +222,16 @@ judge(const struct q2_layout *l)
 
 	if (is_little(l->mapped_bytes, l->virtual_bytes))
 		return Q2_LAYOUT_OFF;
+	if (!is_little(l->shared_bytes, l->virtual_bytes))
+		return Q2_LAYOUT_SHARED;
 	if (!is_most(l->mapped_bytes, l->virtual_bytes))
 		return Q2_LAYOUT_PARTLY;
 	if (!l->has_fiemap)
 		return Q2_LAYOUT_METADATA_OR_BETTER;
-	if (is_most(l->written_bytes, host))
-		return Q2_LAYOUT_FULL;
-	if (is_most(l->unwritten_bytes, host))
-		return Q2_LAYOUT_FALLOC;
-	if (is_most(l->hole_bytes, host))
+	if (!is_little(l->hole_bytes, host))
 		return Q2_LAYOUT_METADATA;
-	return Q2_LAYOUT_PARTLY;
+	return is_little(l->unwritten_bytes, host) ? Q2_LAYOUT_FULL
+						   : Q2_LAYOUT_FALLOC;
 }
 
 /* A raw file has no clusters: what is allocated counts as mapped. */

@@ -194,9 +194,45 @@ test_partly_filled(void **state)
 	assert_int_equal(q2_close(img, NULL), 0);
 	l = layout("qcow2");
 	if (has_fiemap) {
-		assert_int_equal(l.kind, Q2_LAYOUT_PARTLY);
+		assert_int_equal(l.kind, Q2_LAYOUT_METADATA);
 		assert_int_equal(l.written_bytes, MiB);
 	}
+}
+
+/* The name is what holds for all of the disk. */
+static void
+test_preallocated_and_written(void **state)
+{
+	static char buf[MiB];
+	struct q2_resize_opts grow = {.size = sizeof(grow),
+				      .preallocation = Q2_PREALLOC_METADATA};
+	struct q2_snapshot_opts snapshot = {.size = sizeof(snapshot),
+					    .name = "s"};
+	struct q2_image *img;
+	struct q2_layout l;
+
+	(void)state;
+	if (!has_fiemap || !make("qcow2", Q2_PREALLOC_FALLOC, 65536))
+		skip();
+	img = open_image("qcow2", 0);
+	memset(buf, 1, sizeof(buf));
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(q2_pwrite(img, buf, sizeof(buf), i * MiB), 0);
+	assert_int_equal(q2_flush(img), 0);
+	assert_int_equal(q2_layout(img, &l, NULL), 0);
+	assert_int_equal(l.kind, Q2_LAYOUT_FALLOC);
+	assert_int_equal(q2_resize(img, 2 * SIZE, &grow, NULL), 0);
+	assert_int_equal(q2_layout(img, &l, NULL), 0);
+	assert_int_equal(l.kind, Q2_LAYOUT_METADATA);
+	assert_int_equal(l.shared_bytes, 0);
+	assert_int_equal(q2_snapshot_create(img, &snapshot, NULL), 0);
+	assert_int_equal(q2_layout(img, &l, NULL), 0);
+	assert_int_equal(l.kind, Q2_LAYOUT_SHARED);
+	assert_int_equal(l.shared_bytes, l.mapped_bytes);
+	assert_int_equal(q2_pwrite(img, buf, sizeof(buf), 0), 0);
+	assert_int_equal(q2_layout(img, &l, NULL), 0);
+	assert_int_equal(l.shared_bytes, l.mapped_bytes - MiB);
+	assert_int_equal(q2_close(img, NULL), 0);
 }
 
 static void
@@ -232,6 +268,7 @@ main(void)
 		cmocka_unit_test(test_each_mode_is_recognised),
 		cmocka_unit_test(test_raw_files),
 		cmocka_unit_test(test_partly_filled),
+		cmocka_unit_test(test_preallocated_and_written),
 		cmocka_unit_test(test_without_fiemap),
 	};
 
