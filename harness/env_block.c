@@ -84,7 +84,7 @@ static void
 layer_of(const struct walk *w, const char *dir, char *text, size_t size)
 {
 	const char *name = last_part(dir);
-	char uuid[160], level[32] = "";
+	char uuid[160], level[32] = "", dio[8] = "";
 
 	text[0] = '\0';
 	if (attribute(w, dir, "dm/uuid", uuid, sizeof(uuid))) {
@@ -96,7 +96,10 @@ layer_of(const struct walk *w, const char *dir, char *text, size_t size)
 	} else if (attribute(w, dir, "md/level", level, sizeof(level))) {
 		(void)snprintf(text, size, "%s", level);
 	} else if (strncmp(name, "loop", 4) == 0) {
-		(void)snprintf(text, size, "loop");
+		/* Its file may be read and written in memory. */
+		(void)attribute(w, dir, "loop/dio", dio, sizeof(dio));
+		(void)snprintf(text, size, "loop%s",
+			       dio[0] == '0' ? ":cached" : "");
 	} else if (strncmp(name, "bcache", 6) == 0) {
 		(void)snprintf(text, size, "bcache");
 	} else if (strncmp(name, "drbd", 4) == 0) {

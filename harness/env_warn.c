@@ -61,6 +61,11 @@ warn_place(const struct env_facts *f, struct list *list)
 		     "%.40s is a %s file system, not a disk of this machine: "
 		     "no advice",
 		     type, kind);
+	if (strstr(facts_get(f, ENV_block_layers), "loop:cached"))
+		WARN(list, "losetup --direct-io=on",
+		     "the loop device %.40s keeps its file in memory: reads "
+		     "and writes may never reach the disk",
+		     facts_get(f, ENV_block_device));
 	if (used > FULL_PCT)
 		WARN(list, "free space, or name another place with --dir",
 		     "the file system is %.0f %% full", used);

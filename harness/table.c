@@ -176,6 +176,7 @@ struct grid {
 	uint64_t n_min, n_max;
 	double margin; /* of the marks */
 	bool marks, ranges;
+	bool times; /* some ratio stands as "23 x" */
 };
 
 #define LARGE_REQUEST (256 * KiB)
@@ -270,6 +271,12 @@ fill_ratio(struct grid *g, const struct record *cell, struct entry *e)
 		g->reference = record_text(cell, CELL_reference_label);
 }
 
+static bool
+is_in_times(const char *text)
+{
+	return text[0] && text[strlen(text) - 1] == 'x';
+}
+
 /* Of a value without a reference: in the value's unit, if it is a time. */
 static void
 fill_interval(enum kind kind, const struct record *cell, struct entry *e)
@@ -318,6 +325,7 @@ fill_entry(struct grid *g, const struct column_of *col, const char *label,
 	e->mark = mark_of(verdict_shown(g, cell));
 	g->marks |= e->mark != '\0';
 	g->ranges |= e->range[0] != '\0';
+	g->times |= is_in_times(e->ratio) || is_in_times(e->range);
 }
 
 /* ---- which columns ---------------------------------------------------------- */
@@ -568,6 +576,23 @@ print_block(FILE *f, const struct grid *g, size_t from, size_t to, bool color)
 	}
 }
 
+/* The intervals that stand in the table are those of the reference. */
+static void
+print_marks(FILE *f, const struct grid *g)
+{
+	const char *with = g->baseline    ? g->baseline
+			   : g->reference ? g->reference
+					  : "the reference";
+	bool own = g->reference && strcmp(with, g->reference) != 0;
+
+	(void)fprintf(f,
+		      "Against %s%s: + better, - worse,%s= same (within %g %%),"
+		      "%s~ differs, perhaps within %g %%, ? cannot tell.\n",
+		      with, own ? ", by intervals of its own (cells.csv)" : "",
+		      own ? "\n" : " ", 100 * g->margin, own ? " " : "\n",
+		      100 * g->margin);
+}
+
 static void
 print_legend(FILE *f, const struct grid *g)
 {
@@ -584,21 +609,14 @@ print_legend(FILE *f, const struct grid *g)
 				   : "no intervals from fewer than 6.\n");
 	if (g->reference)
 		(void)fprintf(f,
-			      "%%: of %s in the same rounds, not the ratio of "
-			      "the medians.\n",
-			      g->reference);
+			      "%%%s: of %s in the same rounds,%snot the ratio "
+			      "of the medians.\n",
+			      g->times ? ", x (times)" : "", g->reference,
+			      g->times ? "\n" : " ");
 	(void)fprintf(f, "IOPS and MiB/s: higher is better. "
 			 "Times and sizes: lower is better.\n");
 	if (g->marks)
-		(void)fprintf(f,
-			      "Against %s: + better, - worse, = same "
-			      "(within %g %%),\n~ differs, perhaps within "
-			      "%g %%, "
-			      "? cannot tell.\n",
-			      g->baseline    ? g->baseline
-			      : g->reference ? g->reference
-					     : "the reference",
-			      100 * g->margin, 100 * g->margin);
+		print_marks(f, g);
 }
 
 void

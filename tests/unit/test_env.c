@@ -25,6 +25,7 @@
 #include "harness/env.h"
 #include "harness/env_parts.h"
 #include "harness/env_sys.h"
+#include "harness/env_warn.h"
 #include "harness/host_state.h"
 #include "harness/probe.h"
 
@@ -515,6 +516,25 @@ test_a_partition(void **state)
 	assert_int_equal(count.bytes, 24 * 512);
 }
 
+/* Its file may be kept in memory: then it is not the disk that is measured. */
+static void
+test_a_loop_device(void **state)
+{
+	struct env_warning warnings[ENV_WARNINGS];
+	struct disks disks;
+
+	(void)state;
+	put("/sys/devices/virtual/block/loop7/loop/dio", "0\n");
+	put_link("/sys/dev/block/7:7", "../../devices/virtual/block/loop7");
+	env_read_block(root, makedev(7, 7), &facts, &disks);
+	assert_fact(ENV_block_layers, "loop:cached");
+	assert_true(env_warnings(&facts, warnings) >= 1);
+	assert_string_equal(warnings[0].remedy, "losetup --direct-io=on");
+	put("/sys/devices/virtual/block/loop7/loop/dio", "1\n");
+	env_read_block(root, makedev(7, 7), &facts, &disks);
+	assert_fact(ENV_block_layers, "loop");
+}
+
 /* A cipher on a volume on a mirror of two partitions. */
 static void
 test_a_stack(void **state)
@@ -724,6 +744,7 @@ main(void)
 		TEST(test_mounts),
 		TEST(test_kinds_of_file_systems),
 		TEST(test_a_partition),
+		TEST(test_a_loop_device),
 		TEST(test_a_stack),
 		TEST(test_a_ring_of_devices_ends),
 		TEST(test_media),
