@@ -224,6 +224,7 @@ resolve_stream(struct plan *plan, struct plan_pass *pp)
 		.area_bytes = share_bytes(&pass->area_size, plan->image_bytes),
 		.ops = pass_requests(plan, pass, plan->requests),
 	};
+	pp->wished_ops = pp->stream.ops;
 	if (pp->touch >= 0) {
 		const struct stream_spec *of = &plan->passes[pp->touch].stream;
 

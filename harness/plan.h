@@ -45,6 +45,7 @@ struct plan_pass {
 	int touch; /* index of the pass whose bytes are used again, or -1 */
 	/* All but the seed, and touch: see plan_streams(). */
 	struct stream_spec stream;
+	uint64_t wished_ops; /* 0: as many as there are places */
 	struct turns_cut cut;
 };
 
@@ -102,6 +103,13 @@ int plan_resolve(struct plan *plan, uint64_t image_bytes, uint64_t requests,
  */
 int plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 	       const struct probe *probe, uint64_t space, struct q2_err *err);
+
+#define PLAN_NOTES     2
+#define PLAN_NOTE_SIZE 256
+/* Where the plan is not what was wished for, in words; returns their number.
+ * requests_wished: by an option. */
+size_t plan_notes(const struct plan *plan, bool requests_wished,
+		  char notes[PLAN_NOTES][PLAN_NOTE_SIZE]);
 
 /* Are the sizes those of images that can be made?  0 or -EINVAL. */
 int plan_check_images(const struct plan *plan, struct q2_err *err);

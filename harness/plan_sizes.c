@@ -10,6 +10,7 @@
 #include "engine/base/err.h"
 #include "engine/base/num.h"
 #include "harness/plan.h"
+#include "harness/table.h"
 
 #define IMAGE_LEAST    (80 * MiB)
 #define IMAGE_MOST     (1280 * MiB)
@@ -157,21 +158,46 @@ fits_without_disk(struct plan *plan, uint64_t space)
 	return false;
 }
 
+/* "640m", "3g": as an option takes it. */
+static void
+option_size(uint64_t bytes, char text[24])
+{
+	bool large = bytes >= GiB;
+
+	(void)snprintf(text, 24, "%llu%c",
+		       (unsigned long long)(bytes / (large ? GiB : MiB)),
+		       large ? 'g' : 'm');
+}
+
+/* Two sizes in a unit in which the difference shows. */
+static void
+sizes_apart(uint64_t a, uint64_t b, char a_text[24], char b_text[24])
+{
+	table_bytes((double)a, a_text, 24);
+	table_bytes((double)b, b_text, 24);
+	if (strcmp(a_text, b_text) != 0)
+		return;
+	(void)snprintf(a_text, 24, "%llu MiB",
+		       (unsigned long long)div_up(a, MiB));
+	(void)snprintf(b_text, 24, "%llu MiB", (unsigned long long)(b / MiB));
+}
+
+/* sized: --image-size was given, so that --size does not make the images
+ * smaller. */
 static int
-does_not_fit(const struct plan *plan, uint64_t need, uint64_t space,
+does_not_fit(const struct plan *plan, uint64_t need, uint64_t space, bool sized,
 	     struct q2_err *err)
 {
-	uint64_t fits = fitting_image(plan, space);
-	char how[160] = "", size[24];
+	/* What is sparse takes nothing, but no file system takes any length. */
+	uint64_t fits = min_u64(fitting_image(plan, space), space);
+	char how[160] = "", size[24], a[24], b[24];
 
-	(void)snprintf(size, sizeof(size), "%llu%c",
-		       (unsigned long long)(fits / (fits >= GiB ? GiB : MiB)),
-		       fits >= GiB ? 'g' : 'm');
+	option_size(fits, size);
 	if (fits)
 		(void)snprintf(how, sizeof(how),
-			       "images of %s fit: --size %s, or --image-size "
-			       "%s%s; or ",
-			       size, size, size,
+			       "images of %s fit: %s%s%s--image-size %s%s; or ",
+			       size, sized ? "" : "--size ", sized ? "" : size,
+			       sized ? "" : ", or ", size,
 			       plan->suite->quick ? ", or --quick" : "");
 	else if (plan->image_bytes > PLAN_IMAGE_SMALLEST &&
 		 can_be(plan, PLAN_IMAGE_SMALLEST))
@@ -180,11 +206,63 @@ does_not_fit(const struct plan *plan, uint64_t need, uint64_t space,
 			"the smallest, --image-size %um, need %llu MiB; ",
 			(unsigned)(PLAN_IMAGE_SMALLEST / MiB),
 			(unsigned long long)(smallest_space(plan) / MiB));
+	sizes_apart(need, space, a, b);
 	return q2_fail(err, -ENOSPC,
-		       "the images of a round need %llu MiB and there are %llu "
-		       "MiB free; %sname another disk with --dir",
-		       (unsigned long long)div_up(need, MiB),
-		       (unsigned long long)(space / MiB), how);
+		       "the images of a round need %s and %s are free; %sname "
+		       "another disk with --dir",
+		       a, b, how);
+}
+
+/* A disk that nobody has named is no larger than there is room for. */
+static void
+fit_disk(struct plan *plan, uint64_t space)
+{
+	while (!plan->disk_wished && plan->disk_bytes > space &&
+	       plan->disk_bytes > GiB)
+		plan->disk_bytes /= 2;
+}
+
+/* The first pass that has fewer places than requests were asked for; or NULL. */
+static const struct plan_pass *
+cut_short(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->npasses; i++) {
+		const struct plan_pass *pp = &plan->passes[i];
+
+		if (pp->pass->op == PASS_STREAM && pp->touch < 0 &&
+		    pp->stream.ops < pp->wished_ops)
+			return pp;
+	}
+	return NULL;
+}
+
+size_t
+plan_notes(const struct plan *plan, bool requests_wished,
+	   char notes[PLAN_NOTES][PLAN_NOTE_SIZE])
+{
+	const struct plan_pass *cut = cut_short(plan);
+	char stride[24];
+	size_t n = 0;
+
+	if (cut && (requests_wished || !plan->suite->probe_requests)) {
+		table_bytes(stream_stride(&cut->stream), stride,
+			    sizeof(stride));
+		(void)snprintf(notes[n++], PLAN_NOTE_SIZE,
+			       "%s makes %llu requests, not %llu: there is "
+			       "room for one to each %s; a larger --image-size "
+			       "has room for more",
+			       cut->pass->name,
+			       (unsigned long long)cut->stream.ops,
+			       (unsigned long long)cut->wished_ops, stride);
+	}
+	if (plan->disk_wished && !plan_count(plan, PASS_CREATE_DISK) &&
+	    !plan->suite->advice)
+		(void)snprintf(notes[n++], PLAN_NOTE_SIZE,
+			       "this suite makes no disk of the --size that "
+			       "you want; its images are of %llu MiB, and "
+			       "--image-size is what changes that",
+			       (unsigned long long)(plan->image_bytes / MiB));
+	return n;
 }
 
 int
@@ -193,11 +271,13 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 {
 	const struct suite *suite = plan->suite;
 	bool probed = !requests && suite->probe_requests;
+	bool sized = image_bytes > 0;
 	uint64_t need;
 	int r;
 
 	plan->ops_per_s = probe->iops;
 	plan->bytes_per_s = probe->bytes_per_s;
+	fit_disk(plan, space);
 	plan->disk_most = disk_most(plan, space);
 	if (!requests)
 		requests = suite->probe_requests ? plan_quick_requests(probe)
@@ -221,5 +301,5 @@ plan_sizes(struct plan *plan, uint64_t image_bytes, uint64_t requests,
 	need = plan_space(plan, plan->image_bytes, plan->requests);
 	if (need <= space || fits_without_disk(plan, space))
 		return 0;
-	return does_not_fit(plan, need, space, err);
+	return does_not_fit(plan, need, space, sized, err);
 }

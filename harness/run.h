@@ -26,6 +26,7 @@ struct run_qemu {
 	bool wanted;
 	char version[TARGET_VERSION]; /* "QEMU 7.2.22" */
 	char why_not[1024];           /* why there are none, or not all; "" */
+	bool no_time; /* that is why: one that is taken up may do them */
 };
 
 struct run {

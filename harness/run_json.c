@@ -186,6 +186,8 @@ qemu_json(const struct run *run)
 	(void)json_object_set_new(json, "wanted", json_boolean(q->wanted));
 	set_text(json, "version", q->version);
 	set_text(json, "why_not", q->why_not);
+	if (q->no_time)
+		(void)json_object_set_new(json, "no_time", json_true());
 	return json;
 }
 

@@ -111,6 +111,16 @@ say_left_out(struct run *run)
 			     config->label);
 }
 
+static void
+say_notes(struct run *run)
+{
+	char notes[PLAN_NOTES][PLAN_NOTE_SIZE];
+	size_t n = plan_notes(&run->plan, run->args.requests, notes);
+
+	for (size_t i = 0; i < n; i++)
+		progress_say(&run->progress, "note: %s", notes[i]);
+}
+
 enum bench_exit
 run_size_up(struct run *run, struct q2_err *err)
 {
@@ -138,6 +148,7 @@ run_size_up(struct run *run, struct q2_err *err)
 		return BENCH_ENVIRONMENT;
 	code = check_lengths(run, err);
 	say_left_out(run);
+	say_notes(run);
 	return code;
 }
 

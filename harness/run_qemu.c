@@ -81,6 +81,7 @@ run_qemu_take(struct run *run)
 		       measured_text(was, "version"));
 	(void)snprintf(q->why_not, sizeof(q->why_not), "%s",
 		       measured_text(was, "why_not"));
+	q->no_time = json_is_true(json_object_get(was, "no_time"));
 	if (json_is_false(json_object_get(was, "asked")))
 		run->args.no_qemu = true;
 }
@@ -233,12 +234,24 @@ keep(struct run *run, struct round *round, enum bench_exit code,
 	return run_keep_round(run, MEASURED_QEMU, round, code, err);
 }
 
-/* A quick run has promised to be over soon. */
+/* A quick run has promised to be over soon; one that is taken up has not. */
 static bool
 has_time(const struct run *run, double round_s, uint64_t rounds)
 {
-	return !run->plan.quick || run->args.rounds ||
+	return !run->plan.quick || run->args.rounds || run->args.resume ||
 	       clock_s() - run->began_s + round_s * (double)rounds < QUICK_S;
+}
+
+static void
+put_off(struct run *run)
+{
+	struct run_qemu *q = &run->qemu;
+
+	q->no_time = true;
+	(void)snprintf(q->why_not, sizeof(q->why_not),
+		       "no time is left for it in a quick run; qcowbench run "
+		       "--resume %.800s asks it",
+		       run->out.path);
 }
 
 static enum bench_exit
@@ -257,10 +270,7 @@ do_rounds(struct run *run, const struct rounds *rounds, double round_s,
 		if (measured_has_round(&run->measured, MEASURED_QEMU, i))
 			continue;
 		if (!has_time(run, round_s, PLAN_QEMU_ROUNDS - i + 1)) {
-			(void)snprintf(run->qemu.why_not,
-				       sizeof(run->qemu.why_not),
-				       "no time is left for it in a quick run; "
-				       "leave out --quick");
+			put_off(run);
 			break;
 		}
 		rounds_order(rounds->plan, i, &round);

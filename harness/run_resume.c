@@ -354,9 +354,9 @@ bool
 run_is_over(const struct run *run)
 {
 	const char *state = measured_text(run->asked, "state");
+	bool ended = strcmp(state, "done") == 0 && !run->qemu.no_time;
 
-	return run_is_complete(run) &&
-	       (strcmp(state, "done") == 0 || !run_qemu_is_due(run));
+	return run_is_complete(run) && (ended || !run_qemu_is_due(run));
 }
 
 /* The last one; there must be room for another, else nobody could read what it

@@ -129,6 +129,16 @@ print_left_out(const struct plan *plan)
 	       config->label, bytes);
 }
 
+static void
+print_notes(const struct plan *plan, const struct run_args *args)
+{
+	char notes[PLAN_NOTES][PLAN_NOTE_SIZE];
+	size_t n = plan_notes(plan, args->requests, notes);
+
+	for (size_t i = 0; i < n; i++)
+		printf("note: %s\n", notes[i]);
+}
+
 /* What the time consists of. */
 static void
 print_parts(const struct plan *plan, const struct plan_time *t)
@@ -226,6 +236,7 @@ print_form(struct plan *plan, const struct run_args *args,
 	print_passes(plan);
 	print_table(plan, probe);
 	print_left_out(plan);
+	print_notes(plan, args);
 	print_sums(plan, &cost, &t);
 	return r;
 }
@@ -388,7 +399,8 @@ run_plan(int argc, char **argv, struct q2_err *err)
 const struct verb verb_plan = {
 	.name = "plan",
 	.operands = "SUITE",
-	.help = "what a run would do: cells, bytes, seconds; writes nothing",
+	.help = "what a run would do: cells, bytes, seconds; without --probe it "
+		"writes nothing",
 	.options = {plan_options, ARRAY_SIZE(plan_options)},
 	.run = run_plan,
 };

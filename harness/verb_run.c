@@ -16,6 +16,7 @@
 #include "harness/run.h"
 #include "harness/run_qemu.h"
 #include "harness/stop.h"
+#include "harness/table.h"
 #include "harness/targets/target.h"
 #include "harness/verb.h"
 #include "harness/verbosity.h"
@@ -203,15 +204,16 @@ check_space(struct run *run, struct q2_err *err)
 	if (r == -ENOSPC && run->args.resume) {
 		uint64_t need = plan_space(&least, least.image_bytes,
 					   least.requests);
+		char need_text[24], space_text[24], missing[24];
 
+		table_bytes((double)need, need_text, sizeof(need_text));
+		table_bytes((double)space, space_text, sizeof(space_text));
+		table_bytes((double)(need - space), missing, sizeof(missing));
 		(void)q2_fail(err, -ENOSPC,
-			      "the images of a round need %" PRIu64
-			      " MiB and there are %" PRIu64
-			      " MiB free; make room in %s for %" PRIu64
-			      " MiB more, or begin a new run with a smaller "
-			      "--image-size",
-			      div_up(need, MiB), space / MiB, run->args.dir,
-			      div_up(need, MiB) - space / MiB);
+			      "the images of a round need %s and %s are free; "
+			      "make room in %s for %s more, or begin a new run "
+			      "with a smaller --image-size",
+			      need_text, space_text, run->args.dir, missing);
 	}
 	return r < 0 ? BENCH_ENVIRONMENT : BENCH_OK;
 }

@@ -188,7 +188,7 @@ images_full() {
 }
 still_full() {
 	q run --resume full
-	[ "$rc" = 6 ] && grep -q 'MiB free; make room in .*/small for [1-9][0-9]* MiB more, or begin a new run with a smaller --image-size' err
+	[ "$rc" = 6 ] && grep -q 'B are free; make room in .*/small for [1-9][0-9.]* .iB more, or begin a new run with a smaller --image-size' err
 }
 goes_on() {
 	rm small/filler

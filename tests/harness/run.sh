@@ -155,7 +155,7 @@ small_and_ramfs() {
 	mounts="$mounts $dir/ramfs"
 }
 no_space() {
-	refuses 6 "MiB free" run preallocation --quick --dir small --out nospace &&
+	refuses 6 "MiB are free" run preallocation --quick --dir small --out nospace &&
 		[ -z "$(ls -A small)" ] && [ ! -e nospace ]
 }
 no_direct() {
@@ -346,7 +346,7 @@ plan_remembers() {
 plan_too_large() {
 	q plan preallocation --set image_size=100t --size 200t --dir "$fast"
 	[ "$rc" = 6 ] && grep -q ' cells, 8 rounds' out &&
-		grep -q 'MiB free; images of .* fit: --size ' err
+		grep -q 'iB are free; images of .* fit: --size ' err
 }
 # 15.6 GiB of tables are not written in each round.
 plan_huge_disk() {

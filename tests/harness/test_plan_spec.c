@@ -188,8 +188,8 @@ test_what_only_bytes_tell(void **state)
 		       "image_size=100g\n"
 		       "[passes]\nc = op=create\nw = rw=randwrite size=1g\n",
 		       -ENOSPC,
-		       "the images of a round need 112704 MiB and there are "
-		       "10240 MiB free; images of 9g fit: --size 9g, or "
+		       "the images of a round need 110 GiB and 10 GiB are "
+		       "free; images of 9g fit: --size 9g, or "
 		       "--image-size 9g; or name another disk with --dir");
 	assert_no_plan("[configurations]\na = target=qcow2 cluster_size=512 "
 		       "image_size=1t\n"
@@ -215,9 +215,9 @@ test_what_does_not_fit_is_resolved_all_the_same(void **state)
 	assert_int_equal(plan.passes[2].stream.ops, 262144);
 	assert_int_equal(plan_cost(&plan).cells, 66);
 	/* What it says fits, does; and no more. */
-	fits = strstr(err.text, "free; images of ");
+	fits = strstr(err.text, "are free; images of ");
 	assert_non_null(fits);
-	mib = strtoull(fits + strlen("free; images of "), NULL, 10);
+	mib = strtoull(fits + strlen("are free; images of "), NULL, 10);
 	assert_int_equal(plan_sizes(&plan, mib * MiB, 0, &probe, GiB, &err), 0);
 	assert_int_equal(
 		plan_sizes(&plan, (mib + 1) * MiB, 0, &probe, GiB, &err),
@@ -240,7 +240,7 @@ test_a_full_disk_is_told_what_fits(void **state)
 	plan_init(&plan, &wishes);
 	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 200 * MiB, &err),
 			 -ENOSPC);
-	fits = strstr(err.text, "200 MiB free; images of ");
+	fits = strstr(err.text, "200 MiB are free; images of ");
 	assert_non_null(fits);
 	mib = strtoull(strstr(fits, "of ") + 3, NULL, 10);
 	assert_in_range(mib, 16, 79);
@@ -252,7 +252,7 @@ test_a_full_disk_is_told_what_fits(void **state)
 	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 40 * MiB, &err),
 			 -ENOSPC);
 	fits = strstr(err.text,
-		      "40 MiB free; the smallest, --image-size 16m, need ");
+		      "40 MiB are free; the smallest, --image-size 16m, need ");
 	assert_non_null(fits);
 	mib = strtoull(strstr(fits, "need ") + 5, NULL, 10);
 	assert_int_equal(
@@ -281,8 +281,8 @@ test_what_fits_before_the_probe_fits_after_it(void **state)
 		assert_int_equal(plan_sizes(&plan, 2 * GiB, 0, &plan_slow_disk,
 					    space, &err),
 				 -ENOSPC);
-		mib = strtoull(strstr(err.text, "free; images of ") + 16, NULL,
-			       10);
+		mib = strtoull(strstr(err.text, "are free; images of ") + 20,
+			       NULL, 10);
 		plan_init(&plan, &wishes);
 		if (plan_sizes(&plan, mib * MiB, 0, &plan_fast_disk, space,
 			       &err) < 0)
@@ -291,6 +291,61 @@ test_what_fits_before_the_probe_fits_after_it(void **state)
 		assert_true(plan_space(&plan, plan.image_bytes,
 				       plan.requests) <= space);
 	}
+}
+
+/* What a wish does not do is said. */
+static void
+test_wishes_without_effect(void **state)
+{
+	char notes[PLAN_NOTES][PLAN_NOTE_SIZE];
+	struct wishes wishes = {.suite = suites_find("preallocation"),
+				.quick = true,
+				.disk_bytes = 40 * GiB};
+	struct q2_err err;
+	struct plan plan;
+
+	(void)state;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 64 * MiB, 512, &probe, MUCH, &err),
+			 0);
+	assert_int_equal(plan_notes(&plan, true, notes), 0);
+	assert_int_equal(
+		plan_sizes(&plan, 64 * MiB, 999999999, &probe, MUCH, &err), 0);
+	assert_int_equal(plan_notes(&plan, true, notes), 1);
+	assert_non_null(strstr(notes[0], " makes "));
+	assert_non_null(strstr(notes[0], " requests, not 999999999: "));
+	assert_non_null(strstr(notes[0], "one to each 64 KiB"));
+	/* By itself the quick form takes what there is. */
+	assert_int_equal(plan_notes(&plan, false, notes), 0);
+	wishes.suite = suites_find("aa");
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 64 * MiB, 512, &probe, MUCH, &err),
+			 0);
+	assert_int_equal(plan_notes(&plan, true, notes), 1);
+	assert_non_null(strstr(notes[0], "no disk of the --size"));
+}
+
+/* A disk that nobody asked for is none that could not be there. */
+static void
+test_the_disk_is_no_larger_than_its_place(void **state)
+{
+	struct wishes wishes = {.suite = suites_find("preallocation"),
+				.quick = true};
+	struct q2_err err;
+	struct plan plan;
+
+	(void)state;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, MUCH, &err), 0);
+	assert_int_equal(plan.disk_bytes, 64 * GiB);
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 60 * GiB, &err), 0);
+	assert_int_equal(plan.disk_bytes, 32 * GiB);
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 800 * MiB, &err), 0);
+	assert_int_equal(plan.disk_bytes, GiB);
+	wishes.disk_bytes = 64 * GiB;
+	plan_init(&plan, &wishes);
+	assert_int_equal(plan_sizes(&plan, 0, 0, &probe, 60 * GiB, &err), 0);
+	assert_int_equal(plan.disk_bytes, 64 * GiB);
 }
 
 static void
@@ -462,6 +517,8 @@ main(void)
 			test_what_does_not_fit_is_resolved_all_the_same),
 		cmocka_unit_test(test_a_full_disk_is_told_what_fits),
 		cmocka_unit_test(test_what_fits_before_the_probe_fits_after_it),
+		cmocka_unit_test(test_wishes_without_effect),
+		cmocka_unit_test(test_the_disk_is_no_larger_than_its_place),
 		cmocka_unit_test(test_a_huge_disk_is_judged_before_the_run),
 		cmocka_unit_test(test_a_child_gets_every_key),
 		cmocka_unit_test(test_ids_tell_what_differs),
