@@ -262,6 +262,9 @@ find_crossings(struct break_even *q)
 		cross_in_rounds(q, p);
 		if (!isfinite(p->crossing))
 			continue;
+		/* That of the medians can lie beside all of the rounds'. */
+		p->lo = fmin(p->lo, p->crossing);
+		p->hi = fmax(p->hi, p->crossing);
 		q->from = fmin(q->from, p->crossing / 4);
 		beyond |= p->crossing > q->knee;
 	}

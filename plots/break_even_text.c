@@ -60,7 +60,7 @@ note_of(const struct break_even *q, const struct policy *p,
 	rounds_note(p, rounds, sizeof(rounds));
 	bytes_about(crosses                ? p->crossing
 		    : isnan(p->cost.again) ? q->knee
-					   : q->limit,
+					   : q->to,
 		    at);
 	if (!base || p == base)
 		(void)snprintf(text, NOTE_SIZE, "the baseline");
@@ -110,7 +110,8 @@ footnote_of(const struct break_even *q, char *text, size_t size)
 	bytes_text(q->disk_bytes, disk);
 	(void)snprintf(text, size,
 		       "From medians of n = %s rounds, without intervals; "
-		       "\"single rounds\" is the range over them. Both axes "
+		       "\"single rounds\" is the range over them and the "
+		       "medians. Both axes "
 		       "are logarithmic.%s%s%s%s",
 		       n, computed ? " Creation that was not measured at " : "",
 		       computed ? disk : "",

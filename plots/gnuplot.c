@@ -165,8 +165,8 @@ any_is_cut(const char *dir, const char *name)
 	return false;
 }
 
-static void
-remove_pictures(const char *dir, const char *name)
+void
+gnuplot_remove_pictures(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
 
@@ -274,10 +274,9 @@ gnuplot_run(const char *dir, const char *name, const struct plots_opts *opts,
 	char notice[NOTICE_SIZE] = "";
 	bool go_on;
 
-	remove_pictures(dir, name);
 	go_on = run(dir, name, opts, notice);
 	if (notice[0])
-		remove_pictures(dir, name);
+		gnuplot_remove_pictures(dir, name);
 	else
 		ret->written += count_pictures(dir, name);
 	if (!ret->notice[0])

@@ -7,10 +7,13 @@
 
 #include "plots/plots.h"
 
+/* PNG and SVG of that name in dir, if they are there. */
+void gnuplot_remove_pictures(const char *dir, const char *name);
+
 /*
- * Run NAME.gp in dir.  Adds the pictures that came out to ret->written; what
+ * Run NAME.gp in dir, where no picture of that name is.  Adds the pictures that came out to ret->written; what
  * went wrong goes into ret->notice, unless something is there already, and then
- * no picture of that name is left, neither half of one nor an old one.
+ * half a picture is not left.
  * False if further scripts need not be tried: gnuplot is missing, or hangs.
  */
 bool gnuplot_run(const char *dir, const char *name,

@@ -46,6 +46,9 @@ write_and_draw(struct drawing *d, struct plots_result *ret, struct q2_err *err)
 	bool drawn[ARRAY_SIZE(questions)] = {false}, go_on = true;
 	int r = write_style(d, err);
 
+	/* An old picture would stand beside other numbers. */
+	for (size_t i = 0; i < ARRAY_SIZE(questions) && r == 0; i++)
+		gnuplot_remove_pictures(d->dir, questions[i].name);
 	/* All files first: they are there even if gnuplot hangs. */
 	for (size_t i = 0; i < ARRAY_SIZE(questions) && r == 0; i++)
 		r = questions[i].write(d, &drawn[i], err);

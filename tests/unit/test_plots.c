@@ -508,6 +508,7 @@ test_missing_gnuplot_is_a_notice(void **state)
 	struct plots_result result;
 
 	(void)state;
+	assert_true(shell("echo old >create.png && echo old >latency.svg"));
 	draw(&plot_runs[0], "no-such-gnuplot", 0, &result);
 	assert_non_null(strstr(result.notice,
 			       "no pictures: gnuplot is not installed ("));
@@ -516,6 +517,8 @@ test_missing_gnuplot_is_a_notice(void **state)
 		shell("for f in create iops latency progress break_even; do "
 		      "test -s $f.gp && test -s $f.csv || exit 1; done && "
 		      "test -s style.gp"));
+	/* An old picture would stand beside other numbers. */
+	assert_false(shell("ls *.png *.svg 2>/dev/null"));
 }
 
 static void
