@@ -9,6 +9,46 @@
 /* Written and read again, a number may differ in its last digit. */
 #define ROUNDING 1e-9
 
+/* Of ASCII, and of those that UTF-8 has as C2 80 to C2 9F. */
+static bool
+has_control(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	for (; *at; at++) {
+		if ((*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7f ||
+		    (*at == 0xc2 && at[1] < 0xa0))
+			return true;
+	}
+	return false;
+}
+
+int
+measured_check_texts(const json_t *json, struct q2_err *err)
+{
+	const char *key;
+	json_t *member;
+	size_t i;
+	int r = 0;
+
+	if (json_is_string(json) && has_control(json_string_value(json)))
+		return q2_fail(err, -EINVAL, "a text has a control character");
+	/* Both loops do nothing for what is of another type. */
+	json_array_foreach(json, i, member)
+	{
+		r = measured_check_texts(member, err);
+		if (r < 0)
+			return r;
+	}
+	json_object_foreach((json_t *)json, key, member)
+	{
+		r = measured_check_texts(member, err);
+		if (r < 0)
+			return err_prefix(err, r, "%.40s", key);
+	}
+	return r;
+}
+
 static int
 not_above(const struct record *rec, int col, int than, struct q2_err *err)
 {

@@ -8,8 +8,14 @@
 #ifndef HARNESS_MEASURED_CHECK_H
 #define HARNESS_MEASURED_CHECK_H
 
+#include <jansson.h>
+
 #include "engine/base/err.h"
 #include "results/record.h"
+
+/* No text in it can command a terminal: a table shows labels of files that
+ * came from elsewhere.  Lines may be ended. */
+int measured_check_texts(const json_t *json, struct q2_err *err);
 
 /* -EINVAL names the column and its value. */
 int measured_check_trial(const struct record *rec, struct q2_err *err);

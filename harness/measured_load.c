@@ -22,14 +22,20 @@
 	"restore the file from a copy, or remove the lines of that " \
 	"round: 'qcowbench run --resume' measures it again"
 
-/* Put the remedy behind a reason that lacks it. */
+/* Put a remedy behind a reason that lacks it. */
 static int
-with_remedy(int r, struct q2_err *err)
+add_remedy(int r, const char *remedy, struct q2_err *err)
 {
 	size_t n = strlen(err->text);
 
-	(void)snprintf(err->text + n, sizeof(err->text) - n, "; " REMEDY);
+	(void)snprintf(err->text + n, sizeof(err->text) - n, "; %s", remedy);
 	return r;
+}
+
+static int
+with_remedy(int r, struct q2_err *err)
+{
+	return add_remedy(r, REMEDY, err);
 }
 
 /* ---- run.json ----------------------------------------------------------- */
@@ -72,6 +78,8 @@ check_run(const json_t *run, struct q2_err *err)
 
 	if (r < 0)
 		return r;
+	if (measured_check_texts(run, err) < 0)
+		return add_remedy(-EINVAL, "restore the file from a copy", err);
 	value = json_object_get(plan, "seed");
 	if (!json_is_string(json_object_get(run, "run_id")) ||
 	    (!json_is_integer(value) && !json_is_string(value)))
@@ -559,6 +567,8 @@ take_line(void *arg, unsigned long number, const json_t *json,
 
 	if (r < 0)
 		return r;
+	if (measured_check_texts(json, err) < 0)
+		return with_remedy(-EINVAL, err);
 	r = get_number(json, "session", &session, err);
 	if (r < 0)
 		return r;

@@ -101,9 +101,12 @@ run_args_parse(const struct options *opts, int argc, char **argv,
 	ret->has_seed = ret->seed != NO_SEED;
 	if (!ret->has_seed)
 		ret->seed = new_seed();
-	/* What is taken up has its suite in run.json. */
+	/* What is taken up has its suite in run.json, and what others have left
+	 * can be removed without one. */
 	ret->name = name;
-	r = ret->resume ? 0 : find_suite(ret, name, err);
+	r = ret->resume || (ret->remove_stale && !name)
+		    ? 0
+		    : find_suite(ret, name, err);
 	if (r < 0)
 		return r;
 	if (!ret->dir && !ret->resume)

@@ -32,7 +32,8 @@ static const struct option_spec run_options[] = {
 	COLOR_OPTION(RUN_ARG(color)),
 	VERBOSITY_OPTIONS(RUN_ARG(quiet), RUN_ARG(verbose)),
 	{"remove-stale", OPTION_FLAG, RUN_ARG(remove_stale), NULL, NULL,
-	 "remove image folders in DIR that killed runs have left"},
+	 "remove image folders in DIR that killed runs have left; without a "
+	 "SUITE that is all"},
 	{"keep", OPTION_FLAG, RUN_ARG(keep), NULL, NULL,
 	 "do not remove the images of the last round"},
 	{"no-qemu", OPTION_FLAG, RUN_ARG(no_qemu), NULL, NULL,
@@ -573,6 +574,20 @@ run_groups(struct run_args *args, struct q2_err *err)
 	return code;
 }
 
+/* Nothing is measured. */
+static enum bench_exit
+remove_stale(const struct run_args *args, struct q2_err *err)
+{
+	struct run run = {.args = *args};
+
+	progress_init(&run.progress);
+	run.progress.verbosity = args->verbosity;
+	if (workdir_check(args->dir, err) < 0)
+		return BENCH_USAGE;
+	workdir_stale(args->dir, treat_stale, &run);
+	return BENCH_OK;
+}
+
 static enum bench_exit
 run_run(int argc, char **argv, struct q2_err *err)
 {
@@ -582,8 +597,9 @@ run_run(int argc, char **argv, struct q2_err *err)
 	/* Who asks how far it is before it can tell must not end it. */
 	(void)signal(SIGUSR1, SIG_IGN);
 	if (run_args_parse(&verb_run.options, argc, argv, &args, err) == 0)
-		code = args.resume ? run_group(&args, err)
-				   : run_groups(&args, err);
+		code = args.resume  ? run_group(&args, err)
+		       : args.suite ? run_groups(&args, err)
+				    : remove_stale(&args, err);
 	run_args_done(&args);
 	return code;
 }

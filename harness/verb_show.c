@@ -33,8 +33,14 @@ static const struct option_spec show_options[] = {
 	RUN_ARGS_COMMON,
 };
 
+#define NAME_SIZE 160 /* LABEL/PASS */
+
 /* Where a cell was found. */
 struct cell {
+	/* All that were looked at, in case it is none. */
+	char (*names)[NAME_SIZE];
+	size_t nnames;
+
 	struct plan plan;
 	size_t config, pass;
 	char id[ID_SIZE];
@@ -50,6 +56,25 @@ cell_id(const struct plan *plan, size_t config, size_t pass, char id[ID_SIZE])
 
 	id_of_json(keys, id);
 	json_decref(keys);
+}
+
+static void
+keep_name(struct cell *cell)
+{
+	void *more = reallocarray(cell->names, cell->nnames + 1, NAME_SIZE);
+
+	if (!more)
+		abort();
+	cell->names = more;
+	(void)snprintf(cell->names[cell->nnames++], NAME_SIZE, "%.80s/%.70s",
+		       cell->plan.configs[cell->config]->label,
+		       cell->plan.passes[cell->pass].pass->name);
+}
+
+static const char *
+name_at(const void *cell, size_t i)
+{
+	return ((const struct cell *)cell)->names[i];
 }
 
 /* "label/pass" or the id? */
@@ -77,6 +102,7 @@ find_in_plan(struct cell *cell, const char *name)
 			cell_id(&cell->plan, c, p, cell->id);
 			if (is_called(cell, name))
 				return true;
+			keep_name(cell);
 		}
 	}
 	return false;
@@ -298,19 +324,32 @@ find_anywhere(struct run_args *args, const char *name, struct cell *cell,
 	return r;
 }
 
-static enum bench_exit
-show(struct show_args *args, const char *name, struct q2_err *err)
+static void
+fail_unknown(const struct cell *cell, const char *name, struct q2_err *err)
 {
-	struct cell cell;
-	json_t *json;
-	int r = find_anywhere(&args->run, name, &cell, err);
+	const char *near = options_nearest(name, cell->nnames, name_at, cell);
 
-	if (r == 0)
+	if (near)
+		(void)q2_fail(err, -EINVAL, "no cell '%s'; did you mean '%s'?",
+			      name, near);
+	else
 		(void)q2_fail(err, -EINVAL,
 			      "no cell '%s'; a cell is LABEL/PASS, such as "
 			      "qcow2-off/read, or its id, which depends on the "
 			      "sizes (--image-size, --requests)",
 			      name);
+}
+
+static enum bench_exit
+show(struct show_args *args, const char *name, struct q2_err *err)
+{
+	struct cell cell = {.names = NULL};
+	json_t *json;
+	int r = find_anywhere(&args->run, name, &cell, err);
+
+	if (r == 0)
+		fail_unknown(&cell, name, err);
+	free(cell.names);
 	if (r <= 0)
 		return BENCH_USAGE;
 	if (cell.probe_age_s < 0 && cell.plan.suite->probe_image)

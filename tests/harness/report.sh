@@ -311,6 +311,14 @@ locked() { # dead by its number here, alive by its lock: another container
 		[ ! -e "$fast/qcowbench-work-b" ]
 }
 check "... and one whose marker is locked" locked
+dead_alone() { # nothing is measured
+	mkdir "$fast/qcowbench-work-b"
+	echo "999999999 5" >"$fast/qcowbench-work-b/qcowbench.owner"
+	q run --remove-stale --dir "$fast"
+	[ "$rc" = 0 ] && [ ! -s out ] && grep -q '^removed: ' err &&
+		[ ! -e "$fast/qcowbench-work-b" ]
+}
+check "... without a suite that is all it does" dead_alone
 # shellcheck disable=SC2086
 asked() { # answer
 	mkdir "$fast/qcowbench-work-c"

@@ -99,6 +99,9 @@ check "explain: the nearest key" \
 	refuses 2 "did you mean 'cluster_size'" explain clustersize
 check "show: the stride that a default stands for" shows_stride
 check "show: no such cell" refuses 2 "no cell 'x/y'" show x/y
+check "show: nearly a cell" \
+	refuses 2 "did you mean 'qcow2-full/first-write'?" \
+	show qcow2-ful/first-write preallocation
 
 check "unknown command: the nearest one" \
 	refuses 2 "did you mean 'run'" rnu

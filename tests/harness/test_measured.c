@@ -191,6 +191,9 @@ static const struct {
 	{2, "records.0.run_id", "\"0\"", "do not belong together"},
 	{2, "records.0.trial_id", "\"0\"", "a row is of trial 0"},
 	{2, "records.0.round", "9", "a row is of trial"},
+	{2, "records.0.label", "\"\\u001b[2Jx\"",
+	 "records: label: a text has a control character"},
+	{2, "records.0.label", "\"\\u009b2Jx\"", "has a control character"},
 	{2, "series.0.opss", "1", "'opss' is no column of series"},
 	{2, "series.0.ops", "\"x\"", "is not an unsigned integer"},
 	{2, "series.0.trial_id", "\"0\"", "a row is of trial 0"},
@@ -512,6 +515,8 @@ test_wrong_run_json(void **state)
 		{"plan.seed", NULL, "no plan with a seed"},
 		{"plan.suite", "7", "plan.suite is missing"},
 		{"plan.rounds", "\"6\"", "plan.rounds is missing"},
+		{"caption", "\"\\u001b]0;x\\u0007\"",
+		 "caption: a text has a control"},
 		{"plan.margin", NULL, "plan.margin is missing"},
 	};
 	size_t size;
