@@ -10,6 +10,7 @@
 #include "engine/base/num.h"
 #include "harness/cells.h"
 #include "harness/exit.h"
+#include "harness/wrap.h"
 
 /* More than anyone waits for. */
 #define ROUNDS_MANY 100
@@ -130,8 +131,11 @@ put_one(FILE *f, const struct finding *found)
 	change(least, in_times, lo, sizeof(lo));
 	change(most, in_times, hi, sizeof(hi));
 	(void)fprintf(f, "%s (%s", record_text(cell, CELL_label), at);
+	/* "1.7 to 2.2 times" */
 	if (strcmp(lo, hi) != 0)
-		(void)fprintf(f, ", %s to %s", lo, hi);
+		(void)fprintf(f, ", %.*s to %s",
+			      (int)(in_times ? strcspn(lo, " ") : strlen(lo)),
+			      lo, hi);
 	if (found->rounds_needed > ROUNDS_MANY)
 		(void)fprintf(f, "; it would take more than %d rounds",
 			      ROUNDS_MANY);
@@ -141,53 +145,148 @@ put_one(FILE *f, const struct finding *found)
 	(void)fputc(')', f);
 }
 
+struct class
+{
+	enum verdict verdict;
+	char words[96];
+};
+#define CLASSES 5
+
+/* "better than plain:", or, where the reference stands above, "better:" */
 static void
-put_class(FILE *f, const struct findings_of *of, enum verdict verdict,
-	  const char *words, bool *first)
+classes_of(const char *reference, double margin, struct class ret[CLASSES])
+{
+	const char *than = reference ? " than " : "";
+	double percent = 100 * margin;
+
+	reference = reference ? reference : "";
+	for (size_t i = 0; i < CLASSES; i++)
+		ret[i].verdict = (enum verdict[CLASSES]){
+			VERDICT_IMPROVEMENT, VERDICT_REGRESSION, VERDICT_SAME,
+			VERDICT_MINOR, VERDICT_CANNOT_TELL}[i];
+	(void)snprintf(ret[0].words, sizeof(ret[0].words), "better%s%s:", than,
+		       reference);
+	(void)snprintf(ret[1].words, sizeof(ret[1].words), "worse%s%s:", than,
+		       reference);
+	(void)snprintf(ret[2].words, sizeof(ret[2].words),
+		       "the same within %g%%:", percent);
+	(void)snprintf(ret[3].words, sizeof(ret[3].words),
+		       "different, but perhaps by less than %g%%:", percent);
+	(void)snprintf(ret[4].words, sizeof(ret[4].words), "cannot tell:");
+}
+
+/* "better: depth-5 (...) and depth-10 (...)"; false, and nothing, if it is of
+ * none. */
+static bool
+put_class(FILE *f, const struct findings_of *of, const struct class *class,
+	  const char *before)
 {
 	size_t n = 0, done = 0;
 
 	for (size_t i = 0; i < of->n; i++)
-		n += of->v[i].verdict == verdict;
+		n += of->v[i].verdict == class->verdict;
 	if (n == 0)
-		return;
-	(void)fprintf(f, "%s%s ", *first ? "" : "; ", words);
-	*first = false;
+		return false;
+	(void)fprintf(f, "%s%s ", before, class->words);
 	for (size_t i = 0; i < of->n; i++) {
-		if (of->v[i].verdict != verdict)
+		if (of->v[i].verdict != class->verdict)
 			continue;
 		if (done)
 			(void)fputs(done + 1 == n ? " and " : ", ", f);
 		put_one(f, &of->v[i]);
 		done++;
 	}
+	return true;
 }
 
 static void
 write_sentence(struct findings_of *of, const char *reference, double margin)
 {
-	char same[64], better[96], worse[96], minor[96];
-	bool first = true;
+	struct class classes[CLASSES];
+	bool any = false;
 	size_t size;
 	FILE *f = must(open_memstream(&of->sentence, &size));
 
-	(void)snprintf(same, sizeof(same),
-		       "the same within %g%%:", 100 * margin);
-	(void)snprintf(
-		minor, sizeof(minor),
-		"different, but perhaps by less than %g%%:", 100 * margin);
-	(void)snprintf(better, sizeof(better), "better than %s:", reference);
-	(void)snprintf(worse, sizeof(worse), "worse than %s:", reference);
+	classes_of(reference, margin, classes);
 	(void)fprintf(f, "%s, %s: ", of->pass, metric_text(of->metric));
-	put_class(f, of, VERDICT_IMPROVEMENT, better, &first);
-	put_class(f, of, VERDICT_REGRESSION, worse, &first);
-	put_class(f, of, VERDICT_SAME, same, &first);
-	put_class(f, of, VERDICT_MINOR, minor, &first);
-	put_class(f, of, VERDICT_CANNOT_TELL, "cannot tell:", &first);
-	if (first)
-		(void)fputs("nothing to compare", f);
-	(void)fputs(".", f);
+	for (size_t i = 0; i < CLASSES; i++)
+		any |= put_class(f, of, &classes[i], any ? "; " : "");
+	(void)fputs(any ? "." : "nothing to compare.", f);
 	(void)fclose(f);
+}
+
+/* The same in lines: a heading, and a line for each verdict. */
+static void
+print_lines(FILE *f, const struct findings_of *of, const char *reference,
+	    double margin)
+{
+	struct class classes[CLASSES];
+
+	classes_of(NULL, margin, classes);
+	(void)fprintf(f, "%s, %s, against %s:\n", of->pass,
+		      metric_text(of->metric), reference);
+	for (size_t i = 0; i < CLASSES; i++) {
+		char *line = NULL;
+		size_t size;
+		FILE *text = must(open_memstream(&line, &size));
+		bool any = put_class(text, of, &classes[i], "");
+
+		(void)fclose(text);
+		if (any) {
+			(void)fputs("  ", f);
+			wrap_words(f, line, 2, 6);
+		}
+		free(line);
+	}
+}
+
+/* ---- in sum ----------------------------------------------------------------- */
+
+/* In how much that is judged is this configuration better, or worse? */
+static void
+count(const struct findings *f, const char *label, size_t *ret_better,
+      size_t *ret_worse)
+{
+	*ret_better = *ret_worse = 0;
+	for (size_t i = 0; i < f->n; i++) {
+		for (size_t k = 0; k < f->of[i].n; k++) {
+			const struct finding *one = &f->of[i].v[k];
+
+			if (strcmp(record_text(one->cell, CELL_label), label) !=
+			    0)
+				continue;
+			*ret_better += one->verdict == VERDICT_IMPROVEMENT;
+			*ret_worse += one->verdict == VERDICT_REGRESSION;
+		}
+	}
+}
+
+/* What can be taken without a loss, whoever weighs one metric more than
+ * another. */
+static void
+write_sum(struct findings *f, const struct rows *cells)
+{
+	size_t n = 0, nlabels, better, worse, size;
+	const char **labels = cells_labels_in_order(cells, &nlabels);
+	FILE *text = must(open_memstream(&f->sum, &size));
+
+	for (size_t i = 0; i < nlabels; i++) {
+		count(f, labels[i], &better, &worse);
+		if (better && !worse)
+			(void)fprintf(text, "%s%s",
+				      n++ ? ", "
+					  : "In sum, better in something and "
+					    "worse in nothing that is judged: ",
+				      labels[i]);
+	}
+	if (n == 0)
+		(void)fprintf(text,
+			      "In sum, nothing is better than %s in something "
+			      "and worse in nothing that is judged",
+			      f->reference);
+	(void)fputs(".", text);
+	(void)fclose(text);
+	free(labels);
 }
 
 /* ---- notes --------------------------------------------------------------- */
@@ -239,12 +338,12 @@ findings_of_cells(const struct rows *cells, const json_t *judge,
 	json_t *pair;
 	size_t i;
 
-	*ret = (struct findings){0};
+	*ret = (struct findings){.reference = reference ? reference : "",
+				 .margin = 0.05};
 	ret->of = must(calloc(json_array_size(judge) + 1, sizeof(*ret->of)));
 	json_array_foreach(judge, i, pair)
 	{
 		struct findings_of *of = &ret->of[ret->n++];
-		double margin = 0.05;
 
 		of->pass = text_at(pair, "pass");
 		of->metric = text_at(pair, "metric");
@@ -257,10 +356,11 @@ findings_of_cells(const struct rows *cells, const json_t *judge,
 				   of->metric) == 0)
 				add(of, cell);
 			if (record_has(cell, CELL_margin))
-				margin = record_real(cell, CELL_margin);
+				ret->margin = record_real(cell, CELL_margin);
 		}
-		write_sentence(of, reference ? reference : "", margin);
+		write_sentence(of, ret->reference, ret->margin);
 	}
+	write_sum(ret, cells);
 	add_notes(ret, cells);
 }
 
@@ -272,7 +372,21 @@ findings_done(struct findings *f)
 		free(f->of[i].sentence);
 	}
 	free(f->of);
+	free(f->sum);
 	*f = (struct findings){0};
+}
+
+void
+findings_print(const struct findings *f, FILE *out)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		if (f->of[i].n)
+			print_lines(out, &f->of[i], f->reference, f->margin);
+	}
+	if (f->exit_code == BENCH_OK)
+		wrap_words(out, f->sum, 0, 2);
+	for (size_t i = 0; i < f->nnotes; i++)
+		wrap_words(out, f->notes[i], 0, 0);
 }
 
 static json_t *

@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "harness/stats/verdict.h"
 #include "results/record.h"
@@ -36,8 +37,11 @@ struct findings_of {
 };
 
 struct findings {
+	const char *reference; /* borrowed */
+	double margin;
 	struct findings_of *of;
 	size_t n;
+	char *sum; /* what is better in something and worse in nothing */
 	const char *notes[FINDINGS_NOTES];
 	size_t nnotes;
 	int exit_code; /* 0, or 4: nothing could be judged */
@@ -47,6 +51,9 @@ struct findings {
 void findings_of_cells(const struct rows *cells, const json_t *judge,
 		       const char *reference, struct findings *ret);
 void findings_done(struct findings *f);
+
+/* For people: a few lines for each judged metric, the sum and the notes. */
+void findings_print(const struct findings *f, FILE *out);
 
 /* An array: pass, metric, sentence and the verdicts. */
 json_t *findings_json(const struct findings *f);

@@ -412,18 +412,6 @@ print_advice(const struct advice *advice, FILE *f)
 }
 
 static void
-print_findings(const struct findings *found, FILE *f)
-{
-	(void)fputc('\n', f);
-	for (size_t i = 0; i < found->n; i++) {
-		if (found->of[i].n)
-			wrap_words(f, found->of[i].sentence, 0, 2);
-	}
-	for (size_t i = 0; i < found->nnotes; i++)
-		wrap_words(f, found->notes[i], 0, 0);
-}
-
-static void
 print_table(const struct report *r, FILE *f)
 {
 	struct table_opts opts;
@@ -435,8 +423,10 @@ print_table(const struct report *r, FILE *f)
 	print_head(r, f);
 	table_print(f, &r->cells, &opts);
 	report_qemu_table(r->m, &r->qemu_cells, r->color, f);
-	if (r->has_findings)
-		print_findings(&r->findings, f);
+	if (r->has_findings) {
+		(void)fputc('\n', f);
+		findings_print(&r->findings, f);
+	}
 	if (!r->has_advice)
 		return;
 	print_advice(&r->advice, f);

@@ -115,8 +115,8 @@ finds() {
 		--set 'suite.judge=first-write.host_write_bytes rewrite.write_amp'
 	[ "$rc" = 0 ] || return 1
 	tr '\n' ' ' <out | sed 's/  */ /g' >flat
-	grep -q 'first-write, host_write_bytes: worse than with-0: with-1 ([0-9]* times' flat &&
-		grep -q 'rewrite, bytes written per byte: the same within 5%: with-1 (+0%)' flat ||
+	grep -q 'first-write, host_write_bytes, against with-0: worse: with-1 ([0-9]* times' flat &&
+		grep -q 'rewrite, bytes written per byte, against with-0: the same within 5%: with-1 (+0%)' flat ||
 		return 1
 	# A bare system has a folder of that name on its disk.
 	[ "$(stat -f -c %T "$fast")" != tmpfs ] ||

@@ -166,6 +166,47 @@ test_several_are_named_in_one_sentence(void **state)
 	tell_done(&told);
 }
 
+static void
+print_to(char *text, size_t size, const struct findings *f)
+{
+	FILE *out = fmemopen(text, size, "w");
+
+	assert_non_null(out);
+	findings_print(f, out);
+	assert_int_equal(fclose(out), 0);
+}
+
+static void
+test_lines_for_people_and_the_sum(void **state)
+{
+	struct world world = world_of(0.5, 0.001, 6);
+	struct told told;
+	static char text[8192];
+	const char *sum;
+
+	(void)state;
+	world.first_write[METADATA] = 1.5;
+	world.first_write[FULL] = 3;
+	tell(&told, &world, "first-write", "iops");
+	print_to(text, sizeof(text), &told.f);
+	assert_non_null(strstr(
+		text, "first-write, requests per second, against raw-written:\n"
+		      "  better: qcow2-metadata (+50%"));
+	assert_non_null(strstr(text, " and qcow2-full (3.0 times"));
+	assert_non_null(strstr(text, "\n  worse: qcow2-off (-50%"));
+	sum = strstr(text, "\nIn sum, better in something and worse in nothing "
+			   "that is judged:");
+	assert_non_null(sum);
+	assert_non_null(strstr(sum, "qcow2-metadata, qcow2-full."));
+	assert_null(strstr(sum, "qcow2-off"));
+	tell_done(&told);
+	world = world_of(0.5, 0.001, 6);
+	tell(&told, &world, "first-write", "iops");
+	assert_non_null(strstr(told.f.sum, "nothing is better than "
+					   "raw-written in something"));
+	tell_done(&told);
+}
+
 /* Processor time for the bytes: no column of its own. */
 static void
 test_processor_time_per_gib(void **state)
@@ -201,6 +242,7 @@ main(void)
 		cmocka_unit_test(test_few_rounds_judge_nothing),
 		cmocka_unit_test(test_memory_is_no_disk),
 		cmocka_unit_test(test_several_are_named_in_one_sentence),
+		cmocka_unit_test(test_lines_for_people_and_the_sum),
 		cmocka_unit_test(test_processor_time_per_gib),
 	};
 
