@@ -42,8 +42,11 @@ do for [format = 1:formats] {
 		}
 		set title sprintf("%s (n = %s)", pass[p], n[p]) offset 0,-0.4
 		set xlabel unit[p] offset 0,lift
-		set format x most[p] > 4000 ? "%.0s%c" : "%g"
-		set xtics steps(1.3 * most[p])
+		set xtics ("0" 0)
+		do for [i = 1:6] {
+			v = i * steps(1.3 * most[p])
+			set xtics add (step_text(v, most[p]) v)
+		}
 		set xrange [0 : 1.3 * most[p]]
 		plot "rounds.csv" skip 1 using 4:(in(p, $2 + 0.3)) \
 			with points pointtype 7 pointsize 0.5 * points \

@@ -67,8 +67,11 @@ do for [format = 1:formats] {
 				}
 			}
 		} else {
-			set ytics steps(top_of(p)) scale 0.5 nomirror
-			set format y top_of(p) > 4000 ? "%.0s%c" : "%g"
+			set ytics scale 0.5 nomirror ("0" 0)
+			do for [i = 1:6] {
+				v = i * steps(top_of(p))
+				set ytics add (step_text(v, top_of(p)) v)
+			}
 		}
 		unset grid
 		set grid ytics linetype 1 dashtype 1 linecolor rgb "#dddddd" linewidth 1

@@ -42,8 +42,11 @@ do for [format = 1:formats] {
 		set title labels[k] offset 0,-0.4
 		set xlabel "% of the pass done" offset 0,lift
 		set xtics scale 0.5 25
-		set ytics scale 0.5 steps(most)
-		set format y at > 0 ? "" : most > 4000 ? "%.0s%c" : "%g"
+		set ytics scale 0.5 (at > 0 ? "" : "0" 0)
+		do for [i = 1:6] {
+			v = i * steps(most)
+			set ytics add (at > 0 ? "" : step_text(v, most) v)
+		}
 		if (at == 0) { set ylabel unit } else { unset ylabel }
 		plot "progress.csv" skip 1 using 2:(in(k, $4)):6 \
 			with filledcurves linecolor rgb colour[styles[k]] \

@@ -143,3 +143,6 @@ power(v) = 10.0**floor(log10(v))
 steps(most) = most / power(most) <= 1.25 ? 0.25 * power(most) : \
 	most / power(most) <= 2.5 ? 0.5 * power(most) : \
 	most / power(most) <= 5 ? power(most) : 2 * power(most)
+# What stands there: "2.5k", which %.0s%c would make "3k".
+step_text(v, most) = most <= 4000 || v < 1000 ? sprintf("%g", v) : \
+	v >= 1e6 ? sprintf("%gM", v / 1e6) : sprintf("%gk", v / 1e3)

@@ -388,6 +388,24 @@ test_pictures_are_drawn_again_by_hand(void **state)
 		"done"));
 }
 
+/* An axis with 2500 and 7500 once said 2k and 8k. */
+static void
+test_steps_of_an_axis_are_what_they_say(void **state)
+{
+	struct plots_result result;
+
+	(void)state;
+	if (!has_gnuplot()) {
+		print_message("gnuplot is not installed\n");
+		skip();
+	}
+	draw(&plot_runs[0], "/bin/true", 0, &result);
+	assert_true(shell("{ sed -n '/^step_text/,/[^\\]$/p' style.gp; echo '"
+			  "print step_text(7500, 1e4), step_text(1500, 2000), "
+			  "step_text(2.5e6, 4e6), step_text(500, 9000)'; } | "
+			  "gnuplot 2>&1 | grep -qx '7.5k 1500 2.5M 500'"));
+}
+
 static void
 test_csv_has_a_row_for_each_mark(void **state)
 {
@@ -623,6 +641,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_runs_are_drawn),
 		cmocka_unit_test(test_pictures_are_drawn_again_by_hand),
+		cmocka_unit_test(test_steps_of_an_axis_are_what_they_say),
 		cmocka_unit_test(test_csv_has_a_row_for_each_mark),
 		cmocka_unit_test(test_progress_is_on_one_grid),
 		cmocka_unit_test(test_break_even_is_against_the_baseline),
