@@ -806,8 +806,8 @@ int q2_bitmap_next(struct q2_image *img, unsigned index, uint64_t *off,
 
 /* ---- copying and comparing --------------------------------------------- */
 
-/* Called now and then with how many bytes of how many are done; false ends
- * the operation with -ECANCELED. */
+/* Called now and then with how much of how much is done; false ends the
+ * operation with -ECANCELED. */
 typedef bool (*q2_progress_fn)(void *arg, uint64_t done, uint64_t of);
 
 struct q2_convert_opts {
@@ -832,6 +832,9 @@ struct q2_convert_opts {
 	uint64_t rate; /* bytes per second; 0: no limit */
 	q2_progress_fn progress;
 	void *arg;
+	/* Only data counts for progress, as in qemu-img convert -p; all maps
+	 * are read once more for that. */
+	bool count_data;
 	/* Sectors that cannot be read become zeros.  unreadable, which may be
 	 * NULL, is told of each. */
 	bool salvage;

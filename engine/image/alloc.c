@@ -105,6 +105,7 @@ refs_change(struct image *img, uint64_t first, uint64_t n, uint64_t from,
 	uint64_t per_slice = img->refs.slice_bytes * 8 / bits;
 
 	*ret_done = 0;
+	img->alloc.changes++;
 	while (*ret_done < n) {
 		struct slice *s;
 		uint64_t index, count, n_changed = 0;
@@ -458,6 +459,7 @@ refs_add(struct image *img, uint64_t cluster, int add, uint64_t *ret_count)
 	struct slice *s;
 	int r;
 
+	img->alloc.changes++;
 	if (!has_refblock(img, cluster))
 		return cluster >> g->refblock_bits
 			       ? refcount_is_wrong(img, cluster, 0)
@@ -554,6 +556,7 @@ alloc_handed_out(struct image *img, uint64_t first, uint64_t clusters)
 {
 	struct alloc *a = &img->alloc;
 
+	a->changes++;
 	a->handed_out = max_u64(a->handed_out,
 				(first + clusters) << img->geom.cluster_bits);
 	a->cursor = first + clusters;
@@ -576,6 +579,7 @@ alloc_virgin_end(const struct image *img)
 static void
 forget_window(struct alloc *a)
 {
+	a->changes++;
 	assert(!a->reserving);
 	summary_forget(&a->summary);
 	if (a->window_n)

@@ -30,6 +30,7 @@ struct alloc {
 	uint64_t file_bytes;       /* length of the file now */
 	uint64_t opened_bytes;     /* at open */
 	uint64_t handed_out;       /* end of the highest cluster handed out */
+	uint64_t changes;          /* times that references came or went */
 	bool can_be_virgin;        /* Z1: a regular file */
 };
 

@@ -31,6 +31,9 @@ struct compress {
 	/* compress_write.c: the end of what was placed last, within a host
 	 * cluster that more may share until a commit is sealed; 0: none. */
 	uint64_t at, seal;
+	/* That end, and alloc.changes then: while these are the same, nothing
+	 * is behind it in its cluster. */
+	uint64_t tail, tail_changes;
 	uint64_t turn, turns_given;
 	struct co_queue turns;
 	struct list rooms; /* memory of batches, idle */
@@ -45,6 +48,10 @@ void compress_done(struct compress *c);
 int Q2_CO compress_read(struct image *img, const struct l2_entry *e,
 			uint64_t in_cluster, struct iov_iter *it, uint64_t len,
 			enum aio_class cls);
+
+/* How long the file has to be, of bytes to the end of its last cluster: where
+ * that ends with compressed bytes of this session, less, as QEMU leaves it. */
+uint64_t compress_close_bytes(const struct image *img, uint64_t bytes);
 
 /* A pointer into these host clusters is gone: they are shared with no more. */
 void compress_close(struct image *img, uint64_t host, uint64_t clusters);

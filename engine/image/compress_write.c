@@ -286,9 +286,23 @@ place(struct image *img, struct piece *p)
 	}
 	if (!geom_in_cluster(&img->geom, img->compress.at))
 		img->compress.at = 0;
+	img->compress.tail = p->host + p->len;
+	img->compress.tail_changes = img->alloc.changes;
 	if (p->host + p->len > l2_compressed_end(&img->geom))
 		give_back(img, p);
 	return 0;
+}
+
+uint64_t
+compress_close_bytes(const struct image *img, uint64_t bytes)
+{
+	const struct compress *c = &img->compress;
+
+	if (!c->tail || c->tail_changes != img->alloc.changes ||
+	    align_up(c->tail, img->geom.cluster_size) != bytes)
+		return bytes;
+	/* What an entry names are whole sectors. */
+	return align_up(c->tail, Q2_SECTOR);
 }
 
 static int Q2_CO

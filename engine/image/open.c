@@ -531,7 +531,7 @@ close_qcow2(void *arg)
 	/* E3: the refcounts have caught up. */
 	if (r == 0 && img->lazy)
 		r = mark_clear(img, INCOMPAT_DIRTY);
-	bytes = alloc_close_bytes(img);
+	bytes = compress_close_bytes(img, alloc_close_bytes(img));
 	if (r < 0)
 		return q2_fail(o->err, r, "Could not write the metadata");
 	/* Z2: the file grew ahead of need; no more than what is in use stays. */

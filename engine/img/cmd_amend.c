@@ -344,7 +344,8 @@ run(const struct amend_args *args, struct file *file,
 	o.progress = progress_update;
 	o.arg = &progress;
 	interrupt_catch();
-	progress_begin(&progress, args->progress && !args->common.quiet);
+	progress_begin(&progress, args->progress && !args->common.quiet,
+		       PROGRESS_FINE);
 	r = q2_amend(file->img, &o, &err);
 	progress_end(&progress, r == 0);
 	if (r == 0 && q2_bitmap_count(file->img) < bitmaps)

@@ -115,7 +115,8 @@ commit(struct commit_args *args, struct file *file)
 	args->opts.progress = progress_update;
 	args->opts.arg = &progress;
 	interrupt_catch();
-	progress_begin(&progress, args->progress && !args->common.quiet);
+	progress_begin(&progress, args->progress && !args->common.quiet,
+		       PROGRESS_FINE);
 	r = q2_commit(file->img, &args->opts, &err);
 	progress_end(&progress, r == 0);
 	if (r < 0)

@@ -155,15 +155,14 @@ compare(const struct compare_args *args, const struct file files[2])
 	struct q2_err err;
 	int status;
 
-	progress_begin(&progress, args->progress && !args->common.quiet);
+	progress_begin(&progress, args->progress && !args->common.quiet,
+		       PROGRESS_COARSE);
 	if (q2_compare(files[0].img, files[1].img, &o, &found, &err) < 0) {
 		progress_end(&progress, false);
 		(void)complain("%s", err.text);
 		return COMPARE_FAILED;
 	}
-	/* QEMU's own 100 % comes before the verdict, its line's end after. */
-	if (progress.on && found.outcome == Q2_COMPARE_SAME)
-		say("    (100.00/100%%)\r");
+	/* As in QEMU, the line ends after the verdict. */
 	status = tell(args, files, &found, &err);
 	progress_end(&progress, false);
 	return status;

@@ -316,6 +316,7 @@ create_from_table(const struct create_args *args, const char *path,
 		say("Formatting '%s', fmt=%s", args->filename, c->format);
 		opt_print(&c->table);
 		say("\n");
+		(void)msg_flush(); /* QEMU sees to this order */
 	}
 	r = create_opts_take(c, &o, &err);
 	/* Rounded up to sectors it is more than QEMU can count. */

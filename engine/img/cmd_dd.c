@@ -160,7 +160,7 @@ copy(const struct dd_args *args, const struct range *range,
 	uint64_t at = 0;
 	int r = buf ? 0 : -ENOMEM;
 
-	progress_begin(&quiet, false);
+	progress_begin(&quiet, false, PROGRESS_FINE);
 	while (r == 0 && at < range->len) {
 		uint64_t n = min_u64(PIECE, range->len - at);
 

@@ -201,8 +201,8 @@ rebase(const struct rebase_args *args, struct file *file)
 	if (status == 0) {
 		o.backing = other.img;
 		interrupt_catch();
-		progress_begin(&progress,
-			       args->progress && !args->common.quiet);
+		progress_begin(&progress, args->progress && !args->common.quiet,
+			       PROGRESS_COARSE);
 		r = q2_rebase(file->img, &o, &err);
 		progress_end(&progress, r == 0);
 		if (r < 0)

@@ -310,11 +310,13 @@ copy(struct conversion *c)
 	o.compressed = c->args->compressed;
 	o.target_has_backing = has_backing(c);
 	o.progress = progress_update;
+	o.count_data = c->args->progress;
 	o.arg = &c->progress;
 	o.unreadable = warn_unreadable;
 	o.unreadable_arg = c;
 	progress_begin(&c->progress,
-		       c->args->progress && !c->args->common.quiet);
+		       c->args->progress && !c->args->common.quiet,
+		       PROGRESS_FINE);
 	r = q2_convert(c->images, (size_t)c->args->n, c->target.img, &o, &err);
 	progress_end(&c->progress, r == 0);
 	return r < 0 ? complain("%s", err.text) : 0;

@@ -51,11 +51,13 @@ say(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* One line to stderr, after what was said before it. */
+/* One line to stderr, after what was said before it; but QEMU's tools do not
+ * see to that order, and who reads both from one pipe expects theirs. */
 static void
 line(const char *before, const char *fmt, va_list ap)
 {
-	(void)fflush(stdout);
+	if (role_now == ROLE_QCOWIMG)
+		(void)fflush(stdout);
 	if (before)
 		(void)fprintf(stderr, "%s: ", before);
 	(void)vfprintf(stderr, fmt, ap);

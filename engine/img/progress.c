@@ -10,9 +10,6 @@
 #include "engine/base/num.h"
 #include "engine/img/msg.h"
 
-/* Less than this is not worth a line. */
-#define STEP_PERCENT 1.0
-
 static volatile sig_atomic_t came;  /* the signal that came, or 0 */
 static volatile sig_atomic_t asked; /* SIGUSR1: how far is it? */
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -33,12 +30,12 @@ note_question(int number)
 }
 
 void
-progress_begin(struct progress *p, bool on)
+progress_begin(struct progress *p, bool on, double step)
 {
 	struct sigaction sa = {.sa_handler = note_question,
 			       .sa_flags = SA_RESTART};
 
-	*p = (struct progress){.on = on};
+	*p = (struct progress){.on = on, .step = step};
 	(void)sigemptyset(&sa.sa_mask);
 	(void)sigaction(SIGUSR1, &sa, NULL);
 	if (on)
@@ -55,7 +52,9 @@ progress_update(void *arg, uint64_t done, uint64_t of)
 		asked = 0;
 		talk("    (%3.2f/100%%)", percent);
 	}
-	if (p->on && percent < 100 && percent - p->shown >= STEP_PERCENT)
+	/* All that there is to do is worth one, once. */
+	if (p->on && (percent > p->shown + p->step ||
+		      (done && done == of && p->shown < 100)))
 		show(p, percent);
 	return !came;
 }

@@ -11,12 +11,17 @@
 
 struct progress {
 	bool on;
+	double step;  /* percent; less is not worth a line */
 	double shown; /* percent */
 };
 
+/* As in qemu-img, by command. */
+#define PROGRESS_FINE   1.0
+#define PROGRESS_COARSE 2.0 /* compare, rebase */
+
 /* Say that nothing is done yet, if on.  From now on SIGUSR1 makes
  * progress_update() say on stderr how far it is, as in qemu-img. */
-void progress_begin(struct progress *p, bool on);
+void progress_begin(struct progress *p, bool on, double step);
 
 /* A q2_progress_fn; arg is the struct.  False after Ctrl-C. */
 bool progress_update(void *arg, uint64_t done, uint64_t of);

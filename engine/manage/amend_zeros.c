@@ -56,6 +56,17 @@ expand(struct image *img, uint64_t off, struct map_extent *e,
 	return r;
 }
 
+/* As QEMU counts: entries of the L1 table. */
+static bool
+report(const struct image *img, const struct q2_amend_opts *o, uint64_t off)
+{
+	uint64_t each = img->geom.l2_entries << img->geom.cluster_bits;
+
+	return !o->progress ||
+	       o->progress(o->arg, off < img->size ? off / each : img->l1.n,
+			   img->l1.n);
+}
+
 static int Q2_CO
 expand_all(struct image *img, const struct q2_amend_opts *o,
 	   const uint8_t *zeros, struct q2_err *err)
@@ -74,7 +85,7 @@ expand_all(struct image *img, const struct q2_amend_opts *o,
 				       "offset %" PRIu64 ": %s",
 				       off, strerror(-r));
 		off += e.len;
-		if (o->progress && !o->progress(o->arg, off, img->size))
+		if (!report(img, o, off))
 			r = q2_fail(err, -ECANCELED, "interrupted");
 	}
 	return r;

@@ -15,6 +15,7 @@
 #include "engine/base/num.h"
 #include "engine/manage/manage.h"
 #include "engine/manage/source.h"
+#include "engine/manage/steps.h"
 
 #define COMPARE_BYTES (1 * MiB)
 #define COMPARERS     4
@@ -31,7 +32,7 @@ struct comparing {
 	struct q2_err *err;
 	struct co_mutex take; /* next_piece() parks: one at a time */
 	uint64_t next;
-	uint64_t done;
+	struct steps steps;      /* of what was taken */
 	struct q2_compare found; /* the lowest one */
 	int code;                /* of its error */
 	int result;              /* no memory, interrupted */
@@ -67,11 +68,12 @@ find_error(struct comparing *c, enum q2_compare_outcome outcome, uint64_t off,
 }
 
 static void
-report(struct comparing *c, uint64_t len)
+report(void *arg, uint64_t done)
 {
-	c->done += len;
+	struct comparing *c = arg;
+
 	if (c->o->progress && c->result == 0 &&
-	    !c->o->progress(c->o->arg, c->done, c->size))
+	    !c->o->progress(c->o->arg, done, c->size))
 		c->result = q2_fail(c->err, -ECANCELED, "interrupted");
 }
 
@@ -145,7 +147,7 @@ next_piece(struct comparing *c, struct piece *ret)
 			return false;
 		c->next += ret->len;
 		if (!ret->reads[0] && !ret->reads[1]) {
-			report(c, ret->len);
+			steps_take(&c->steps, ret->off, ret->len, false);
 			continue;
 		}
 		/* Short extents in a row are read at once. */
@@ -169,6 +171,10 @@ take_piece(struct comparing *c, struct piece *ret)
 
 	co_mutex_lock(&c->take);
 	has = next_piece(c, ret);
+	if (has)
+		steps_take(&c->steps, ret->off, ret->len, true);
+	else if (!is_over(c))
+		steps_end(&c->steps);
 	co_mutex_unlock(&c->take);
 	return has;
 }
@@ -255,7 +261,7 @@ compare_pieces(void *arg)
 	while (c->result == 0 && take_piece(c, &p)) {
 		if (read_both(c, &p, buf))
 			compare_piece(c, &p, buf);
-		report(c, p.len);
+		report(c, c->steps.told);
 	}
 	for (unsigned i = 0; i < 2; i++)
 		if (buf[i])
@@ -300,6 +306,7 @@ compare_images(struct image *a, struct image *b,
 	c->o = opts;
 	c->err = err;
 	c->found.sizes_differ = a->size != b->size;
+	steps_init(&c->steps, STEPS_CHUNK, report, c);
 	co_mutex_init(&c->take);
 	if (opts->strict && c->found.sizes_differ)
 		c->found.outcome = Q2_COMPARE_SIZE;

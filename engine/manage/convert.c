@@ -26,6 +26,7 @@
 #include "engine/base/num.h"
 #include "engine/manage/manage.h"
 #include "engine/manage/source.h"
+#include "engine/manage/steps.h"
 
 /*
  * Large enough for a disk to be busy and for system calls not to count, small
@@ -80,6 +81,9 @@ struct copying {
 	struct co_queue turns;
 
 	uint64_t done, total;
+	uint64_t data; /* if only that counts: bytes of it */
+	bool counting; /* is that being found out? */
+	struct steps steps;
 	uint64_t begun_ns;
 	int result; /* the first error; err is set then */
 	struct co_join join;
@@ -104,12 +108,30 @@ fail(struct copying *c, int r, const char *what, uint64_t off)
 }
 
 static void
+tell_progress(struct copying *c, uint64_t done, uint64_t of)
+{
+	if (c->o->progress && c->result == 0 &&
+	    !c->o->progress(c->o->arg, done, of))
+		c->result = q2_fail(c->err, -ECANCELED, "interrupted");
+}
+
+static void
 report(struct copying *c, uint64_t len)
 {
 	c->done += len;
-	if (c->o->progress && c->result == 0 &&
-	    !c->o->progress(c->o->arg, c->done, c->total))
-		c->result = q2_fail(c->err, -ECANCELED, "interrupted");
+	/* Nothing new, but an interruption is noticed. */
+	if (c->o->count_data)
+		tell_progress(c, c->steps.told, c->data);
+	else
+		tell_progress(c, c->done, c->total);
+}
+
+static void
+report_step(void *arg, uint64_t bytes)
+{
+	struct copying *c = arg;
+
+	tell_progress(c, bytes, c->data);
 }
 
 /* ---- which piece is next ----------------------------------------------- */
@@ -139,6 +161,9 @@ may_skip(const struct copying *c, const char *what, uint64_t off, int r)
 
 	if (!c->o->salvage)
 		return false;
+	/* It is told when it is copied. */
+	if (c->counting)
+		return true;
 	(void)snprintf(text, sizeof(text), "error while %s %" PRIu64 ": %s",
 		       what, off, reason(r));
 	if (c->o->unreadable)
@@ -241,6 +266,24 @@ next_piece(struct copying *c, struct piece *ret)
 	return false;
 }
 
+/* How much of it is data? */
+static void Q2_CO
+count_data(struct copying *c)
+{
+	struct piece p;
+
+	c->counting = true;
+	while (next_piece(c, &p)) {
+		if (p.kind == PIECE_DATA)
+			c->data += p.len;
+		tell_progress(c, 0, 0);
+	}
+	c->counting = false;
+	c->now = 0;
+	c->start = c->next = c->numbers = 0;
+	c->done = 0;
+}
+
 /* ---- the rate ---------------------------------------------------------- */
 
 static uint64_t
@@ -291,6 +334,10 @@ take_piece(struct copying *c, struct piece *ret)
 	co_mutex_lock(&c->take);
 	pace(c, c->start + c->next);
 	has = next_piece(c, ret);
+	if (c->o->count_data && !has)
+		steps_end(&c->steps);
+	else if (c->o->count_data && ret->kind == PIECE_DATA)
+		steps_take(&c->steps, ret->off, ret->len, true);
 	co_mutex_unlock(&c->take);
 	return has;
 }
@@ -537,7 +584,9 @@ copy_all(struct copying *c)
 {
 	bool hide = c->o->target_is_new && image_is_qcow2(c->dst);
 
-	if (hide && write_magic(c, 0) < 0)
+	if (c->o->count_data)
+		count_data(c);
+	if (c->result < 0 || (hide && write_magic(c, 0) < 0))
 		return c->result;
 	run_copies(c);
 	if (c->result == 0)
@@ -584,6 +633,8 @@ copying_new(struct image *const *sources, size_t n, struct image *target,
 		c->sparse_bytes = c->whole = target->geom.cluster_size;
 	c->grain = UINT64_C(1) << (63 - __builtin_clzll(c->sparse_bytes));
 	c->begun_ns = now_ns();
+	steps_init(&c->steps, c->whole ? c->whole : STEPS_CHUNK, report_step,
+		   c);
 	co_mutex_init(&c->take);
 	co_queue_init(&c->turns);
 	for (size_t i = 0; i < n; i++) {

@@ -301,4 +301,50 @@ for o in "-c 300 -d 8" "-c 70 -d 4 -s 3000 -S 70000 -o 999424" \
 		"$(head -n 2 out.bench 2>/dev/null | grep -v completed)"
 done
 
+# The steps of -p are QEMU's: of the data, in chunks; and so is the order of
+# both outputs in one pipe, under its name.
+"$img" create -q -f qcow2 steps.qcow2 64M &&
+	"$img" create -q -f qcow2 -b steps.qcow2 -F qcow2 over.qcow2 &&
+	"$img" create -q -f qcow2 longer.qcow2 80M || bad=1
+for at in 0 10 33 50; do
+	"$img" io -c "write -q -P 1 ${at}M 1M" steps.qcow2 || bad=1
+done
+"$img" io -c "write -q -P 2 5M 7M" over.qcow2 || bad=1
+ln -s "$img" qemu-img
+# steps NAME COMMAND...: the same from both.
+steps() {
+	name=$1
+	shift
+	qemu-img "$@" >theirs 2>&1
+	./qemu-img "$@" >ours 2>&1
+	if cmp -s theirs ours; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name # $(tr '\n\r' '  ' <ours), not $(tr '\n\r' '  ' <theirs)"
+		bad=1
+	fi
+}
+for from in steps.qcow2 over.qcow2 "steps.qcow2 over.qcow2"; do
+	# shellcheck disable=SC2086
+	steps "convert -p of $from" convert -p -O raw $from steps.out
+	# shellcheck disable=SC2086
+	steps "convert -c -p of $from" convert -c -p -O qcow2 $from steps.out
+done
+steps "compare -p" compare -p steps.qcow2 steps.qcow2
+steps "compare -p with a longer one" compare -p longer.qcow2 longer.qcow2
+steps "create: what it says before it fails" create -f qcow2 no/dir.qcow2 1M
+steps "compare: what it says, and an error" compare steps.qcow2 longer.qcow2 \
+	-F raw
+# The file ends with the last sector of compressed bytes.
+for o in compression_type=zlib,cluster_size=2M compression_type=zstd; do
+	qemu-img convert -c -O qcow2 -o "$o" steps.qcow2 theirs.qcow2 &&
+		"$img" convert -c -O qcow2 -o "$o" steps.qcow2 ours.qcow2
+	equal "convert -c -o $o: the length" "$(stat -c %s theirs.qcow2)" \
+		"$(stat -c %s ours.qcow2)"
+	check "convert -c -o $o: QEMU finds nothing wrong" \
+		qemu-img check -q ours.qcow2
+	check "convert -c -o $o: QEMU reads the same" \
+		qemu-img compare -q steps.qcow2 ours.qcow2
+done
+
 exit $bad
