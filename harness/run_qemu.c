@@ -57,13 +57,15 @@ look(struct run *run)
 	struct run_qemu *q = &run->qemu;
 	struct q2_err err;
 
-	*q = (struct run_qemu){.wanted = false};
+	/* What was put off stays so until QEMU is there. */
+	*q = (struct run_qemu){.no_time = q->no_time};
 	if (run->args.no_qemu) {
 		(void)snprintf(q->why_not, sizeof(q->why_not), "--no-qemu");
 		return;
 	}
-	if (qemu_check(q->version, &err) == 0)
-		q->wanted = true;
+	q->wanted = qemu_check(q->version, &err) == 0;
+	if (q->wanted)
+		q->no_time = false;
 	else
 		(void)snprintf(q->why_not, sizeof(q->why_not), "%s", err.text);
 	if (!q->version[0])
@@ -303,9 +305,9 @@ run_qemu_is_due(const struct run *run)
 	struct advice own;
 
 	return run->plan.suite->advice &&
-	       run->plan.rounds >= PLAN_QEMU_ROUNDS && run->qemu.wanted &&
-	       !run->args.no_qemu && rounds_done(run) < PLAN_QEMU_ROUNDS &&
-	       has_question(run, &own);
+	       run->plan.rounds >= PLAN_QEMU_ROUNDS &&
+	       (run->qemu.wanted || run->qemu.no_time) && !run->args.no_qemu &&
+	       rounds_done(run) < PLAN_QEMU_ROUNDS && has_question(run, &own);
 }
 
 /* Rounds of an earlier session are of the same policies, or cannot be gone on

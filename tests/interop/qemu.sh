@@ -93,6 +93,22 @@ qemu_again() {
 	grep -q '5 of 6 rounds are whole' err && qemu_rows &&
 		[ "$(grep ',qemu-' qemu/trials.csv | cut -d, -f3 | sort -u)" = 3 ]
 }
+# As after a quick run that had no time for it: tried until QEMU is there.
+put_off() {
+	grep -v '"part":"qemu"' qemu/trials.jsonl >lines &&
+		mv lines qemu/trials.jsonl &&
+		sed 's/"version": "QEMU [^"]*"/&, "why_not": "no time", "no_time": true/' \
+			qemu/run.json >json && mv json qemu/run.json || return 1
+	with=$blind && blind=$dir/none
+	q run --resume qemu
+	blind=$with
+	grep -q 'Not confirmed through QEMU: qemu-nbd is not installed' out &&
+		! grep -q '^Through QEMU ' out || return 1
+	q run --resume qemu
+	[ "$rc" = 0 ] || [ "$rc" = 4 ] || return 1
+	grep -q '6 of 6 rounds are whole' err && qemu_rows &&
+		! grep -q no_time qemu/run.json && same_report qemu out
+}
 no_qemu() { # is remembered
 	cut_off no 1
 	q run --resume no
@@ -123,6 +139,7 @@ if command -v qemu-nbd >/dev/null && command -v qemu-img >/dev/null; then
 	check "... and in the JSON document" qemu_json
 	check "a run that is killed there goes on there" qemu_goes_on
 	check "a round of the suite is done again: QEMU's are too" qemu_again
+	check "what a quick run had no time for is taken up" put_off
 else
 	echo "skip - rounds through QEMU # no qemu-nbd"
 fi
