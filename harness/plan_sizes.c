@@ -23,6 +23,8 @@
  * a round. */
 #define DISK_QUICK_S 2.0
 #define DISK_S       60.0
+/* A smaller one is nobody's. */
+#define DISK_LEAST (256 * MiB)
 
 /* Images that are filled before are written more than once. */
 static double
@@ -218,7 +220,7 @@ static void
 fit_disk(struct plan *plan, uint64_t space)
 {
 	while (!plan->disk_wished && plan->disk_bytes > space &&
-	       plan->disk_bytes > GiB)
+	       plan->disk_bytes > DISK_LEAST)
 		plan->disk_bytes /= 2;
 }
 
