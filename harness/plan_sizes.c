@@ -247,7 +247,7 @@ plan_notes(const struct plan *plan, bool requests_wished,
 	size_t n = 0;
 
 	if (cut && (requests_wished || !plan->suite->probe_requests)) {
-		table_bytes(stream_stride(&cut->stream), stride,
+		table_bytes((double)stream_stride(&cut->stream), stride,
 			    sizeof(stride));
 		(void)snprintf(notes[n++], PLAN_NOTE_SIZE,
 			       "%s makes %llu requests, not %llu: there is "

@@ -77,10 +77,11 @@ done(struct q2_req *rq)
 }
 
 static int
-request(struct q2_image *img, enum q2_op op, unsigned flags, uint8_t *buf,
+request(struct q2_image *img, enum q2_op op, unsigned flags, const uint8_t *buf,
 	uint64_t off, uint64_t len)
 {
-	struct iovec iov = {buf, len};
+	/* iovec has no const; a write does not change it. */
+	struct iovec iov = {(void *)(uintptr_t)buf, len};
 	struct q2_req rq = {
 		.op = op,
 		.flags = flags,
@@ -99,8 +100,8 @@ request(struct q2_image *img, enum q2_op op, unsigned flags, uint8_t *buf,
 }
 
 static void
-do_request(struct q2_image *img, enum q2_op op, uint8_t *buf, uint64_t off,
-	   uint64_t len)
+do_request(struct q2_image *img, enum q2_op op, const uint8_t *buf,
+	   uint64_t off, uint64_t len)
 {
 	assert_int_equal(request(img, op, 0, buf, off, len), 0);
 }
