@@ -107,6 +107,14 @@ check "... JSON also after Ctrl-C" stop_json
 check "report prints table, JSON, CSV" report_formats
 no_such() { q report nowhere; [ "$rc" = 2 ] && grep -q 'no such folder' err; }
 check "report of no folder" no_such
+too_large() { # tables of 140 GiB
+	q run preallocation --quick --image-size 16m --requests 64 --size 900t \
+		--rounds 1 --dir "$fast" --out large --no-qemu
+	[ "$rc" = 0 ] || [ "$rc" = 4 ] || return 1
+	grep -q '^note: create-disk of qcow2-metadata is not measured: ' out &&
+		same_report large out
+}
+check "the table says why a disk was not made" too_large
 which_one() { q report; [ "$rc" = 2 ] && grep -q 'which run' err; }
 check "report of nothing" which_one
 # shellcheck disable=SC2086
