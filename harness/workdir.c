@@ -217,8 +217,9 @@ is_old(const struct stat *st)
 	return time(NULL) - st->st_ctime > MOMENT_S;
 }
 
+/* But for its marker. */
 static bool
-is_empty(const char *path)
+has_nothing_else(const char *path)
 {
 	DIR *d = opendir(path);
 	const struct dirent *e;
@@ -228,7 +229,8 @@ is_empty(const char *path)
 		return false;
 	while (empty && (e = readdir(d)))
 		empty = strcmp(e->d_name, ".") == 0 ||
-			strcmp(e->d_name, "..") == 0;
+			strcmp(e->d_name, "..") == 0 ||
+			strcmp(e->d_name, WORKDIR_MARKER) == 0;
 	(void)closedir(d);
 	return empty;
 }
@@ -251,7 +253,7 @@ is_stale(const char *path)
 	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
 	fd = open(marker, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
-		return errno == ENOENT && is_old(&st) && is_empty(path);
+		return errno == ENOENT && is_old(&st) && has_nothing_else(path);
 	n = read(fd, text, sizeof(text) - 1);
 	if (n > 0 && sscanf(text, "%ld %llu", &pid, &start) == 2)
 		stale = process_start(pid) != start;
@@ -274,7 +276,10 @@ workdir_remove_stale(const char *path, struct q2_err *err)
 			       path);
 	remove_files(path);
 	(void)snprintf(marker, sizeof(marker), "%s/" WORKDIR_MARKER, path);
-	if ((unlink(marker) < 0 && errno != ENOENT) || rmdir(path) < 0)
+	/* What could not be removed is to be found again. */
+	if (!has_nothing_else(path))
+		r = -ENOTEMPTY;
+	else if ((unlink(marker) < 0 && errno != ENOENT) || rmdir(path) < 0)
 		r = -errno;
 	return r < 0 ? q2_fail(err, r, "%s: cannot be removed: %s", path,
 			       strerror(-r))

@@ -147,6 +147,26 @@ test_left_is_found(void **state)
 	assert_int_equal(count_stale(), 0);
 }
 
+/* A folder in it is none of ours: the rest goes, and it is named again. */
+static void
+test_what_cannot_be_removed_is_found_again(void **state)
+{
+	char path[300], other[350];
+	struct q2_err err;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/" WORKDIR_PREFIX "e", dir);
+	(void)snprintf(other, sizeof(other), "%s/other", path);
+	assert_int_equal(mkdir(path, 0777), 0);
+	assert_int_equal(mkdir(other, 0777), 0);
+	make_file(path, "image", "x");
+	make_file(path, WORKDIR_MARKER, "999999999 5\n");
+	assert_int_equal(workdir_remove_stale(path, &err), -ENOTEMPTY);
+	assert_int_equal(count_stale(), 1);
+	assert_int_equal(rmdir(other), 0);
+	assert_int_equal(workdir_remove_stale(path, &err), 0);
+}
+
 /* A living one's, and one that is just being made. */
 static void
 test_of_the_living_is_not(void **state)
@@ -224,6 +244,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_marker_goes_last),
 		cmocka_unit_test(test_left_is_found),
+		cmocka_unit_test(test_what_cannot_be_removed_is_found_again),
 		cmocka_unit_test(test_of_the_living_is_not),
 		cmocka_unit_test(test_empty_and_old_is_found),
 		cmocka_unit_test(test_pipe_for_marker),
