@@ -147,7 +147,7 @@ next_piece(struct comparing *c, struct piece *ret)
 			return false;
 		c->next += ret->len;
 		if (!ret->reads[0] && !ret->reads[1]) {
-			steps_take(&c->steps, ret->off, ret->len, false);
+			steps_take(&c->steps, ret->off, ret->len, STEPS_WHOLE);
 			continue;
 		}
 		/* Short extents in a row are read at once. */
@@ -172,7 +172,7 @@ take_piece(struct comparing *c, struct piece *ret)
 	co_mutex_lock(&c->take);
 	has = next_piece(c, ret);
 	if (has)
-		steps_take(&c->steps, ret->off, ret->len, true);
+		steps_take(&c->steps, ret->off, ret->len, STEPS_DATA);
 	else if (!is_over(c))
 		steps_end(&c->steps);
 	co_mutex_unlock(&c->take);

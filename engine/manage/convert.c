@@ -47,6 +47,7 @@ enum piece_kind {
 
 struct piece {
 	enum piece_kind kind;
+	bool zeros; /* PIECE_DATA in a dense copy: it is known to have no other */
 	struct source *src;
 	uint64_t in_src; /* offset there */
 	uint64_t off;    /* in the target */
@@ -171,10 +172,11 @@ may_skip(const struct copying *c, const char *what, uint64_t off, int r)
 	return true;
 }
 
-/* The extent at p->in_src + p->len, as a kind; its length in *ret_len. */
+/* The extent at p->in_src + p->len, as what a piece has; its length in
+ * *ret_len. */
 static int Q2_CO
 look(struct copying *c, const struct piece *p, enum piece_kind *ret_kind,
-     uint64_t *ret_len)
+     bool *ret_zeros, uint64_t *ret_len)
 {
 	struct q2_extent e;
 	int r = source_map(p->src, p->in_src + p->len, true, &e);
@@ -182,6 +184,7 @@ look(struct copying *c, const struct piece *p, enum piece_kind *ret_kind,
 	if (r < 0 &&
 	    may_skip(c, "reading block status at offset", p->off + p->len, r)) {
 		*ret_kind = PIECE_DATA;
+		*ret_zeros = false;
 		*ret_len = Q2_SECTOR;
 		return 0;
 	}
@@ -190,6 +193,8 @@ look(struct copying *c, const struct piece *p, enum piece_kind *ret_kind,
 		return r;
 	}
 	*ret_kind = kind_of(c, &e);
+	/* QEMU's steps are of one or the other. */
+	*ret_zeros = c->o->count_data && c->o->dense && e.zero;
 	*ret_len = e.len;
 	return 0;
 }
@@ -201,7 +206,8 @@ extend(struct copying *c, struct piece *p, uint64_t left)
 {
 	uint64_t most = left, len;
 	enum piece_kind kind;
-	int r = look(c, p, &p->kind, &len);
+	bool zeros;
+	int r = look(c, p, &p->kind, &p->zeros, &len);
 
 	if (r < 0)
 		return r;
@@ -211,10 +217,10 @@ extend(struct copying *c, struct piece *p, uint64_t left)
 		most = min_u64(left, ZERO_BYTES - p->off % ZERO_BYTES);
 	p->len = min_u64(len, most);
 	while (p->len < most) {
-		r = look(c, p, &kind, &len);
+		r = look(c, p, &kind, &zeros, &len);
 		if (r < 0)
 			return r;
-		if (kind != p->kind)
+		if (kind != p->kind || zeros != p->zeros)
 			break;
 		p->len += min_u64(len, most - p->len);
 	}
@@ -337,7 +343,8 @@ take_piece(struct copying *c, struct piece *ret)
 	if (c->o->count_data && !has)
 		steps_end(&c->steps);
 	else if (c->o->count_data && ret->kind == PIECE_DATA)
-		steps_take(&c->steps, ret->off, ret->len, true);
+		steps_take(&c->steps, ret->off, ret->len,
+			   ret->zeros ? STEPS_ZEROS : STEPS_DATA);
 	co_mutex_unlock(&c->take);
 	return has;
 }

@@ -18,16 +18,16 @@ tell(struct steps *s, uint64_t bytes)
 }
 
 void
-steps_take(struct steps *s, uint64_t off, uint64_t len, bool data)
+steps_take(struct steps *s, uint64_t off, uint64_t len, enum steps_kind kind)
 {
-	if (off != s->end || data != s->data) {
+	if (off != s->end || kind != s->kind) {
 		tell(s, s->taken);
 		s->from = off;
-		s->data = data;
+		s->kind = kind;
 	}
 	s->end = off + len;
 	/* Chunks that end in this piece, or with it. */
-	while (data && s->end - s->from >= s->chunk) {
+	while (kind != STEPS_WHOLE && s->end - s->from >= s->chunk) {
 		s->from += s->chunk;
 		tell(s, s->taken + s->from - off);
 	}

@@ -330,6 +330,7 @@ for from in steps.qcow2 over.qcow2 "steps.qcow2 over.qcow2"; do
 	# shellcheck disable=SC2086
 	steps "convert -c -p of $from" convert -c -p -O qcow2 $from steps.out
 done
+steps "convert -S 0 -p" convert -S 0 -p -O raw over.qcow2 steps.out
 steps "compare -p" compare -p steps.qcow2 steps.qcow2
 steps "compare -p with a longer one" compare -p longer.qcow2 longer.qcow2
 steps "create: what it says before it fails" create -f qcow2 no/dir.qcow2 1M
