@@ -167,8 +167,7 @@ say_no_better(const struct advice *own, const struct advice *cheaper,
 	    "Our own engine alone would say %s, %s %s off%s%s%s%s; QEMU is "
 	    "what will write.",
 	    advice_policy_name(own->policy), advice_change(own->ratio).text,
-	    own->ratio >= 2 ? "as" : "than",
-	    ret->use_cheaper ? "; but through " : "",
+	    than(own->ratio), ret->use_cheaper ? "; but through " : "",
 	    ret->use_cheaper ? version : "", ret->use_cheaper ? ", " : "",
 	    ret->use_cheaper ? gain : "");
 }

@@ -145,51 +145,50 @@ put_one(FILE *f, const struct finding *found)
 	(void)fputc(')', f);
 }
 
-struct class
-{
+struct words {
 	enum verdict verdict;
-	char words[96];
+	char text[96];
 };
-#define CLASSES 5
+#define WORDS 5
 
 /* "better than plain:", or, where the reference stands above, "better:" */
 static void
-classes_of(const char *reference, double margin, struct class ret[CLASSES])
+words_of(const char *reference, double margin, struct words ret[WORDS])
 {
 	const char *than = reference ? " than " : "";
 	double percent = 100 * margin;
 
 	reference = reference ? reference : "";
-	for (size_t i = 0; i < CLASSES; i++)
-		ret[i].verdict = (enum verdict[CLASSES]){
+	for (size_t i = 0; i < WORDS; i++)
+		ret[i].verdict = (enum verdict[WORDS]){
 			VERDICT_IMPROVEMENT, VERDICT_REGRESSION, VERDICT_SAME,
 			VERDICT_MINOR, VERDICT_CANNOT_TELL}[i];
-	(void)snprintf(ret[0].words, sizeof(ret[0].words), "better%s%s:", than,
+	(void)snprintf(ret[0].text, sizeof(ret[0].text), "better%s%s:", than,
 		       reference);
-	(void)snprintf(ret[1].words, sizeof(ret[1].words), "worse%s%s:", than,
+	(void)snprintf(ret[1].text, sizeof(ret[1].text), "worse%s%s:", than,
 		       reference);
-	(void)snprintf(ret[2].words, sizeof(ret[2].words),
+	(void)snprintf(ret[2].text, sizeof(ret[2].text),
 		       "the same within %g%%:", percent);
-	(void)snprintf(ret[3].words, sizeof(ret[3].words),
+	(void)snprintf(ret[3].text, sizeof(ret[3].text),
 		       "different, but perhaps by less than %g%%:", percent);
-	(void)snprintf(ret[4].words, sizeof(ret[4].words), "cannot tell:");
+	(void)snprintf(ret[4].text, sizeof(ret[4].text), "cannot tell:");
 }
 
 /* "better: depth-5 (...) and depth-10 (...)"; false, and nothing, if it is of
  * none. */
 static bool
-put_class(FILE *f, const struct findings_of *of, const struct class *class,
+put_class(FILE *f, const struct findings_of *of, const struct words *words,
 	  const char *before)
 {
 	size_t n = 0, done = 0;
 
 	for (size_t i = 0; i < of->n; i++)
-		n += of->v[i].verdict == class->verdict;
+		n += of->v[i].verdict == words->verdict;
 	if (n == 0)
 		return false;
-	(void)fprintf(f, "%s%s ", before, class->words);
+	(void)fprintf(f, "%s%s ", before, words->text);
 	for (size_t i = 0; i < of->n; i++) {
-		if (of->v[i].verdict != class->verdict)
+		if (of->v[i].verdict != words->verdict)
 			continue;
 		if (done)
 			(void)fputs(done + 1 == n ? " and " : ", ", f);
@@ -202,15 +201,15 @@ put_class(FILE *f, const struct findings_of *of, const struct class *class,
 static void
 write_sentence(struct findings_of *of, const char *reference, double margin)
 {
-	struct class classes[CLASSES];
+	struct words all[WORDS];
 	bool any = false;
 	size_t size;
 	FILE *f = must(open_memstream(&of->sentence, &size));
 
-	classes_of(reference, margin, classes);
+	words_of(reference, margin, all);
 	(void)fprintf(f, "%s, %s: ", of->pass, metric_text(of->metric));
-	for (size_t i = 0; i < CLASSES; i++)
-		any |= put_class(f, of, &classes[i], any ? "; " : "");
+	for (size_t i = 0; i < WORDS; i++)
+		any |= put_class(f, of, &all[i], any ? "; " : "");
 	(void)fputs(any ? "." : "nothing to compare.", f);
 	(void)fclose(f);
 }
@@ -220,16 +219,16 @@ static void
 print_lines(FILE *f, const struct findings_of *of, const char *reference,
 	    double margin)
 {
-	struct class classes[CLASSES];
+	struct words all[WORDS];
 
-	classes_of(NULL, margin, classes);
+	words_of(NULL, margin, all);
 	(void)fprintf(f, "%s, %s, against %s:\n", of->pass,
 		      metric_text(of->metric), reference);
-	for (size_t i = 0; i < CLASSES; i++) {
+	for (size_t i = 0; i < WORDS; i++) {
 		char *line = NULL;
 		size_t size;
 		FILE *text = must(open_memstream(&line, &size));
-		bool any = put_class(text, of, &classes[i], "");
+		bool any = put_class(text, of, &all[i], "");
 
 		(void)fclose(text);
 		if (any) {

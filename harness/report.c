@@ -387,9 +387,9 @@ print_left_out(const struct report *r, FILE *f)
 		    cells_find(&r->cells, label, "create-disk", "duration_s"))
 			continue;
 		(void)fprintf(f,
-			      "note: create-disk of %s is not measured: the "
-			      "tables of %s are too large to be written in "
-			      "each round\n",
+			      "note: create-disk of %s is not measured: a file "
+			      "of %s is too large here, or its tables take "
+			      "too long in each round\n",
 			      label, disk);
 		return;
 	}

@@ -55,8 +55,8 @@ extern const char *const run_args_aio[];
 		 RUN_ARG(size),                                               \
 		 "N",                                                         \
 		 NULL,                                                        \
-		 "size of the disk that you want, such as 40g (default "      \
-		 "64g)"},                                                     \
+		 "size of the disk that you want, such as 40g (default 64g, " \
+		 "less where there is less room)"},                           \
 		{"image-size",                                                \
 		 OPTION_SIZE,                                                 \
 		 RUN_ARG(image_size),                                         \

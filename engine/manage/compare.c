@@ -148,6 +148,8 @@ next_piece(struct comparing *c, struct piece *ret)
 		c->next += ret->len;
 		if (!ret->reads[0] && !ret->reads[1]) {
 			steps_take(&c->steps, ret->off, ret->len, STEPS_WHOLE);
+			/* Nothing new, but an interruption is noticed. */
+			report(c, c->steps.told);
 			continue;
 		}
 		/* Short extents in a row are read at once. */

@@ -591,10 +591,11 @@ copy_all(struct copying *c)
 {
 	bool hide = c->o->target_is_new && image_is_qcow2(c->dst);
 
+	/* First of all: what is interrupted while it counts is no image. */
+	if (hide && write_magic(c, 0) < 0)
+		return c->result;
 	if (c->o->count_data)
 		count_data(c);
-	if (c->result < 0 || (hide && write_magic(c, 0) < 0))
-		return c->result;
 	run_copies(c);
 	if (c->result == 0)
 		(void)flush_target(c);

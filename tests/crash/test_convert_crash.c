@@ -305,13 +305,13 @@ stop(void *arg, uint64_t done, uint64_t of)
 }
 
 static void
-test_an_interrupted_copy_is_no_image(void **state)
+interrupt(uint64_t after, bool count_data)
 {
-	uint64_t seed = test_seed(200), after = 70000;
+	uint64_t seed = test_seed(200);
 	struct sim_opts sim = {.seed = seed, .delay_max = 2};
 	struct job j = new_job(seed, 9);
 
-	(void)state;
+	j.convert.count_data = count_data;
 	j.loop = new_loop(&sim, 1);
 	make_source(&j);
 	j.convert.progress = stop;
@@ -321,6 +321,16 @@ test_an_interrupted_copy_is_no_image(void **state)
 	assert_int_equal(judge(&j, j.loop, "after an interruption"), NO_IMAGE);
 	loop_free(j.loop);
 	free(j.want);
+}
+
+/* While bytes are copied, and before that, as the data is counted. */
+static void
+test_an_interrupted_copy_is_no_image(void **state)
+{
+	(void)state;
+	interrupt(70000, false);
+	interrupt(70000, true);
+	interrupt(0, true);
 }
 
 int
