@@ -37,13 +37,17 @@ has_libs=
 # as clang has it, take twice as long and have found nothing more.
 steps=${Q2_LINT_STEPS:-75000}
 
+# What clang itself warns of; gcc's warnings are the Makefile's.
+warn='-Wall -Wextra -Wshadow -Wvla -Wundef -Wpointer-arith -Wstrict-prototypes
+	-Wmissing-prototypes -Wwrite-strings'
+
 # clang-tidy with these options for the files in the list on stdin.
 tidy() {
 	# shellcheck disable=SC2086 # words on purpose
 	xargs -P "$(nproc)" -I '{}' clang-tidy --quiet "$@" \
 		--extra-arg=-Xclang --extra-arg=-analyzer-config \
 		--extra-arg=-Xclang --extra-arg=max-nodes="$steps" '{}' -- \
-		-std=gnu11 -D_GNU_SOURCE '-DQ2_VERSION="lint"' -I. $has_libs \
+		-std=gnu11 -D_GNU_SOURCE '-DQ2_VERSION="lint"' -I. $has_libs $warn \
 		2>&1 | grep -v '^[0-9]* warnings* .*generated' >>"$tmp"
 }
 

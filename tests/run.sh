@@ -17,6 +17,7 @@
 # Environment: Q2_SEED replays a seed, Q2_TEST_SCALE=PERCENT makes random
 # tests shorter or longer, Q2_TEST_TIMEOUT seconds for each file (300),
 # Q2_TEST_JOBS files at a time (one more than processors: many wait),
+# Q2_TEST_FEW=1 leaves the usual scenes of tests/interop's scripts,
 # Q2_TEST_SKIP leaves out files that match this regular expression,
 # Q2_TEST_SLOWEST says how many of the slowest files are named at the end (5).
 # docs/testing.md says more.

@@ -33,17 +33,26 @@ check() { # name, command
 	fi
 }
 
-# What a bitmap has noted, as QEMU's NBD server says it; that ends with its
-# client, and has the image's lock until then.
-bits() { # image, bitmap
-	qemu-nbd -r -f qcow2 -B "$2" -k "$dir/sock" "$1" &
+# What each bitmap has noted, as QEMU's NBD server says it; it has the image's
+# lock until it ends.
+bits() { # image, bitmap...
+	image=$1
+	shift
+	rm -f sock
+	# shellcheck disable=SC2046 # words
+	qemu-nbd -r -t -f qcow2 $(printf -- '-B %s ' "$@") -k "$dir/sock" \
+		"$image" &
 	nbd=$!
-	# It answers when it is ready.
-	until qemu-img map --output=json --image-opts "driver=nbd,server.type=unix,server.path=$dir/sock,x-dirty-bitmap=qemu:dirty-bitmap:$2" >bits.json 2>/dev/null; do
-		kill -0 "$nbd" 2>/dev/null || return 1
+	for n; do
+		# It answers when it is ready.
+		until qemu-img map --output=json --image-opts "driver=nbd,server.type=unix,server.path=$dir/sock,x-dirty-bitmap=qemu:dirty-bitmap:$n" >bits.json 2>/dev/null; do
+			kill -0 "$nbd" 2>/dev/null || return 1
+		done
+		echo "$n"
+		sed 's/"depth".*"data"/"data"/' bits.json
 	done
+	kill "$nbd"
 	wait "$nbd"
-	sed 's/"depth".*"data"/"data"/' bits.json
 }
 names() { # image
 	qemu-img info "$1" | sed -n 's/^            name: //p'
@@ -57,13 +66,16 @@ agree() { # step
 			cmp - "$i".list || { echo "$1: info of $i"; return 1; }
 		cmp a.list "$i".list || { echo "$1: list of $i"; return 1; }
 	done
-	for n in $(names a.qcow2); do
-		bits a.qcow2 "$n" >a.bits || return 1
-		for i in b c; do
-			bits "$i".qcow2 "$n" >"$i".bits
-			diff a.bits "$i".bits ||
-				{ echo "$1: bits of $n in $i"; return 1; }
-		done
+	names a.qcow2 >all
+	[ -s all ] || return 0
+	for i in a b c; do
+		# shellcheck disable=SC2046 # a word for each
+		bits "$i".qcow2 $(cat all) >"$i".bits
+		if [ "$(grep -c '^\[' "$i".bits)" != "$(wc -l <all)" ] ||
+			! diff a.bits "$i".bits; then
+			echo "$1: bits in $i"
+			return 1
+		fi
 	done
 }
 turn=0
@@ -119,11 +131,13 @@ in_turns() { # creation options
 		step "last writes" puts -c 'write 3M 70k' -c 'write -c 4M 2M'
 }
 check "bitmaps in turns" in_turns ''
-check "... with clusters of 512 bytes" in_turns cluster_size=512
-check "... of 2 MiB, and wide refcounts" \
-	in_turns cluster_size=2M,refcount_bits=64
-check "... with extended L2 entries" in_turns extended_l2=on
-check "... with lazy refcounts" in_turns lazy_refcounts=on
+if [ -z "${Q2_TEST_FEW:-}" ]; then
+	check "... with clusters of 512 bytes" in_turns cluster_size=512
+	check "... of 2 MiB, and wide refcounts" \
+		in_turns cluster_size=2M,refcount_bits=64
+	check "... with extended L2 entries" in_turns extended_l2=on
+	check "... with lazy refcounts" in_turns lazy_refcounts=on
+fi
 
 # Another size of refcounts, a copy, both ways.
 copies() {

@@ -72,13 +72,19 @@ chain() {
 	cp ./*.qcow2 theirs/
 }
 
+# What may have changed is checked; all else is what it was.
 look() {
 	(
 		cd "$1" || exit 1
 		qemu-img info top.qcow2 | grep -v 'disk size'
-		for i in *.qcow2; do
-			qemu-img check -q "$i" >../log 2>&1
-			echo "$i check $?"
+		for i in base mid top other; do
+			case " $changed " in
+			*" $i "*)
+				qemu-img check -q $i.qcow2 >../log 2>&1
+				echo "$i check $?"
+				;;
+			*) cmp $i.qcow2 ../$i.qcow2 ;;
+			esac
 		done
 	)
 }
@@ -108,23 +114,24 @@ both() {
 	reads "$name"
 }
 
-changed="top mid base"
 for o in "" cluster_size=4k compat=0.10 extended_l2=on \
 	lazy_refcounts=on,cluster_size=512; do
 	for size in 600k 1500k; do
+		changed="top mid base"
 		chain "$o" $size "$o"
 		if [ "$o" = compat=0.10 ] && [ $size = 1500k ]; then
 			# QEMU's job fails where zeros go into version 2.
 			(cd ours && "$img" commit -q top.qcow2)
 			equal "commit, $o, $size: status" 0 $?
 			equal "commit, $o, $size: checks" 2 \
-				"$(look ours | grep -c '\(top\|mid\).qcow2 check 0')"
+				"$(look ours | grep -c '\(top\|mid\) check 0')"
 			reads "commit, $o, $size"
 		else
 			both "commit, $o, $size" commit top.qcow2
 		fi
 		chain "$o" $size "$o"
 		both "commit -b, $o, $size" commit -b base.qcow2 top.qcow2
+		changed=top
 		chain "$o" $size "$o"
 		both "rebase, $o, $size" rebase -b other.qcow2 -F qcow2 \
 			top.qcow2
