@@ -178,24 +178,26 @@ $B/commit.o: $B/commit.c $B/flags
 
 $(lib):   $(call obj,$(lib_src))
 $(img):   $(call obj,$(filter-out $(img_main),$(img_src)))
-$(bench): $(call obj,$(filter-out $(bench_main),$(bench_src))) $B/commit.o
+$(bench): $(call obj,$(filter-out $(bench_main),$(bench_src)))
 $(sim):   $(call obj,$(sim_src))
 %.a:
 	@mkdir -p $(@D)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $B/qcowimg: $(call obj,$(img_main)) $(img) $(lib)
-$B/qcowbench: $(call obj,$(bench_main)) $(bench) $(lib)
+$B/qcowbench: $(call obj,$(bench_main)) $B/commit.o $(bench) $(lib)
 $B/qcowbench: LDLIBS += $(BENCH_LIBS)
 $B/qcowimg $B/qcowbench:
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(tests): %: %.o $(sim) $(bench) $(img) $(lib)
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(BENCH_LIBS) \
-	  $(CMOCKA_LIBS)
+# Another commit is no reason to link a hundred tests again.
+$(tests): %: %.o $(sim) $(bench) $(img) $(lib) | $B/commit.o
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $B/commit.o \
+	  $(filter-out $<,$^) $(LDLIBS) $(BENCH_LIBS) $(CMOCKA_LIBS)
 
-$(aa): $(call obj,$(aa_src)) $(bench) $(lib)
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(BENCH_LIBS)
+$(aa): $(call obj,$(aa_src)) $(bench) $(lib) | $B/commit.o
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $B/commit.o $^ $(LDLIBS) \
+	  $(BENCH_LIBS)
 
 $(filter-out $(hurry),$(tools)): %: %.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
