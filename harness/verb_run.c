@@ -93,7 +93,7 @@ check_place(struct run *run, struct q2_err *err)
 			      strerror(errno));
 		return BENCH_ENVIRONMENT;
 	}
-	workdir_stale(run->args.dir, treat_stale, run);
+	(void)workdir_stale(run->args.dir, treat_stale, run);
 	return BENCH_OK;
 }
 
@@ -584,7 +584,9 @@ remove_stale(const struct run_args *args, struct q2_err *err)
 	run.progress.verbosity = args->verbosity;
 	if (workdir_check(args->dir, err) < 0)
 		return BENCH_USAGE;
-	workdir_stale(args->dir, treat_stale, &run);
+	if (workdir_stale(args->dir, treat_stale, &run) == 0)
+		progress_say(&run.progress, "nothing is left over in %s",
+			     args->dir);
 	return BENCH_OK;
 }
 

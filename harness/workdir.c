@@ -286,26 +286,30 @@ workdir_remove_stale(const char *path, struct q2_err *err)
 		     : 0;
 }
 
-void
+size_t
 workdir_stale(const char *dir, void (*found)(void *arg, const char *path),
 	      void *arg)
 {
 	DIR *d = opendir(dir);
 	char path[PATH_MAX];
 	struct dirent *e;
+	size_t count = 0;
 	int n;
 
 	if (!d)
-		return;
+		return 0;
 	while ((e = readdir(d))) {
 		if (strncmp(e->d_name, WORKDIR_PREFIX,
 			    strlen(WORKDIR_PREFIX)) != 0)
 			continue;
 		n = snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (n > 0 && (size_t)n < sizeof(path) && is_stale(path))
+		if (n > 0 && (size_t)n < sizeof(path) && is_stale(path)) {
 			found(arg, path);
+			count++;
+		}
 	}
 	(void)closedir(d);
+	return count;
 }
 
 int

@@ -40,8 +40,8 @@ void workdir_empty(const struct workdir *work);
  * second time. */
 void workdir_done(struct workdir *work, bool keep);
 
-/* Calls found() for every folder in dir that a dead run has left. */
-void workdir_stale(const char *dir, void (*found)(void *arg, const char *path),
+/* Calls found() for every folder in dir that a dead run has left; how many. */
+size_t workdir_stale(const char *dir, void (*found)(void *arg, const char *path),
 		   void *arg);
 
 /* Remove such a folder with its files, the marker last, so that one that is

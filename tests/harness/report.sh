@@ -324,7 +324,9 @@ dead_alone() { # nothing is measured
 	echo "999999999 5" >"$fast/qcowbench-work-b/qcowbench.owner"
 	q run --remove-stale --dir "$fast"
 	[ "$rc" = 0 ] && [ ! -s out ] && grep -q '^removed: ' err &&
-		[ ! -e "$fast/qcowbench-work-b" ]
+		[ ! -e "$fast/qcowbench-work-b" ] || return 1
+	q run --remove-stale --dir "$fast"
+	[ "$rc" = 0 ] && grep -q "^nothing is left over in $fast" err
 }
 check "... without a suite that is all it does" dead_alone
 # shellcheck disable=SC2086

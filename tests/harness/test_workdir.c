@@ -124,8 +124,9 @@ static unsigned
 count_stale(void)
 {
 	unsigned n = 0;
+	size_t found = workdir_stale(dir, count, &n);
 
-	workdir_stale(dir, count, &n);
+	assert_int_equal(found, n);
 	return n;
 }
 
