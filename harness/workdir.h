@@ -41,8 +41,8 @@ void workdir_empty(const struct workdir *work);
 void workdir_done(struct workdir *work, bool keep);
 
 /* Calls found() for every folder in dir that a dead run has left; how many. */
-size_t workdir_stale(const char *dir, void (*found)(void *arg, const char *path),
-		   void *arg);
+size_t workdir_stale(const char *dir,
+		     void (*found)(void *arg, const char *path), void *arg);
 
 /* Remove such a folder with its files, the marker last, so that one that is
  * removed by half is still known.  -EBUSY: its owner is not gone, or it has no

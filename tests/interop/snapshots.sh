@@ -226,9 +226,9 @@ downgrade_encrypted() { # aes|luks
 scenes="cluster_size=64k extended_l2=on,refcount_bits=64"
 sizes="64k"
 [ -n "${Q2_TEST_FEW:-}" ] || {
-	scenes="$scenes compat=0.10 cluster_size=512 lazy_refcounts=on \
+	scenes="$scenes compat=0.10,cluster_size=512 \
 		refcount_bits=4,cluster_size=4k \
-		cluster_size=2M,compression_type=zstd"
+		cluster_size=2M,compression_type=zstd,lazy_refcounts=on"
 	sizes="512 64k 2M"
 }
 for options in $scenes; do
