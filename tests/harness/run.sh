@@ -1,7 +1,7 @@
 #!/bin/sh
 # qcowbench as a user meets it: what it says and leaves behind, on good and bad
 # input.  Tiny runs on tmpfs; nothing here measures.
-# modes: all
+# modes: asan
 # shellcheck disable=SC2317 # functions are called by check()
 set -u
 B=${B:-build/release}
