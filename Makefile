@@ -79,9 +79,12 @@ override CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointe
                      $(CFLAGS.$(MODE)) $(WARN) -pthread $(CFLAGS)
 override LDFLAGS  := $(filter -fsanitize%,$(CFLAGS.$(MODE))) -pthread $(LDFLAGS)
 # As a shared library ASan takes half as long again to start, and so do scripts
-# that start a program a thousand times.  clang's is static anyway.
+# that start a program a thousand times.  clang's is static anyway; elsewhere than
+# in Debian the static one may be a package of its own.
 ifeq ($(MODE)$(findstring clang,$(CC)),asan)
-  override LDFLAGS += -static-libasan -static-libubsan
+  ifneq ($(findstring /,$(shell $(CC) -print-file-name=libasan.a)),)
+    override LDFLAGS += -static-libasan -static-libubsan
+  endif
 endif
 LDLIBS       := $(shell $(PKG_CONFIG) --libs $(pkgs) 2>/dev/null) -laio -lm
 CMOCKA_LIBS  := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
